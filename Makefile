@@ -1,0 +1,135 @@
+# fusetsu: `make demo` and `make test` are the two commands; both install what
+# they need. `make` builds into build/ with no configure step.
+
+BUILD   ?= build
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+ROOMS   := core tpm pkcs11 ca cli
+
+PKGS    := tss2-sys tss2-mu tss2-tctildr tss2-rc libcrypto sqlite3 jansson
+WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
+           -Wmissing-prototypes -Werror
+HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2
+OPT     ?= -O2 -g
+SAN     :=
+ifeq ($(ASAN),1)
+SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+HARDEN  := -fstack-protector-strong
+OPT     := -O1 -g
+endif
+
+ifeq ($(filter clean install-deps deps,$(MAKECMDGOALS)),)
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) p11-kit-1 2>/dev/null)
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+endif
+
+ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(OPT) $(WARN) $(HARDEN) $(SAN) \
+              -fPIC -fvisibility=hidden $(CFLAGS)
+ALL_LDFLAGS = $(SAN) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
+
+src   = $(wildcard $(1)/*.c)
+obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
+LIBS  := $(foreach r,core tpm pkcs11 ca,$(BUILD)/lib$(r).a)
+# Archives in link order: upper rooms first.
+ROOM_LIBS := $(BUILD)/libca.a $(BUILD)/libpkcs11.a $(BUILD)/libtpm.a $(BUILD)/libcore.a
+
+PROGRAM := $(BUILD)/fusetsu
+MODULE  := $(BUILD)/fusetsu-pkcs11.so
+UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
+           $(BUILD)/forge
+
+all: $(PROGRAM) $(MODULE)
+
+$(BUILD)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+define room_lib
+$(BUILD)/lib$(1).a: $(call obj,$(call src,$(1)))
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(foreach r,core tpm pkcs11 ca,$(eval $(call room_lib,$(r))))
+
+$(PROGRAM): $(call obj,$(call src,cli)) $(ROOM_LIBS)
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)
+
+$(MODULE): $(call obj,$(call src,pkcs11)) $(BUILD)/libtpm.a $(BUILD)/libcore.a pkcs11/module.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=pkcs11/module.map \
+	    -Wl,-soname,fusetsu-pkcs11.so -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
+
+$(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(ROOM_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
+	    $(PKG_LIBS) -lcmocka -lpthread -ldl
+
+# Test helpers are loaded into foreign processes: never sanitized.
+$(BUILD)/libtss2-tcti-spy.so: tests/support/tcti_spy.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -o $@ $< \
+	    $(shell pkg-config --cflags --libs tss2-tctildr tss2-mu)
+$(BUILD)/memsearch: tests/support/memsearch.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -o $@ $<
+$(BUILD)/signloop: tests/support/signloop.c pkcs11/p11.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -I. $(shell pkg-config --cflags p11-kit-1) $(WARN) -g -o $@ $< -ldl
+
+$(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+# --- the two commands, and the rest -----------------------------------------
+
+deps:
+	@swtpm-ci/deps
+
+demo: deps
+	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/forge
+	@tests/demo
+
+test: deps
+	@tests/run
+
+lint:
+	@tests/lint/run
+
+unit: all $(UNIT) $(SUPPORT)
+	@tests/run unit
+
+e2e: all $(SUPPORT)
+	@tests/run e2e
+
+asan:
+	@tests/run asan
+
+support: $(SUPPORT)
+unit-build: all $(UNIT) $(SUPPORT)
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkcs11 \
+	    $(DESTDIR)$(PREFIX)/share/p11-kit/modules $(DESTDIR)$(PREFIX)/share/man/man1 \
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/fusetsu
+	install -m 755 $(MODULE) $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so
+	sed 's|@MODULE@|$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so|' pkcs11/fusetsu.module.in \
+	    >$(DESTDIR)$(PREFIX)/share/p11-kit/modules/fusetsu.module
+	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/bin/fusetsu $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so \
+	    $(DESTDIR)$(PREFIX)/share/p11-kit/modules/fusetsu.module \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1))) \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5))) \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(wildcard man/*.7)))
+
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: all deps demo test lint unit e2e asan support unit-build install uninstall clean
+.SECONDARY:
+
+-include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,523 @@
+#include "ca/authority.h"
+
+#include "core/evidence.h"
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/oid.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY ((int64_t)24 * 3600)
+#define NONCE_BYTES 32
+#define INVITE_DAYS 7
+#define INVITE_DAYS_MAX 90
+#define PINS_MAX_BYTES ((size_t)1 << 20)
+#define PINS_MAX 1000
+
+#define PINS_FILE "ek-pins.pem"
+
+struct cached {
+    X509 *cert;
+    struct signer *signer;
+};
+
+struct authority {
+    struct registry *registry;
+    struct registry_authority info;
+    STACK_OF(X509) * pins;
+    authority_signer_fn signer_for;
+    void *ctx;
+    struct cached ca[REGISTRY_ROLES][OID_COMMUNITIES + 1]; /* by role and community */
+};
+
+static int path_in(const char *dir, const char *name, struct buf *out, struct err *e)
+{
+    buf_printf(out, "%s/%s", dir, name);
+    return buf_cstr(out) != NULL ? 0 : buf_ok(out, e);
+}
+
+/* --- pins ---------------------------------------------------------------- */
+
+/* All certificates of a PEM text; at least one. */
+static STACK_OF(X509) * parse_pins(struct bytes pem, struct err *e)
+{
+    STACK_OF(X509) *pins = sk_X509_new_null();
+    BIO *in = pem.len <= PINS_MAX_BYTES ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
+    unsigned long why;
+    X509 *cert;
+
+    if (pins == NULL || in == NULL) {
+        err_set(e, E_FORMAT, "the file of pinned EK issuers is too long, or memory is short");
+        goto bad;
+    }
+    while ((cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
+        if (sk_X509_num(pins) >= PINS_MAX || sk_X509_push(pins, cert) <= 0) {
+            X509_free(cert);
+            err_set(e, E_FORMAT, "the file of pinned EK issuers has over %d certificates",
+                    PINS_MAX);
+            goto bad;
+        }
+    }
+    why = ERR_peek_last_error();
+    ERR_clear_error();
+    if (ERR_GET_REASON(why) != PEM_R_NO_START_LINE) {
+        err_set(e, E_FORMAT,
+                "a certificate in the file of pinned EK issuers is malformed; it "
+                "must be PEM");
+        goto bad;
+    }
+    if (sk_X509_num(pins) == 0) {
+        err_set(e, E_FORMAT,
+                "the file of pinned EK issuers holds no certificate; put the TPM "
+                "makers' EK root or issuing CA certificates into it as PEM");
+        goto bad;
+    }
+    BIO_free(in);
+    return pins;
+bad:
+    BIO_free(in);
+    sk_X509_pop_free(pins, X509_free);
+    return NULL;
+}
+
+/* --- recording ----------------------------------------------------------- */
+
+int authority_record(struct registry *r, const struct authority_entry *x, struct err *e)
+{
+    struct registry_issued row = {.issuer = x->issuer, .community = x->community};
+    struct buf der = {0};
+    struct pubkey key;
+    int rc = -1;
+
+    if (issue_to_der(x->cert, &der, e) != 0 || issue_serial(x->cert, row.serial, e) != 0 ||
+        pubkey_from_x509(&key, x->cert, e) != 0 || pubkey_id(&key, row.spki_hash, e) != 0 ||
+        issue_time(X509_get0_notBefore(x->cert), &row.issued_at, e) != 0 ||
+        issue_time(X509_get0_notAfter(x->cert), &row.expires_at, e) != 0)
+        goto out;
+    if (x->dns != NULL) {
+        if (strlen(x->dns) >= sizeof(row.subject)) {
+            err_set(e, E_ARG, "the DNS name is too long to be recorded");
+            goto out;
+        }
+        memcpy(row.subject, x->dns, strlen(x->dns) + 1);
+    } else {
+        X509_NAME_oneline(X509_get_subject_name(x->cert), row.subject, sizeof(row.subject));
+    }
+    row.has_ek = x->ek_hash != NULL;
+    if (row.has_ek)
+        memcpy(row.ek_hash, x->ek_hash, sizeof(row.ek_hash));
+    row.has_evidence = x->evidence_hash != NULL;
+    if (row.has_evidence)
+        memcpy(row.evidence_hash, x->evidence_hash, sizeof(row.evidence_hash));
+    row.der = buf_bytes(&der);
+    row.evidence = x->evidence;
+    rc = registry_add_issued(r, &row, e);
+out:
+    buf_free(&der);
+    return rc;
+}
+
+/* --- opening and closing ------------------------------------------------- */
+
+int authority_open(struct authority **out, const char *dir, bool read_only,
+                   authority_signer_fn signer_for, void *ctx, struct err *e)
+{
+    struct authority *a = calloc(1, sizeof(*a));
+    struct buf path = {0}, pins_path = {0}, pem = {0};
+    int rc = -1;
+
+    if (a == NULL) {
+        err_set(e, E_MEMORY, "out of memory for an authority");
+        goto out;
+    }
+    a->signer_for = signer_for;
+    a->ctx = ctx;
+    if (path_in(dir, "registry.db", &path, e) != 0 || path_in(dir, PINS_FILE, &pins_path, e) != 0 ||
+        registry_open(&a->registry, buf_cstr(&path), read_only ? REGISTRY_READ : REGISTRY_WRITE,
+                      e) != 0 ||
+        registry_authority(a->registry, &a->info, e) != 0 ||
+        file_read(buf_cstr(&pins_path), PINS_MAX_BYTES, &pem, e) != 0 ||
+        (a->pins = parse_pins(buf_bytes(&pem), e)) == NULL)
+        goto out;
+    if (strcmp(a->info.arc, OID_ARC) != 0) {
+        err_set(e, E_VERSION,
+                "the authority in %s uses the arc %s, this program %s; use the program that made "
+                "it",
+                dir, a->info.arc, OID_ARC);
+        goto out;
+    }
+    *out = a;
+    a = NULL;
+    rc = 0;
+out:
+    authority_close(a);
+    buf_free(&path);
+    buf_free(&pins_path);
+    buf_free(&pem);
+    return rc;
+}
+
+void authority_close(struct authority *a)
+{
+    if (a == NULL)
+        return;
+    for (size_t role = 0; role < ARRAY_LEN(a->ca); role++) {
+        for (size_t c = 0; c < ARRAY_LEN(a->ca[role]); c++) {
+            X509_free(a->ca[role][c].cert);
+            signer_free(a->ca[role][c].signer);
+        }
+    }
+    sk_X509_pop_free(a->pins, X509_free);
+    registry_close(a->registry);
+    free(a);
+}
+
+const struct registry_authority *authority_info(const struct authority *a)
+{
+    return &a->info;
+}
+
+struct registry *authority_registry(struct authority *a)
+{
+    return a->registry;
+}
+
+STACK_OF(X509) * authority_ek_pins(const struct authority *a)
+{
+    return a->pins;
+}
+
+/* --- its CAs ------------------------------------------------------------- */
+
+/* Reads certificate and key reference of one CA; keeps the certificate. */
+static struct cached *load(struct authority *a, enum registry_role role, unsigned community,
+                           struct registry_key *key, struct err *e)
+{
+    struct cached *c = NULL;
+    struct buf der = {0};
+
+    if ((unsigned)role >= REGISTRY_ROLES || community > OID_COMMUNITIES) {
+        err_set(e, E_ARG, "there is no such CA; communities have the numbers 1 to %d",
+                OID_COMMUNITIES);
+        return NULL;
+    }
+    if (registry_ca(a->registry, role, community, key, &der, e) != 0)
+        goto out;
+    if (a->ca[role][community].cert == NULL &&
+        issue_from_der(buf_bytes(&der), &a->ca[role][community].cert, e) != 0) {
+        err_prefix(e, "the %s CA's certificate in the registry", registry_role_name(role));
+        goto out;
+    }
+    c = &a->ca[role][community];
+out:
+    buf_free(&der);
+    return c;
+}
+
+int authority_cert(struct authority *a, enum registry_role role, unsigned community, X509 **out,
+                   struct err *e)
+{
+    const struct cached *c = load(a, role, community, NULL, e);
+
+    if (c == NULL)
+        return -1;
+    *out = c->cert;
+    return 0;
+}
+
+int authority_issuer(struct authority *a, enum registry_role role, unsigned community,
+                     struct issue_issuer *out, struct err *e)
+{
+    struct signer *signer = NULL;
+    struct registry_key key;
+    struct cached *c = load(a, role, community, &key, e);
+    struct pubkey held;
+
+    if (c == NULL)
+        return -1;
+    if (c->signer == NULL) {
+        if (a->signer_for == NULL)
+            return err_set(e, E_ARG, "this authority was opened without access to its keys");
+        if (a->signer_for(a->ctx, role, community, &key, &signer, e) != 0)
+            return err_prefix(e, "the key of the %s CA (token %s)", registry_role_name(role),
+                              key.token);
+        if (pubkey_from_x509(&held, c->cert, e) != 0 || !pubkey_equal(&held, &signer->pub)) {
+            signer_free(signer);
+            return err_set(e, E_REJECTED,
+                           "the key in token %s is not the one in the %s CA's certificate; insert "
+                           "the right token",
+                           key.token, registry_role_name(role));
+        }
+        c->signer = signer;
+    }
+    *out = (struct issue_issuer){.cert = c->cert, .signer = c->signer};
+    return 0;
+}
+
+/* --- the making of an authority ------------------------------------------ */
+
+/* What stays the same for all certificates of a new authority. */
+struct making {
+    const struct authority_params *p;
+    struct registry *registry;
+    struct issue_issuer root;
+    struct err *e;
+};
+
+/* Makes, records and returns one CA certificate; without an issuer the root's. */
+static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_role role,
+                     unsigned community, const struct authority_key *key, const char *title)
+{
+    struct issue_issuer issuer = m->root;
+    struct subject s = {
+        .key = &key->signer->pub,
+        .not_before = m->p->now,
+        .community = community,
+        .permit_nation = m->p->nation,
+        .permit_domain = m->p->domain,
+    };
+    int64_t seconds = profile_get(profile)->max_seconds;
+    X509_NAME *name = NULL;
+    struct buf cn = {0}, der = {0};
+    X509 *cert = NULL;
+    bool ok = false;
+
+    buf_printf(&cn, "%s %s", m->p->nation, title);
+    name = issue_name(m->p->nation, m->p->org,
+                      community != 0 ? oid_community_name(community) : NULL,
+                      buf_cstr(&cn) != NULL ? buf_cstr(&cn) : "", m->e);
+    if (name == NULL)
+        goto out;
+    s.name = name;
+    s.not_after = m->p->now + seconds;
+    if (role == REGISTRY_ROOT)
+        issuer = (struct issue_issuer){.signer = key->signer};
+    else if (issue_not_after(issuer.cert, m->p->now, seconds, &s.not_after, m->e) != 0)
+        goto out;
+    if (issue_certificate(profile, &issuer, &s, &cert, m->e) != 0 ||
+        issue_to_der(cert, &der, m->e) != 0 ||
+        registry_add_ca(m->registry, role, community, &key->ref, buf_bytes(&der), m->e) != 0)
+        goto out;
+    ok = role == REGISTRY_ROOT ||
+         authority_record(m->registry,
+                          &(struct authority_entry){.issuer = REGISTRY_ROOT, .cert = cert},
+                          m->e) == 0;
+out:
+    if (!ok) {
+        X509_free(cert);
+        cert = NULL;
+    }
+    X509_NAME_free(name);
+    buf_free(&cn);
+    buf_free(&der);
+    return cert;
+}
+
+static int make_sub(struct making *m, enum profile_id profile, enum registry_role role,
+                    unsigned community, const struct authority_key *key, const char *title)
+{
+    X509 *cert = make_ca(m, profile, role, community, key, title);
+
+    X509_free(cert);
+    return cert != NULL ? 0 : -1;
+}
+
+static int make_all(struct making *m)
+{
+    const struct authority_params *p = m->p;
+    struct registry_authority info = {0};
+    int rc = -1;
+
+    /* The lengths were checked by check_params. */
+    memcpy(info.nation, p->nation, strlen(p->nation));
+    memcpy(info.org, p->org, strlen(p->org));
+    memcpy(info.domain, p->domain, strlen(p->domain));
+    memcpy(info.arc, OID_ARC, sizeof(OID_ARC));
+    if (registry_set_authority(m->registry, &info, m->e) != 0)
+        return -1;
+    m->root.signer = p->root.signer;
+    m->root.cert = make_ca(m, PROFILE_ROOT, REGISTRY_ROOT, 0, &p->root, "Root CA");
+    if (m->root.cert == NULL ||
+        make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, 0, &p->cross, "Cross CA") != 0 ||
+        make_sub(m, PROFILE_ATTESTATION_CA, REGISTRY_ATTESTATION, 0, &p->attestation,
+                 "Attestation CA") != 0)
+        goto out;
+    for (size_t i = 0; i < p->n_communities; i++) {
+        struct buf title = {0};
+
+        buf_printf(&title, "%s Issuing CA", oid_community_name(p->communities[i]));
+        rc = buf_cstr(&title) == NULL
+                 ? buf_ok(&title, m->e)
+                 : make_sub(m, PROFILE_ISSUING_CA, REGISTRY_ISSUING, p->communities[i],
+                            &p->issuing[i], buf_cstr(&title));
+        buf_free(&title);
+        if (rc != 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    X509_free(m->root.cert);
+    m->root.cert = NULL;
+    return rc;
+}
+
+/* The i-th key of all: root, cross, attestation, then the issuing ones. */
+static const struct authority_key *key_at(const struct authority_params *p, size_t i)
+{
+    switch (i) {
+    case 0: return &p->root;
+    case 1: return &p->cross;
+    case 2: return &p->attestation;
+    default: return &p->issuing[i - 3];
+    }
+}
+
+static int check_params(const struct authority_params *p, struct err *e)
+{
+    size_t org = p->org != NULL ? strlen(p->org) : 0;
+
+    if (issue_check_nation(p->nation, e) != 0 || issue_check_dns(p->domain, e) != 0)
+        return -1;
+    if (org < 1 || org > 64)
+        return err_set(e, E_ARG, "the organisation's name has 1 to 64 bytes, not %zu", org);
+    if (p->n_communities < 1 || p->n_communities > OID_COMMUNITIES)
+        return err_set(e, E_ARG, "an authority serves 1 to %d communities", OID_COMMUNITIES);
+    for (size_t i = 0; i < p->n_communities; i++) {
+        if (oid_community_name(p->communities[i]) == NULL)
+            return err_set(e, E_ARG, "there is no community %u; use 1 to %d", p->communities[i],
+                           OID_COMMUNITIES);
+        for (size_t j = 0; j < i; j++)
+            if (p->communities[i] == p->communities[j])
+                return err_set(e, E_ARG, "the community %s is named twice",
+                               oid_community_name(p->communities[i]));
+    }
+    /* A key with two roles would undo the separation of the two. */
+    for (size_t i = 0; i < p->n_communities + 3; i++) {
+        if (key_at(p, i)->signer == NULL)
+            return err_set(e, E_ARG, "an authority needs a key for each of its CAs");
+        for (size_t j = 0; j < i; j++)
+            if (pubkey_equal(&key_at(p, i)->signer->pub, &key_at(p, j)->signer->pub))
+                return err_set(e, E_REJECTED,
+                               "one key was given for two CAs; make a key for each CA");
+    }
+    return 0;
+}
+
+int authority_init(const char *dir, const struct authority_params *p, struct err *e)
+{
+    struct making m = {.p = p, .e = e};
+    struct buf path = {0}, pins_path = {0};
+    STACK_OF(X509) *pins = NULL;
+    bool made = false;
+    int rc = -1;
+
+    if (check_params(p, e) != 0 || (pins = parse_pins(p->ek_pins_pem, e)) == NULL ||
+        path_in(dir, "registry.db", &path, e) != 0 || path_in(dir, PINS_FILE, &pins_path, e) != 0 ||
+        file_mkdirs(dir, e) != 0 ||
+        registry_open(&m.registry, buf_cstr(&path), REGISTRY_CREATE, e) != 0)
+        goto out;
+    made = true;
+    if (registry_begin(m.registry, e) != 0 || make_all(&m) != 0 ||
+        file_write(buf_cstr(&pins_path), p->ek_pins_pem, 0600, e) != 0 ||
+        registry_commit(m.registry, e) != 0)
+        goto out;
+    rc = 0;
+out:
+    registry_close(m.registry);
+    if (rc != 0 && made)
+        remove(buf_cstr(&path));
+    sk_X509_pop_free(pins, X509_free);
+    buf_free(&path);
+    buf_free(&pins_path);
+    return rc;
+}
+
+/* --- invitations and cross-certificates ---------------------------------- */
+
+static int check_invite(struct authority *a, const struct authority_invite *p, struct err *e)
+{
+    X509_NAME *name = NULL;
+
+    if (oid_community_name(p->community) == NULL ||
+        !registry_has_issuing(a->registry, p->community))
+        return err_set(e, E_NOT_FOUND,
+                       "this authority has no issuing CA for that community; `ca list` shows which "
+                       "it has");
+    if (p->level < 1 || p->level > OID_LEVELS)
+        return err_set(e, E_ARG, "a level is 1 to %d, not %u", OID_LEVELS, p->level);
+    if (p->days < 0 || p->days > INVITE_DAYS_MAX)
+        return err_set(e, E_ARG, "an invitation is valid for 1 to %d days, not %d", INVITE_DAYS_MAX,
+                       p->days);
+    if (issue_check_dns(p->dns, e) != 0)
+        return -1;
+    if (!issue_dns_within(p->dns, a->info.domain))
+        return err_set(e, E_ARG,
+                       "%.100s is not within %.100s, the authority's domain; name a host "
+                       "there",
+                       p->dns, a->info.domain);
+    /* What will be the subject must be one (a commonName has at most 64 characters). */
+    name = issue_name(a->info.nation, a->info.org, oid_community_name(p->community), p->dns, e);
+    X509_NAME_free(name);
+    return name != NULL ? 0 : -1;
+}
+
+int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
+                     struct err *e)
+{
+    struct registry_invitation row = {.nonce_len = NONCE_BYTES};
+    struct evidence_invitation file = {.nonce_len = NONCE_BYTES};
+    struct buf text = {0};
+    int rc = -1;
+
+    if (check_invite(a, p, e) != 0)
+        return -1;
+    if (RAND_bytes(row.nonce, NONCE_BYTES) != 1)
+        return err_openssl(e, E_CRYPTO, "no random nonce");
+    row.community = file.community = p->community;
+    row.level = file.level = p->level;
+    row.created_at = p->now;
+    row.expires_at = file.not_after = p->now + (p->days > 0 ? p->days : INVITE_DAYS) * DAY;
+    row.has_ek = file.has_ek = p->ek_hash != NULL;
+    if (p->ek_hash != NULL) {
+        memcpy(row.ek_hash, p->ek_hash, sizeof(row.ek_hash));
+        memcpy(file.ek_spki, p->ek_hash, sizeof(file.ek_spki));
+    }
+    memcpy(file.nonce, row.nonce, NONCE_BYTES);
+    /* check_invite bounded the DNS name, check_params the organisation. */
+    memcpy(row.subject, p->dns, strlen(p->dns) + 1);
+    memcpy(file.subject, p->dns, strlen(p->dns) + 1);
+    memcpy(file.authority, a->info.org, strlen(a->info.org) + 1);
+    if (evidence_invitation_to_pem(&file, &text, e) != 0 ||
+        registry_invite(a->registry, &row, e) != 0)
+        goto out;
+    buf_add_bytes(pem, buf_bytes(&text));
+    rc = buf_ok(pem, e);
+out:
+    buf_free(&text);
+    return rc;
+}
+
+int authority_cross(struct authority *a, const struct cross_request *r, struct buf *pem,
+                    struct err *e)
+{
+    struct authority_entry entry = {.issuer = REGISTRY_CROSS, .community = r->community};
+    struct issue_issuer cross_ca;
+    struct buf text = {0};
+    int rc = -1;
+
+    /* First what needs no key, so that nobody is asked for a PIN in vain. */
+    if (cross_judge(r, e) != 0 || authority_issuer(a, REGISTRY_CROSS, 0, &cross_ca, e) != 0 ||
+        cross_issue(&cross_ca, a->info.nation, a->info.domain, r, &entry.cert, e) != 0 ||
+        issue_to_pem(entry.cert, &text, e) != 0 || authority_record(a->registry, &entry, e) != 0)
+        goto out;
+    buf_add_bytes(pem, buf_bytes(&text));
+    rc = buf_ok(pem, e);
+out:
+    X509_free(entry.cert);
+    buf_free(&text);
+    return rc;
+}

@@ -1,0 +1,18 @@
+#ifndef CA_BUNDLE_H
+#define CA_BUNDLE_H
+
+#include "ca/registry.h"
+
+#include <time.h>
+
+/*
+ * The trust bundle of one community, as PEM certificates: our root, our Cross CA,
+ * the cross-certificates of that community that are valid at `now`, and, when
+ * `own` is set, our own issuing CA of it. A relying party loads the file as its
+ * CA file: other communities are not in it, so that also a verifier that ignores
+ * policies keeps them out. E_NOT_FOUND when `own` is set and we have no such CA.
+ */
+int bundle_pem(struct registry *r, unsigned community, bool own, time_t now, struct buf *out,
+               struct err *e) MUST_USE;
+
+#endif

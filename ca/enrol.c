@@ -1,0 +1,444 @@
+#include "ca/enrol.h"
+
+#include "ca/tpmnames.h"
+#include "core/credential.h"
+#include "core/ektemplate.h"
+#include "core/oid.h"
+#include "core/tpmwire.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define DAY ((int64_t)24 * 3600)
+#define LEAF_DAYS 90
+/* Longer than any leaf that its evidence stands behind. */
+#define AK_DAYS 365
+
+/* One run: what is looked up on the way. */
+struct run {
+    struct authority *a;
+    const struct evidence_request *req;
+    time_t now;
+    struct enrol_outcome *out;
+    struct err *e;
+    struct issue_issuer issuing, attestation;
+    enum evidence_nonce_state nonce_state;
+    X509 *ak_cert;
+    X509 *leaf;
+    struct evidence_record record;
+    uint8_t evidence_hash[32];
+    struct buf record_der;
+};
+
+/* --- which invitation does the evidence answer? -------------------------- */
+
+/* The request does not carry the nonce, the TPM's statement carries a digest over it:
+ * the invitation is the one that gives that digest. */
+struct search {
+    struct run *run;
+    uint8_t extra[32];
+    bool found;
+    bool failed;
+};
+
+static bool try_invitation(void *ctx, const struct registry_invitation *i)
+{
+    struct search *s = ctx;
+    uint8_t want[32];
+
+    if (evidence_qualifying(bytes_of(i->nonce, i->nonce_len), s->run->req->csr, want, s->run->e) !=
+        0) {
+        s->failed = true;
+        return false;
+    }
+    if (!bytes_equal(bytes_of(want, sizeof(want)), bytes_of(s->extra, sizeof(s->extra))))
+        return true;
+    s->run->out->invitation = *i;
+    s->found = true;
+    return false;
+}
+
+/* extraData of the Certify statement; false when there is none that could fit. */
+static bool extra_data(X509_REQ *csr, uint8_t out[32])
+{
+    struct evidence_bundle b = {0};
+    TPMS_ATTEST attest;
+    bool ok = false;
+
+    if (evidence_bundle_extract(csr, &b, NULL) == 0 &&
+        tpmwire_attest(buf_bytes(&b.attest), &attest, NULL) == 0 && attest.extraData.size == 32) {
+        memcpy(out, attest.extraData.buffer, 32);
+        ok = true;
+    }
+    evidence_bundle_free(&b);
+    return ok;
+}
+
+static int find_invitation(struct run *r)
+{
+    struct search s = {.run = r};
+
+    if (extra_data(r->req->csr, s.extra)) {
+        if (registry_invitations(authority_registry(r->a), try_invitation, &s, r->e) != 0 ||
+            s.failed)
+            return -1;
+    }
+    r->out->invited = s.found;
+    return 0;
+}
+
+/* --- judging ------------------------------------------------------------- */
+
+static bool is_rsa(X509_REQ *csr)
+{
+    const EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
+
+    return key != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
+}
+
+/* The terms that a request and, later, its record are judged by. `pin` is freed by
+ * the caller. */
+static int terms_of(const struct run *r, struct evidence_terms *t, struct evidence_pin **pin,
+                    struct err *e)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+    STACK_OF(X509) *issuers = authority_ek_pins(r->a);
+    int n = sk_X509_num(issuers);
+    struct evidence_pin *p = calloc(n > 0 ? (size_t)n : 1, sizeof(*p));
+
+    if (p == NULL)
+        return err_set(e, E_MEMORY, "out of memory while judging evidence");
+    for (int k = 0; k < n; k++)
+        p[k].issuer = sk_X509_value(issuers, k);
+    *t = (struct evidence_terms){
+        .pin = p,
+        .n_pin = n > 0 ? (size_t)n : 0,
+        .now = r->now,
+        .nonce_state = r->nonce_state,
+        .profile = evidence_profile_signing(is_rsa(r->req->csr)),
+        .ak_sealed = true,
+    };
+    if (r->out->invited) {
+        t->nonce = bytes_of(i->nonce, i->nonce_len);
+        t->subject = i->subject;
+        t->ek_spki = i->has_ek ? i->ek_hash : NULL;
+    }
+    *pin = p;
+    return 0;
+}
+
+static int judge(struct run *r)
+{
+    const struct evidence_verdict *v = &r->out->verdict;
+    struct evidence_pin *pin = NULL;
+    struct evidence_terms t;
+    int rc = -1;
+
+    if (terms_of(r, &t, &pin, r->e) != 0 ||
+        evidence_check_request(r->req, &t, &r->out->verdict, r->e) != 0)
+        goto out;
+    r->out->judged = true;
+    if (evidence_check_verdict(v, r->e) != 0)
+        goto out;
+    if (!r->out->invited || r->nonce_state != EVIDENCE_NONCE_FRESH || !v->has_subject) {
+        err_set(r->e, E_REJECTED, "the request answers no open invitation");
+        goto out;
+    }
+    if (v->level < r->out->invitation.level) {
+        err_set(r->e, E_REJECTED,
+                "the evidence proves level %u, the invitation is for level %u; ask for an "
+                "invitation of level %u",
+                v->level, r->out->invitation.level, v->level);
+        goto out;
+    }
+    rc = 0;
+out:
+    free(pin);
+    return rc;
+}
+
+/* --- issuing ------------------------------------------------------------- */
+
+static int make_ak_cert(struct run *r)
+{
+    const struct registry_authority *info = authority_info(r->a);
+    const TPM2B_NAME *ak_name = &r->out->verdict.ak_name;
+    struct subject s = {.not_before = r->now};
+    GENERAL_NAMES *names = NULL;
+    X509_NAME *name = NULL;
+    TPMT_PUBLIC public;
+    struct pubkey key;
+    char cn[3 + 2 * 20 + 1] = "AK ";
+    int rc = -1;
+
+    /* The last 20 bytes of the Name tell AKs apart for people; the Name itself is in
+     * the evidence. */
+    if (ak_name->size < 20)
+        return err_set(r->e, E_REJECTED, "the attestation key has no Name");
+    hex_encode(cn + 3, ak_name->name + ak_name->size - 20, 20);
+    name = issue_name(info->nation, info->org, NULL, cn, r->e);
+    names = tpmnames_of(r->req->ek_cert, r->e);
+    if (name == NULL || names == NULL ||
+        tpmname_unmarshal_public(buf_bytes(&r->req->ak_public), &public, r->e) != 0 ||
+        pubkey_from_tpmt(&key, &public, r->e) != 0 ||
+        issue_not_after(r->attestation.cert, r->now, AK_DAYS * DAY, &s.not_after, r->e) != 0)
+        goto out;
+    s.name = name;
+    s.key = &key;
+    s.tpm_names = names;
+    rc = issue_certificate(PROFILE_AK, &r->attestation, &s, &r->ak_cert, r->e);
+out:
+    X509_NAME_free(name);
+    GENERAL_NAMES_free(names);
+    return rc;
+}
+
+static int make_leaf(struct run *r)
+{
+    const struct registry_authority *info = authority_info(r->a);
+    const struct registry_invitation *i = &r->out->invitation;
+    struct subject s = {
+        .key = &r->out->verdict.subject,
+        .not_before = r->now,
+        .community = i->community,
+        .level = i->level,
+        .dns = i->subject,
+        .evidence_hash = r->evidence_hash,
+    };
+    X509_NAME *name =
+        issue_name(info->nation, info->org, oid_community_name(i->community), i->subject, r->e);
+    int rc = -1;
+
+    s.name = name;
+    if (name != NULL &&
+        issue_not_after(r->issuing.cert, r->now, LEAF_DAYS * DAY, &s.not_after, r->e) == 0)
+        rc = issue_certificate(PROFILE_GATEWAY, &r->issuing, &s, &r->leaf, r->e);
+    X509_NAME_free(name);
+    return rc;
+}
+
+static int make_record(struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+
+    if (evidence_record_make(r->req, bytes_of(i->nonce, i->nonce_len), r->ak_cert, r->now,
+                             &r->record, r->e) != 0 ||
+        evidence_record_encode(&r->record, &r->record_der, r->e) != 0 ||
+        evidence_record_hash(&r->record, r->evidence_hash, r->e) != 0)
+        return -1;
+    return 0;
+}
+
+/* What an ally will see when it judges the leaf and its record; here first. */
+static int judge_as_ally(struct run *r)
+{
+    STACK_OF(X509) *roots = sk_X509_new_null(), *between = sk_X509_new_null();
+    struct evidence_verdict verdict;
+    struct evidence_pin *pin = NULL;
+    struct evidence_terms t;
+    X509 *root = NULL;
+    int rc = -1;
+
+    if (authority_cert(r->a, REGISTRY_ROOT, 0, &root, r->e) != 0 ||
+        terms_of(r, &t, &pin, r->e) != 0)
+        goto out;
+    if (roots == NULL || between == NULL || sk_X509_push(roots, root) <= 0 ||
+        sk_X509_push(between, r->attestation.cert) <= 0) {
+        err_set(r->e, E_MEMORY, "out of memory while judging evidence");
+        goto out;
+    }
+    t.ak_sealed = false;
+    t.ak_roots = roots;
+    t.ak_untrusted = between;
+    t.leaf = r->leaf;
+    if (evidence_check_record(&r->record, &t, &verdict, r->e) != 0 ||
+        evidence_check_verdict(&verdict, r->e) != 0) {
+        err_prefix(r->e, "what was made does not verify and was thrown away");
+        goto out;
+    }
+    rc = 0;
+out:
+    sk_X509_free(roots);
+    sk_X509_free(between);
+    free(pin);
+    return rc;
+}
+
+/* Certificate, its chain below the root, and the evidence, for that one TPM. */
+static int seal(struct run *r, struct buf *der)
+{
+    struct credential_issued in = {.cert = r->leaf, .record = r->record};
+    struct credential_sealed sealed = {0};
+    TPMT_PUBLIC ek;
+    int rc = -1;
+
+    in.chain = sk_X509_new_null();
+    if (in.chain == NULL || sk_X509_push(in.chain, r->issuing.cert) <= 0 ||
+        sk_X509_push(in.chain, r->attestation.cert) <= 0) {
+        err_set(r->e, E_MEMORY, "out of memory while sealing a credential");
+        goto out;
+    }
+    if (ektemplate_from_cert(r->req->ek_template, r->req->ek_cert, &ek, r->e) != 0 ||
+        credential_seal(&ek, &r->out->verdict.ak_name, &in, &sealed, r->e) != 0 ||
+        credential_encode(&sealed, der, r->e) != 0)
+        goto out;
+    rc = 0;
+out:
+    /* Everything else in `in` is borrowed. */
+    sk_X509_free(in.chain);
+    credential_sealed_free(&sealed);
+    return rc;
+}
+
+static int record_both(struct run *r)
+{
+    struct registry *reg = authority_registry(r->a);
+    const uint8_t *ek = r->out->verdict.ek_spki;
+    const struct registry_invitation *i = &r->out->invitation;
+
+    if (registry_begin(reg, r->e) != 0)
+        return -1;
+    if (authority_record(reg,
+                         &(struct authority_entry){
+                             .issuer = REGISTRY_ATTESTATION, .cert = r->ak_cert, .ek_hash = ek},
+                         r->e) == 0 &&
+        authority_record(reg,
+                         &(struct authority_entry){.issuer = REGISTRY_ISSUING,
+                                                   .community = i->community,
+                                                   .cert = r->leaf,
+                                                   .dns = i->subject,
+                                                   .ek_hash = ek,
+                                                   .evidence_hash = r->evidence_hash,
+                                                   .evidence = buf_bytes(&r->record_der)},
+                         r->e) == 0 &&
+        registry_commit(reg, r->e) == 0)
+        return 0;
+    registry_rollback(reg);
+    return -1;
+}
+
+static int issue(struct run *r)
+{
+    struct buf der = {0};
+    int rc = -1;
+
+    if (make_ak_cert(r) != 0 || make_record(r) != 0 || make_leaf(r) != 0 || judge_as_ally(r) != 0 ||
+        seal(r, &der) != 0 || record_both(r) != 0)
+        goto out;
+    r->out->sealed = der;
+    der = (struct buf){0};
+    r->out->cert = r->leaf;
+    r->leaf = NULL;
+    rc = 0;
+out:
+    buf_free(&der);
+    return rc;
+}
+
+/* --- the run ------------------------------------------------------------- */
+
+/*
+ * Opens the keys, then takes the nonce: a missing token or a wrong PIN shall not cost
+ * the applicant the invitation. A nonce that is used or expired does not end the run:
+ * the verdict says so beside all other checks.
+ */
+static int take_nonce(struct run *r)
+{
+    struct registry_invitation *i = &r->out->invitation;
+    struct err why = {0};
+
+    r->nonce_state = EVIDENCE_NONCE_STALE;
+    if (!r->out->invited || i->consumed_at != 0 || i->expires_at <= r->now)
+        return 0;
+    if (authority_issuer(r->a, REGISTRY_ISSUING, i->community, &r->issuing, r->e) != 0 ||
+        authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) != 0)
+        return -1;
+    if (registry_consume(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->now, i,
+                         &why) == 0)
+        r->nonce_state = EVIDENCE_NONCE_FRESH;
+    else if (why.code != E_REJECTED)
+        return err_set(r->e, why.code, "%s", why.msg);
+    return 0;
+}
+
+/* Says first what the applicant can do about a nonce that is not good any more. */
+static int refuse_stale(struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+    struct err other = {0};
+    struct err *e = r->e;
+    int judged;
+
+    r->e = &other;
+    judged = judge(r);
+    r->e = e;
+    if (judged != 0 && other.code != E_REJECTED)
+        return err_set(e, other.code, "%s", other.msg);
+    if (!r->out->invited)
+        return err_set(e, E_REJECTED,
+                       "the evidence answers no invitation of this authority; make the request "
+                       "anew from the invitation file");
+    return err_set(
+        e, E_REJECTED, "the invitation for %s %s; ask the authority for a new one", i->subject,
+        i->expires_at <= r->now && i->consumed_at == 0 ? "has expired" : "was used already");
+}
+
+static int enrol(struct authority *a, const struct evidence_request *req, time_t now,
+                 struct enrol_outcome *out, struct err *e)
+{
+    struct run r = {.a = a, .req = req, .now = now, .out = out, .e = e};
+    int rc = -1;
+
+    if (find_invitation(&r) != 0 || take_nonce(&r) != 0)
+        goto out;
+    if (r.nonce_state != EVIDENCE_NONCE_FRESH)
+        rc = refuse_stale(&r);
+    else if (judge(&r) == 0)
+        rc = issue(&r);
+out:
+    X509_free(r.ak_cert);
+    X509_free(r.leaf);
+    evidence_record_free(&r.record);
+    buf_free(&r.record_der);
+    return rc;
+}
+
+int enrol_run(struct authority *a, struct bytes request_der, time_t now, struct enrol_outcome *out,
+              struct err *e)
+{
+    struct evidence_request req = {0};
+    int rc = -1;
+
+    *out = (struct enrol_outcome){0};
+    if (evidence_request_decode(request_der, &req, e) == 0)
+        rc = enrol(a, &req, now, out, e);
+    evidence_request_free(&req);
+    return rc;
+}
+
+int enrol_pem(struct authority *a, struct bytes request_pem, time_t now, struct enrol_outcome *out,
+              struct buf *sealed_pem, struct err *e)
+{
+    struct evidence_request req = {0};
+    struct credential_sealed sealed = {0};
+    int rc = -1;
+
+    *out = (struct enrol_outcome){0};
+    if (evidence_request_from_pem(request_pem, &req, e) != 0 || enrol(a, &req, now, out, e) != 0 ||
+        credential_decode(buf_bytes(&out->sealed), &sealed, e) != 0)
+        goto out;
+    rc = credential_to_pem(&sealed, sealed_pem, e);
+out:
+    credential_sealed_free(&sealed);
+    evidence_request_free(&req);
+    return rc;
+}
+
+void enrol_free(struct enrol_outcome *out)
+{
+    if (out == NULL)
+        return;
+    X509_free(out->cert);
+    buf_free(&out->sealed);
+    *out = (struct enrol_outcome){0};
+}

@@ -1,0 +1,43 @@
+#ifndef CA_ENROL_H
+#define CA_ENROL_H
+
+#include "ca/authority.h"
+#include "core/evidence_check.h"
+
+/*
+ * Enrolment: a request with TPM evidence in, a certificate that only that TPM can
+ * open out, or the reasons why not.
+ */
+struct enrol_outcome {
+    bool judged;                     /* `verdict` is there */
+    struct evidence_verdict verdict; /* every check and its reason */
+    bool invited;                    /* `invitation` is there: the request answers it */
+    struct registry_invitation invitation;
+    X509 *cert;        /* the issued certificate; NULL when refused */
+    struct buf sealed; /* DER of the SealedCredential; empty when refused */
+};
+
+/*
+ * Judges the DER of an EnrolmentRequest and issues. The invitation is the one whose
+ * nonce the evidence was made over. Order: the CA keys are opened; the nonce is
+ * consumed, once and for all; every check runs; the attestation key's certificate,
+ * the leaf and the evidence record are made, judged once more as an ally would, and
+ * sealed to the EK; both certificates are recorded in one transaction; then `out`
+ * gets the bytes. All that the certificate says was decided by the authority; of the
+ * request only the public key enters it.
+ *
+ * 0: issued. -1 with E_REJECTED: refused; nothing was issued and nothing consumed
+ * but the nonce. Other errors: E_FORMAT (not a request), failures of the registry or
+ * of a key. `out` is written in any case and freed with enrol_free.
+ */
+int enrol_run(struct authority *a, struct bytes request_der, time_t now, struct enrol_outcome *out,
+              struct err *e) MUST_USE;
+
+/* The same with files: the request as PEM text in, the sealed credential appended to
+ * `sealed_pem`. */
+int enrol_pem(struct authority *a, struct bytes request_pem, time_t now, struct enrol_outcome *out,
+              struct buf *sealed_pem, struct err *e) MUST_USE;
+
+void enrol_free(struct enrol_outcome *out);
+
+#endif

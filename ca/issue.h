@@ -1,0 +1,68 @@
+#ifndef CA_ISSUE_H
+#define CA_ISSUE_H
+
+#include "ca/profile.h"
+#include "ca/subject.h"
+#include "core/buf.h"
+#include "core/signer.h"
+
+#include <openssl/x509v3.h>
+#include <time.h>
+
+/* Who signs: the issuer's certificate and its key. `cert` NULL: self-signed. All
+ * borrowed. */
+struct issue_issuer {
+    X509 *cert;
+    struct signer *signer;
+};
+
+/*
+ * Builds and signs one certificate from a row of the profile table, then reads
+ * its DER back and checks it against what was asked and against the issuer's key.
+ * The serial has 126 random bits (RFC 5280, 4.1.2.2; CAs of the public web need 64), the
+ * authorityKeyIdentifier holds the key identifier only.
+ * E_REJECTED: the subject breaks the row (validity too long or outside the
+ * issuer's, key too weak, name missing). E_UNSUPPORTED: an issuer key that is not
+ * P-256, P-384 or P-521. Free `out` with X509_free.
+ */
+int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
+                      const struct subject *subject, X509 **out, struct err *e) MUST_USE;
+
+/* One end of a validity as seconds since 1970. E_FORMAT (RFC 5280, 4.1.2.5). */
+int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e) MUST_USE;
+
+/* The end of a validity of `seconds` from `now`, cut to the issuer's own. */
+int issue_not_after(X509 *issuer, time_t now, int64_t seconds, time_t *out, struct err *e) MUST_USE;
+
+/* A distinguished name C, O, [OU,] CN; `unit` may be NULL. Free with
+ * X509_NAME_free. NULL: E_ARG when a part is empty, too long or not UTF-8. */
+X509_NAME *issue_name(const char *nation, const char *org, const char *unit, const char *cn,
+                      struct err *e) MUST_USE;
+
+/* 0 when `dns` is a lower-case host name of A-labels with at least two labels (RFC
+ * 5280, 4.2.1.6; RFC 5890), no wildcard, at most 253 characters; E_ARG. */
+int issue_check_dns(const char *dns, struct err *e) MUST_USE;
+
+/* 0 when `nation` is two upper-case letters (ISO 3166-1 alpha-2); E_ARG. */
+int issue_check_nation(const char *nation, struct err *e) MUST_USE;
+
+/* True when `dns` is `domain` itself or below it. */
+bool issue_dns_within(const char *dns, const char *domain);
+
+/* DER out and strictly back in (trailing bytes are E_FORMAT; at most 16 KiB). */
+int issue_to_der(X509 *cert, struct buf *out, struct err *e) MUST_USE;
+int issue_from_der(struct bytes der, X509 **out, struct err *e) MUST_USE;
+
+/* Appends the certificate as PEM. */
+int issue_to_pem(X509 *cert, struct buf *out, struct err *e) MUST_USE;
+
+#define ISSUE_SERIAL_TEXT 41
+
+/* The serial number in lower-case hex with its NUL. E_FORMAT when it is negative or
+ * longer than 20 octets. */
+int issue_serial(X509 *cert, char out[ISSUE_SERIAL_TEXT], struct err *e) MUST_USE;
+
+/* The subjectKeyIdentifier; {NULL, 0} when absent. Borrowed from the certificate. */
+struct bytes issue_ski(X509 *cert);
+
+#endif

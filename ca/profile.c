@@ -1,0 +1,152 @@
+#include "ca/profile.h"
+
+#include "core/oid.h"
+
+#include <openssl/x509v3.h>
+
+#define DAY ((int64_t)24 * 3600)
+#define YEAR (365 * DAY)
+
+/* RFC 5280, 4.2.1.12 */
+#define EKU_SERVER_AUTH "1.3.6.1.5.5.7.3.1"
+#define EKU_CLIENT_AUTH "1.3.6.1.5.5.7.3.2"
+/* RFC 4945, 5.1.3.12: id-kp-ipsecIKE */
+#define EKU_IKE "1.3.6.1.5.5.7.3.17"
+
+/* RFC 5280, 4.2.1.3 */
+#define CA_USAGE (KU_KEY_CERT_SIGN | KU_CRL_SIGN)
+#define COMMUNITY_EKU                             \
+    {                                             \
+        EKU_SERVER_AUTH, EKU_CLIENT_AUTH, EKU_IKE \
+    }
+
+static const struct profile rows[PROFILE_COUNT] = {
+    /* Trusted by itself: no path length, so that a level may be put between later;
+     * anyPolicy because strongSwan grants only what every CA of the path has. */
+    [PROFILE_ROOT] =
+        {
+            .name = "root",
+            .ca = true,
+            .pathlen = PROFILE_ABSENT,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 384,
+            .max_seconds = 20 * YEAR,
+            .policies = PROFILE_POLICIES_ANY,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+        },
+    /* Path length 1: an ally's issuing CA below it, and leaves below that. */
+    [PROFILE_CROSS_CA] =
+        {
+            .name = "Cross CA",
+            .ca = true,
+            .pathlen = 1,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 384,
+            .max_seconds = 10 * YEAR,
+            .policies = PROFILE_POLICIES_ANY,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+        },
+    /* Without policies: nothing under it is ever valid for a community. */
+    [PROFILE_ATTESTATION_CA] =
+        {
+            .name = "Attestation CA",
+            .ca = true,
+            .pathlen = 0,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 384,
+            .eku = {OID_TCG_KP_AK},
+            .max_seconds = 10 * YEAR,
+            .policies = PROFILE_POLICIES_NONE,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+        },
+    [PROFILE_ISSUING_CA] =
+        {
+            .name = "issuing CA",
+            .ca = true,
+            .pathlen = 0,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 256,
+            .eku = COMMUNITY_EKU,
+            .max_seconds = 5 * YEAR,
+            .policies = PROFILE_POLICIES_COMMUNITY,
+            .constraints = true,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+        },
+    /* keyEncipherment: NSS asks for it in RSA certificates of TLS servers. */
+    [PROFILE_GATEWAY] =
+        {
+            .name = "gateway certificate",
+            .pathlen = PROFILE_ABSENT,
+            .key_usage = KU_DIGITAL_SIGNATURE,
+            .key_usage_rsa = KU_KEY_ENCIPHERMENT,
+            .min_ecc_bits = 256,
+            .min_rsa_bits = 2048,
+            .eku = COMMUNITY_EKU,
+            .max_seconds = 90 * DAY,
+            .policies = PROFILE_POLICIES_LEVEL,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+            .san = PROFILE_SAN_DNS,
+            .evidence_hash = true,
+        },
+    [PROFILE_AK] =
+        {
+            .name = "attestation key certificate",
+            .pathlen = PROFILE_ABSENT,
+            .key_usage = KU_DIGITAL_SIGNATURE,
+            .min_ecc_bits = 256,
+            .min_rsa_bits = 2048,
+            .eku = {OID_TCG_KP_AK},
+            .max_seconds = 2 * YEAR,
+            .policies = PROFILE_POLICIES_NONE,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+            .san = PROFILE_SAN_TPM,
+        },
+    /* requireExplicitPolicy and inhibitAnyPolicy take effect at once (0). GnuTLS 3.7 and
+     * NSS break on their critical forms, so `compat` departs from RFC 5280, 4.2.1.11
+     * and 4.2.1.14, on purpose. */
+    [PROFILE_CROSS_COMPAT] =
+        {
+            .name = "cross-certificate",
+            .ca = true,
+            .pathlen = 0,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 256,
+            .min_rsa_bits = 3072,
+            .eku = COMMUNITY_EKU,
+            .max_seconds = YEAR,
+            .policies = PROFILE_POLICIES_COMMUNITY,
+            .constraints = true,
+            .require_explicit = 0,
+            .inhibit_any = 0,
+            .keep_ski = true,
+        },
+    [PROFILE_CROSS_STRICT] =
+        {
+            .name = "strict cross-certificate",
+            .ca = true,
+            .pathlen = 0,
+            .key_usage = CA_USAGE,
+            .min_ecc_bits = 256,
+            .min_rsa_bits = 3072,
+            .eku = COMMUNITY_EKU,
+            .max_seconds = YEAR,
+            .policies = PROFILE_POLICIES_COMMUNITY,
+            .policies_critical = true,
+            .constraints = true,
+            .require_explicit = 0,
+            .inhibit_any = 0,
+            .policy_rules_critical = true,
+            .keep_ski = true,
+        },
+};
+
+const struct profile *profile_get(enum profile_id id)
+{
+    return (unsigned)id < PROFILE_COUNT ? &rows[id] : NULL;
+}

@@ -1,0 +1,66 @@
+#ifndef CA_PROFILE_H
+#define CA_PROFILE_H
+
+#include "core/base.h"
+
+/*
+ * What each kind of certificate carries: one row of a table per kind. ca/issue
+ * reads a row and builds exactly that; no other file decides what a certificate
+ * contains.
+ */
+enum profile_id {
+    PROFILE_ROOT,           /* self-signed root of a nation */
+    PROFILE_CROSS_CA,       /* signs cross-certificates and nothing else */
+    PROFILE_ATTESTATION_CA, /* signs attestation key certificates and nothing else */
+    PROFILE_ISSUING_CA,     /* signs the leaves of one community */
+    PROFILE_GATEWAY,        /* a leaf: one DNS name, TLS and IKE */
+    PROFILE_AK,             /* certificate of a TPM attestation key */
+    PROFILE_CROSS_COMPAT,   /* cross-certificate, no critical policy extension */
+    PROFILE_CROSS_STRICT,   /* cross-certificate with RFC 5280's criticality */
+    PROFILE_COUNT
+};
+
+/* Which certificatePolicies a row carries. */
+enum profile_policies {
+    PROFILE_POLICIES_NONE,
+    PROFILE_POLICIES_ANY,       /* anyPolicy */
+    PROFILE_POLICIES_COMMUNITY, /* every level of one community */
+    PROFILE_POLICIES_LEVEL      /* the subject's level and all below it */
+};
+
+/* Which subjectAltName a row carries. */
+enum profile_san {
+    PROFILE_SAN_NONE,
+    PROFILE_SAN_DNS, /* exactly one dNSName */
+    PROFILE_SAN_TPM  /* the TPM's directoryName and a permanentIdentifier, given by the caller */
+};
+
+#define PROFILE_ABSENT (-1)
+#define PROFILE_MAX_EKU 4
+
+/* keyUsage bits as OpenSSL numbers them (KU_DIGITAL_SIGNATURE ...). */
+struct profile {
+    const char *name;                 /* for messages: "issuing CA" */
+    bool ca;                          /* basicConstraints, critical when true */
+    int pathlen;                      /* or PROFILE_ABSENT */
+    uint32_t key_usage;               /* critical (RFC 5280, 4.2.1.3) */
+    uint32_t key_usage_rsa;           /* added for an RSA subject key */
+    unsigned min_ecc_bits;            /* the weakest subject key that is certified */
+    unsigned min_rsa_bits;            /* 0: no RSA at all */
+    const char *eku[PROFILE_MAX_EKU]; /* dotted, NULL-terminated by the first NULL */
+    int64_t max_seconds;              /* the longest validity */
+    enum profile_policies policies;
+    bool policies_critical;
+    bool constraints;           /* nameConstraints on every name form, critical */
+    int require_explicit;       /* policyConstraints' skip count, or PROFILE_ABSENT */
+    int inhibit_any;            /* inhibitAnyPolicy's skip count, or PROFILE_ABSENT */
+    bool policy_rules_critical; /* criticality of the two above */
+    enum profile_san san;
+    bool evidence_hash; /* carries the hash of its evidence record */
+    bool keep_ski;      /* the subject key identifier is given, not computed */
+};
+
+/* The row; NULL for a number outside the enumeration. */
+const struct profile *profile_get(enum profile_id id);
+
+#endif

@@ -1,0 +1,132 @@
+#ifndef CA_REGISTRY_H
+#define CA_REGISTRY_H
+
+#include "core/buf.h"
+
+/*
+ * What an authority must remember: who it is, its CA certificates and where their
+ * keys are, its invitations, and every certificate that it issued. One SQLite file
+ * (STRICT tables, foreign keys, rollback journal, synchronous FULL, 5 s busy
+ * timeout, mode 0600). A nonce is consumed by one conditional UPDATE, so that of
+ * several processes exactly one gets it.
+ *
+ * Times are seconds since 1970, UTC. Errors name the path and what to do:
+ * E_NOT_FOUND, E_EXISTS, E_DENIED, E_CORRUPT, E_FORMAT, E_BUSY, E_FULL, E_VERSION.
+ */
+struct registry;
+
+enum registry_mode { REGISTRY_READ, REGISTRY_WRITE, REGISTRY_CREATE /* must not exist yet */ };
+
+int registry_open(struct registry **out, const char *path, enum registry_mode mode,
+                  struct err *e) MUST_USE;
+void registry_close(struct registry *r); /* undoes an open transaction; NULL is fine */
+
+/* One transaction at a time; it holds the write lock from the start. */
+int registry_begin(struct registry *r, struct err *e) MUST_USE;
+int registry_commit(struct registry *r, struct err *e) MUST_USE;
+void registry_rollback(struct registry *r);
+
+/* --- the authority ------------------------------------------------------- */
+
+struct registry_authority {
+    char nation[3];   /* "US" */
+    char org[65];     /* RFC 5280, appendix A: ub-organization-name */
+    char domain[254]; /* DNS suffix that it speaks for */
+    char arc[128];    /* dotted: the arc of its policies and extensions */
+};
+
+int registry_set_authority(struct registry *r, const struct registry_authority *a,
+                           struct err *e) MUST_USE; /* once: E_EXISTS */
+int registry_authority(struct registry *r, struct registry_authority *a, struct err *e) MUST_USE;
+
+/* --- its CAs ------------------------------------------------------------- */
+
+enum registry_role {
+    REGISTRY_ROOT,
+    REGISTRY_CROSS,
+    REGISTRY_ATTESTATION,
+    REGISTRY_ISSUING,
+    REGISTRY_ROLES
+};
+
+/* "root", "cross", "attestation", "issuing". */
+const char *registry_role_name(enum registry_role role);
+
+#define REGISTRY_KEY_ID_MAX 64
+
+/* Where a CA's private key is: a token's label and the key's CKA_ID. */
+struct registry_key {
+    char token[33];
+    uint8_t id[REGISTRY_KEY_ID_MAX];
+    size_t id_len;
+};
+
+/* `community` is 0 except for issuing CAs. E_EXISTS when the role is taken. */
+int registry_add_ca(struct registry *r, enum registry_role role, unsigned community,
+                    const struct registry_key *key, struct bytes cert_der, struct err *e) MUST_USE;
+/* Appends the certificate's DER to `cert_der`; `key` may be NULL. E_NOT_FOUND. */
+int registry_ca(struct registry *r, enum registry_role role, unsigned community,
+                struct registry_key *key, struct buf *cert_der, struct err *e) MUST_USE;
+/* True when there is an issuing CA for the community. */
+bool registry_has_issuing(struct registry *r, unsigned community);
+
+/* --- invitations --------------------------------------------------------- */
+
+#define REGISTRY_NONCE_MIN 8
+#define REGISTRY_NONCE_MAX 64
+
+struct registry_invitation {
+    uint8_t nonce[REGISTRY_NONCE_MAX];
+    size_t nonce_len;
+    char subject[254]; /* the DNS name to be certified */
+    unsigned community, level;
+    int64_t created_at, expires_at;
+    bool has_ek;
+    uint8_t ek_hash[32]; /* SHA-256 of the EK's SubjectPublicKeyInfo */
+    int64_t consumed_at; /* 0: open */
+};
+
+int registry_invite(struct registry *r, const struct registry_invitation *i,
+                    struct err *e) MUST_USE; /* E_EXISTS for a nonce that is there */
+int registry_invitation(struct registry *r, struct bytes nonce, struct registry_invitation *i,
+                        struct err *e) MUST_USE;
+
+/*
+ * Takes the nonce, atomically: of all callers, in all processes, one gets 0.
+ * E_REJECTED when it was used already or is past its time (then it stays as it
+ * was), E_NOT_FOUND when no invitation has it.
+ */
+int registry_consume(struct registry *r, struct bytes nonce, int64_t now,
+                     struct registry_invitation *i, struct err *e) MUST_USE;
+
+/* Calls `each` for all invitations, oldest first, until it answers false. */
+int registry_invitations(struct registry *r,
+                         bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
+                         struct err *e) MUST_USE;
+
+/* --- what was issued ----------------------------------------------------- */
+
+struct registry_issued {
+    enum registry_role issuer;
+    unsigned community; /* of the issuing CA; of the cross-certificate; else 0 */
+    char serial[43];    /* lower-case hex, up to 20 bytes (RFC 5280, 4.1.2.2) */
+    char subject[254];  /* DNS name, or the name in one line (cut) */
+    uint8_t spki_hash[32];
+    bool has_ek, has_evidence;
+    uint8_t ek_hash[32];
+    uint8_t evidence_hash[32];
+    struct bytes der;      /* the certificate */
+    struct bytes evidence; /* DER of its evidence record; may be empty */
+    int64_t issued_at, expires_at;
+};
+
+/* E_EXISTS when the issuer used the serial already. */
+int registry_add_issued(struct registry *r, const struct registry_issued *i,
+                        struct err *e) MUST_USE;
+
+/* Calls `each` for all issued certificates, oldest first, until it answers false;
+ * what it is given is borrowed for the call. */
+int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct registry_issued *i),
+                    void *ctx, struct err *e) MUST_USE;
+
+#endif

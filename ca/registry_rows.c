@@ -1,0 +1,311 @@
+#include "ca/registry_db.h"
+
+#include <string.h>
+
+static const char *const role_names[REGISTRY_ROLES] = {"root", "cross", "attestation", "issuing"};
+
+const char *registry_role_name(enum registry_role role)
+{
+    return (unsigned)role < REGISTRY_ROLES ? role_names[role] : NULL;
+}
+
+static int damaged(struct registry *r, const char *what, struct err *e)
+{
+    return err_set(e, E_CORRUPT, "the registry %s has a damaged %s; restore it from a backup",
+                   r->path, what);
+}
+
+/* A small number of a column, or E_CORRUPT. */
+static int small(struct registry *r, sqlite3_stmt *st, int column, unsigned max, unsigned *out,
+                 struct err *e)
+{
+    int64_t v = sqlite3_column_int64(st, column);
+
+    if (v < 0 || v > (int64_t)max)
+        return damaged(r, sqlite3_column_name(st, column), e);
+    *out = (unsigned)v;
+    return 0;
+}
+
+/* --- the authority ------------------------------------------------------- */
+
+int registry_set_authority(struct registry *r, const struct registry_authority *a, struct err *e)
+{
+    return registry_db_run(r, e, "INSERT INTO authority VALUES (1, ?, ?, ?, ?)", "tttt", a->nation,
+                           a->org, a->domain, a->arc);
+}
+
+int registry_authority(struct registry *r, struct registry_authority *a, struct err *e)
+{
+    struct registry_authority got = {0};
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e, "SELECT nation, org, domain, arc FROM authority", "") != 0)
+        goto out;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND, "the registry %s names no authority; make it with `ca init`",
+                r->path);
+    if (row != 1 || registry_db_text(r, st, 0, got.nation, sizeof(got.nation), e) != 0 ||
+        registry_db_text(r, st, 1, got.org, sizeof(got.org), e) != 0 ||
+        registry_db_text(r, st, 2, got.domain, sizeof(got.domain), e) != 0 ||
+        registry_db_text(r, st, 3, got.arc, sizeof(got.arc), e) != 0)
+        goto out;
+    *a = got;
+    rc = 0;
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+/* --- its CAs ------------------------------------------------------------- */
+
+int registry_add_ca(struct registry *r, enum registry_role role, unsigned community,
+                    const struct registry_key *key, struct bytes cert_der, struct err *e)
+{
+    if (registry_role_name(role) == NULL || (role == REGISTRY_ISSUING) != (community != 0))
+        return err_set(e, E_ARG, "only an issuing CA belongs to a community");
+    return registry_db_run(r, e, "INSERT INTO ca VALUES (?, ?, ?, ?, ?)", "iitbb", (int64_t)role,
+                           (int64_t)community, key->token, bytes_of(key->id, key->id_len),
+                           cert_der);
+}
+
+int registry_ca(struct registry *r, enum registry_role role, unsigned community,
+                struct registry_key *key, struct buf *cert_der, struct err *e)
+{
+    struct registry_key got = {0};
+    sqlite3_stmt *st = NULL;
+    struct bytes id;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e,
+                            "SELECT token, key_id, cert FROM ca WHERE role = ? AND community = ?",
+                            "ii", (int64_t)role, (int64_t)community) != 0)
+        goto out;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND, "the authority in %s has no %s CA%s", r->path,
+                registry_role_name(role) != NULL ? registry_role_name(role) : "such",
+                role == REGISTRY_ISSUING ? " for that community" : "");
+    if (row != 1 || registry_db_text(r, st, 0, got.token, sizeof(got.token), e) != 0)
+        goto out;
+    id = registry_db_blob(st, 1);
+    if (id.len > sizeof(got.id)) {
+        damaged(r, "key_id", e);
+        goto out;
+    }
+    got.id_len = id.len;
+    if (id.len != 0)
+        memcpy(got.id, id.p, id.len);
+    buf_add_bytes(cert_der, registry_db_blob(st, 2));
+    if (buf_ok(cert_der, e) != 0)
+        goto out;
+    if (key != NULL)
+        *key = got;
+    rc = 0;
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+bool registry_has_issuing(struct registry *r, unsigned community)
+{
+    sqlite3_stmt *st = NULL;
+    bool there = registry_db_prepare(r, &st, NULL,
+                                     "SELECT 1 FROM ca WHERE role = ? AND community = ?", "ii",
+                                     (int64_t)REGISTRY_ISSUING, (int64_t)community) == 0 &&
+                 registry_db_step(r, st, NULL) == 1;
+
+    sqlite3_finalize(st);
+    return there;
+}
+
+/* --- invitations --------------------------------------------------------- */
+
+#define INVITATION_COLUMNS                                                                   \
+    "SELECT nonce, subject, community, level, ek_hash, created_at, expires_at, consumed_at " \
+    "FROM invitation "
+
+int registry_invite(struct registry *r, const struct registry_invitation *i, struct err *e)
+{
+    if (i->nonce_len < REGISTRY_NONCE_MIN || i->nonce_len > REGISTRY_NONCE_MAX)
+        return err_set(e, E_ARG, "a nonce has %d to %d bytes", REGISTRY_NONCE_MIN,
+                       REGISTRY_NONCE_MAX);
+    return registry_db_run(r, e,
+                           "INSERT INTO invitation (nonce, subject, community, level, created_at, "
+                           "expires_at, ek_hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                           "btiiiio", bytes_of(i->nonce, i->nonce_len), i->subject,
+                           (int64_t)i->community, (int64_t)i->level, i->created_at, i->expires_at,
+                           bytes_of(i->ek_hash, i->has_ek ? sizeof(i->ek_hash) : 0));
+}
+
+static int read_invitation(struct registry *r, sqlite3_stmt *st, struct registry_invitation *out,
+                           struct err *e)
+{
+    struct registry_invitation i = {0};
+    struct bytes nonce = registry_db_blob(st, 0);
+
+    if (nonce.len < REGISTRY_NONCE_MIN || nonce.len > REGISTRY_NONCE_MAX)
+        return damaged(r, "nonce", e);
+    memcpy(i.nonce, nonce.p, nonce.len);
+    i.nonce_len = nonce.len;
+    i.has_ek = sqlite3_column_type(st, 4) != SQLITE_NULL;
+    if (registry_db_text(r, st, 1, i.subject, sizeof(i.subject), e) != 0 ||
+        small(r, st, 2, UINT16_MAX, &i.community, e) != 0 ||
+        small(r, st, 3, UINT16_MAX, &i.level, e) != 0 ||
+        (i.has_ek && registry_db_fixed(r, st, 4, i.ek_hash, sizeof(i.ek_hash), e) != 0))
+        return -1;
+    i.created_at = sqlite3_column_int64(st, 5);
+    i.expires_at = sqlite3_column_int64(st, 6);
+    i.consumed_at = sqlite3_column_int64(st, 7);
+    *out = i;
+    return 0;
+}
+
+int registry_invitation(struct registry *r, struct bytes nonce, struct registry_invitation *i,
+                        struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e, INVITATION_COLUMNS "WHERE nonce = ?", "b", nonce) != 0)
+        goto out;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND, "no invitation of this authority has that nonce; ask it for one");
+    if (row == 1)
+        rc = read_invitation(r, st, i, e);
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+int registry_consume(struct registry *r, struct bytes nonce, int64_t now,
+                     struct registry_invitation *i, struct err *e)
+{
+    struct registry_invitation got;
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row, changed = 0;
+
+    /* Inside a transaction a rollback would hand the nonce back. */
+    if (r->open_tx)
+        return err_set(e, E_ARG, "a nonce is not consumed inside another transaction");
+    if (registry_db_prepare(r, &st, e,
+                            "UPDATE invitation SET consumed_at = ? WHERE nonce = ? AND "
+                            "consumed_at = 0 AND expires_at > ?",
+                            "ibi", now, nonce, now) != 0)
+        goto out;
+    row = registry_db_step(r, st, e);
+    if (row < 0)
+        goto out;
+    changed = sqlite3_changes(r->db);
+    sqlite3_finalize(st);
+    st = NULL;
+    if (registry_invitation(r, nonce, &got, e) != 0)
+        goto out;
+    if (changed != 1) {
+        err_set(e, E_REJECTED,
+                got.consumed_at != 0 ? "the invitation for %s was used already; ask for a new one"
+                                     : "the invitation for %s has expired; ask for a new one",
+                got.subject);
+        goto out;
+    }
+    *i = got;
+    rc = 0;
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+int registry_invitations(struct registry *r,
+                         bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
+                         struct err *e)
+{
+    struct registry_invitation i;
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row = -1;
+
+    if (registry_db_prepare(r, &st, e, INVITATION_COLUMNS "ORDER BY id", "") != 0)
+        goto out;
+    while ((row = registry_db_step(r, st, e)) == 1) {
+        if (read_invitation(r, st, &i, e) != 0)
+            goto out;
+        if (!each(ctx, &i))
+            break;
+    }
+    rc = row < 0 ? -1 : 0;
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+/* --- what was issued ----------------------------------------------------- */
+
+/* An optional digest as a parameter: its bytes, or none. */
+static struct bytes digest_if(bool there, const uint8_t digest[32])
+{
+    return bytes_of(digest, there ? 32 : 0);
+}
+
+int registry_add_issued(struct registry *r, const struct registry_issued *i, struct err *e)
+{
+    return registry_db_run(
+        r, e,
+        "INSERT INTO issued (role, community, serial, subject, spki_hash, ek_hash, evidence_hash, "
+        "issued_at, expires_at, der, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iittbooiibo", (int64_t)i->issuer, (int64_t)i->community, i->serial, i->subject,
+        bytes_of(i->spki_hash, 32), digest_if(i->has_ek, i->ek_hash),
+        digest_if(i->has_evidence, i->evidence_hash), i->issued_at, i->expires_at, i->der,
+        i->evidence);
+}
+
+static int read_issued(struct registry *r, sqlite3_stmt *st, struct registry_issued *out,
+                       struct err *e)
+{
+    struct registry_issued i = {0};
+    unsigned role = 0;
+
+    i.has_ek = sqlite3_column_type(st, 5) != SQLITE_NULL;
+    i.has_evidence = sqlite3_column_type(st, 6) != SQLITE_NULL;
+    if (small(r, st, 0, REGISTRY_ROLES - 1, &role, e) != 0 ||
+        small(r, st, 1, UINT16_MAX, &i.community, e) != 0 ||
+        registry_db_text(r, st, 2, i.serial, sizeof(i.serial), e) != 0 ||
+        registry_db_text(r, st, 3, i.subject, sizeof(i.subject), e) != 0 ||
+        registry_db_fixed(r, st, 4, i.spki_hash, 32, e) != 0 ||
+        (i.has_ek && registry_db_fixed(r, st, 5, i.ek_hash, 32, e) != 0) ||
+        (i.has_evidence && registry_db_fixed(r, st, 6, i.evidence_hash, 32, e) != 0))
+        return -1;
+    i.issuer = (enum registry_role)role;
+    i.issued_at = sqlite3_column_int64(st, 7);
+    i.expires_at = sqlite3_column_int64(st, 8);
+    i.der = registry_db_blob(st, 9);
+    i.evidence = registry_db_blob(st, 10);
+    *out = i;
+    return 0;
+}
+
+int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct registry_issued *i),
+                    void *ctx, struct err *e)
+{
+    struct registry_issued i;
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row = -1;
+
+    if (registry_db_prepare(r, &st, e,
+                            "SELECT role, community, serial, subject, spki_hash, ek_hash, "
+                            "evidence_hash, issued_at, expires_at, der, evidence FROM issued "
+                            "ORDER BY id",
+                            "") != 0)
+        goto out;
+    while ((row = registry_db_step(r, st, e)) == 1) {
+        if (read_issued(r, st, &i, e) != 0)
+            goto out;
+        if (!each(ctx, &i))
+            break;
+    }
+    rc = row < 0 ? -1 : 0;
+out:
+    sqlite3_finalize(st);
+    return rc;
+}

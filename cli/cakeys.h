@@ -1,0 +1,21 @@
+#ifndef CLI_CAKEYS_H
+#define CLI_CAKEYS_H
+
+#include "ca/authority.h"
+#include "cli/cli.h"
+
+/*
+ * Gives an authority its private keys: opens the token that holds them, with the user
+ * PIN, when the first is asked for. The keys of one run lie in one token.
+ */
+struct cakeys;
+
+struct cakeys *cakeys_new(struct cli *c, struct err *e) MUST_USE;
+/* After authority_close: the authority's signers borrow the token. NULL is fine. */
+void cakeys_free(struct cakeys *k);
+
+/* An authority_signer_fn; `ctx` is the struct cakeys. */
+int cakeys_signer(void *ctx, enum registry_role role, unsigned community,
+                  const struct registry_key *key, struct signer **out, struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,148 @@
+#include "cli/certs.h"
+
+#include "ca/issue.h"
+#include "core/file.h"
+
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static int push_der(STACK_OF(X509) * list, struct bytes der, const char *what, struct err *e)
+{
+    X509 *cert = NULL;
+
+    if (sk_X509_num(list) >= CERTS_MAX)
+        return err_set(e, E_FORMAT, "%s holds more than %d certificates", what, CERTS_MAX);
+    if (issue_from_der(der, &cert, e) != 0)
+        return err_prefix(e, "%s", what);
+    if (sk_X509_push(list, cert) <= 0) {
+        X509_free(cert);
+        return err_set(e, E_MEMORY, "out of memory for certificates");
+    }
+    return 0;
+}
+
+/* 1: a block was read, 0: no more, -1: failure. */
+static int next_block(BIO *in, STACK_OF(X509) * list, bool others, const char *what, struct err *e)
+{
+    char *name = NULL, *header = NULL;
+    unsigned char *data = NULL;
+    long len = 0;
+    int rc = -1;
+
+    if (PEM_read_bio(in, &name, &header, &data, &len) != 1) {
+        if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
+            rc = 0;
+        else
+            err_set(e, E_FORMAT, "%s holds a damaged PEM block; copy the file again", what);
+        ERR_clear_error();
+        return rc;
+    }
+    if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0 && others)
+        rc = 1;
+    else if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
+        err_set(e, E_FORMAT, "%s holds a block \"%.60s\" where a certificate is expected", what,
+                name);
+    else if (push_der(list, bytes_of(data, (size_t)len), what, e) == 0)
+        rc = 1;
+    OPENSSL_free(name);
+    OPENSSL_free(header);
+    OPENSSL_free(data);
+    return rc;
+}
+
+static int read_pem(struct bytes in, bool others, STACK_OF(X509) * list, const char *what,
+                    struct err *e)
+{
+    BIO *bio = BIO_new_mem_buf(in.len != 0 ? (const void *)in.p : "", (int)in.len);
+    int got;
+
+    if (bio == NULL)
+        return err_set(e, E_MEMORY, "out of memory for certificates");
+    while ((got = next_block(bio, list, others, what, e)) == 1)
+        continue;
+    BIO_free(bio);
+    if (got == 0 && sk_X509_num(list) == 0 && !others)
+        return err_set(e, E_FORMAT, "%s holds no certificate; PEM or DER is expected", what);
+    return got;
+}
+
+static int parse(struct bytes in, bool others, const char *what, STACK_OF(X509) * *out,
+                 struct err *e)
+{
+    STACK_OF(X509) *list = sk_X509_new_null();
+    int rc = -1;
+
+    if (list == NULL)
+        return err_set(e, E_MEMORY, "out of memory for certificates");
+    if (in.len > CERTS_FILE_MAX)
+        err_set(e, E_FORMAT, "%s is too large for certificates", what);
+    else if (in.len != 0 && in.p[0] == 0x30) /* DER begins with a SEQUENCE; PEM is text */
+        rc = push_der(list, in, what, e);
+    else
+        rc = read_pem(in, others, list, what, e);
+    if (rc == 0)
+        *out = list;
+    else
+        certs_free(list);
+    return rc;
+}
+
+int certs_parse(struct bytes in, const char *what, STACK_OF(X509) * *out, struct err *e)
+{
+    return parse(in, false, what, out, e);
+}
+
+int certs_collect(struct bytes in, const char *what, STACK_OF(X509) * *out, struct err *e)
+{
+    return parse(in, true, what, out, e);
+}
+
+int certs_read(const char *path, STACK_OF(X509) * *out, struct err *e)
+{
+    struct buf in = {0};
+    int rc = -1;
+
+    if (file_read(path, CERTS_FILE_MAX, &in, e) == 0)
+        rc = certs_parse(buf_bytes(&in), path, out, e);
+    buf_free(&in);
+    return rc;
+}
+
+void certs_free(STACK_OF(X509) * list)
+{
+    sk_X509_pop_free(list, X509_free);
+}
+
+void certs_name(const X509_NAME *name, char out[CERTS_TEXT])
+{
+    int at = X509_NAME_get_index_by_NID(name, NID_commonName, -1);
+    unsigned char *utf8 = NULL;
+    BIO *bio;
+    int n = -1;
+
+    if (at >= 0)
+        n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
+    if (n > 0) {
+        snprintf(out, CERTS_TEXT, "%.*s", n, (const char *)utf8);
+        OPENSSL_free(utf8);
+        return;
+    }
+    OPENSSL_free(utf8);
+    snprintf(out, CERTS_TEXT, "(no name)");
+    bio = BIO_new(BIO_s_mem());
+    if (bio != NULL && X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253) > 0 &&
+        (n = BIO_read(bio, out, CERTS_TEXT - 1)) > 0)
+        out[n] = 0;
+    BIO_free(bio);
+}
+
+void certs_time(const ASN1_TIME *t, char out[CERTS_TEXT])
+{
+    struct tm tm = {0};
+
+    if (ASN1_TIME_to_tm(t, &tm) != 1 || strftime(out, CERTS_TEXT, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
+        snprintf(out, CERTS_TEXT, "unreadable time");
+}

@@ -1,0 +1,105 @@
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include "core/conf.h"
+#include "core/err.h"
+
+#include <jansson.h>
+
+/*
+ * The frame of the program: tables of commands and options, from which the
+ * command line is parsed and --help is printed.
+ */
+
+#define CLI_VERSION "0.1.0"
+
+/* Exit codes, documented in fusetsu(1). */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_REFUSED = 1, /* refused or failed for a reason that has no code of its own */
+    CLI_USAGE = 2,
+    CLI_PIN = 3,      /* wrong, locked or missing PIN */
+    CLI_NO_TPM = 4,   /* no TPM can be reached */
+    CLI_FILE = 5,     /* a store, file, token or object is missing, damaged, in the way */
+    CLI_REJECTED = 6, /* evidence, a certificate or a request did not pass the checks */
+};
+
+/* One invocation, parsed. */
+struct cli;
+
+struct cli_option {
+    const char *name; /* long name without dashes; NULL ends a table */
+    const char *arg;  /* NULL for a flag, else what --help calls the value */
+    const char *help;
+    bool required;
+};
+
+/* Options that several commands share; cli.c holds the texts. */
+enum cli_shared {
+    CLI_JSON = 1,     /* --json */
+    CLI_TOKEN = 2,    /* --token, --uri */
+    CLI_USER_PIN = 4, /* --pin-file, --pin-fd */
+    CLI_SO_PIN = 8,   /* --so-pin-file, --so-pin-fd */
+    CLI_NEW_PIN = 16, /* --new-pin-file, --new-pin-fd */
+};
+
+struct cli_command {
+    const char *group; /* "token", or NULL for a command of its own */
+    const char *name;
+    const char *args;                 /* positional arguments for --help, or NULL */
+    int min_args, max_args;           /* max_args -1: any number */
+    unsigned shared;                  /* enum cli_shared bits */
+    const struct cli_option *options; /* may be NULL */
+    const char *summary;              /* one line */
+    const char *about;                /* a few sentences */
+    const char *examples;             /* one per line */
+    /* 0, or -1 with the reason recorded. */
+    int (*run)(struct cli *c, struct err *e);
+};
+
+struct cli_group {
+    const char *name;
+    const char *summary;
+};
+
+/* All that the program knows; both arrays end with an empty row. */
+struct cli_program {
+    const struct cli_group *groups;
+    const struct cli_command *const *commands;
+};
+
+/* Parses, runs, prints what went wrong. Returns the exit code. */
+int cli_main(const struct cli_program *p, int argc, char **argv);
+
+/* The exit code (enum cli_exit) that stands for a kind of failure. */
+int cli_exit_code(enum err_code code);
+
+/* The value of an option, NULL when it was not given; a flag's value is "". */
+const char *cli_option(const struct cli *c, const char *name);
+bool cli_flag(const struct cli *c, const char *name);
+
+/* A decimal number between min and max, `otherwise` when not given. E_USAGE. */
+int cli_number(const struct cli *c, const char *name, unsigned min, unsigned max,
+               unsigned otherwise, unsigned *out, struct err *e) MUST_USE;
+
+/* Positional arguments. */
+int cli_n_args(const struct cli *c);
+const char *cli_arg(const struct cli *c, int i);
+
+/* The settings, read on first use; NULL with the reason recorded. */
+const struct conf *cli_conf(struct cli *c, struct err *e);
+
+/* Prints the command's JSON document; takes over the reference. Where a command that was
+ * asked for JSON fails before it, the frame prints {"error": ...} instead. */
+int cli_json(struct cli *c, json_t *doc, struct err *e) MUST_USE;
+
+/* Misuse of the command line that a table cannot express: records E_USAGE, returns -1. */
+int cli_misuse(struct err *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
+/*
+ * The row of `names` (n of them) that `word` was probably meant to be, NULL when
+ * none is near: at most a third of the letters differ.
+ */
+const char *cli_nearest(const char *word, const char *const *names, size_t n);
+
+#endif

@@ -1,0 +1,86 @@
+#include "ca/authority.h"
+#include "ca/bundle.h"
+#include "cli/commands.h"
+#include "cli/community.h"
+#include "core/file.h"
+
+#include <string.h>
+#include <time.h>
+
+static const struct cli_option options[] = {
+    {"dir", "DIR", "the authority's directory", true},
+    {"own", NULL, "bundle: with our own issuing CA of the community", false},
+    {"out", "FILE", "write here; - is standard output (default)", false},
+    {0},
+};
+
+static int export_ca(struct authority *a, const char *what, struct buf *pem, struct err *e)
+{
+    enum registry_role role = REGISTRY_ROLES;
+    const char *colon = strchr(what, ':');
+    unsigned community = 0;
+    X509 *cert = NULL;
+
+    if (strcmp(what, "root") == 0)
+        role = REGISTRY_ROOT;
+    else if (strcmp(what, "cross") == 0)
+        role = REGISTRY_CROSS;
+    else if (strcmp(what, "attestation") == 0)
+        role = REGISTRY_ATTESTATION;
+    else if (strncmp(what, "issuing:", 8) == 0)
+        role = REGISTRY_ISSUING;
+    else
+        return cli_misuse(e,
+                          "WHAT is root, cross, attestation, issuing:COMMUNITY or "
+                          "bundle:COMMUNITY, not \"%.40s\"",
+                          what);
+    if (role == REGISTRY_ISSUING && community_parse(colon + 1, &community, e) != 0)
+        return -1;
+    if (authority_cert(a, role, community, &cert, e) != 0)
+        return -1;
+    return issue_to_pem(cert, pem, e);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    const char *what = cli_arg(c, 0), *out = cli_option(c, "out");
+    bool bundle = strncmp(what, "bundle:", 7) == 0;
+    struct authority *a = NULL;
+    struct buf pem = {0};
+    unsigned community = 0;
+    int rc = -1;
+
+    if (cli_flag(c, "own") && !bundle)
+        return cli_misuse(e, "--own goes with bundle:COMMUNITY");
+    if (bundle && community_parse(what + 7, &community, e) != 0)
+        return -1;
+    if (authority_open(&a, cli_option(c, "dir"), true, NULL, NULL, e) != 0)
+        goto out;
+    if (bundle)
+        rc = bundle_pem(authority_registry(a), community, cli_flag(c, "own"), time(NULL), &pem, e);
+    else
+        rc = export_ca(a, what, &pem, e);
+    if (rc == 0)
+        rc = file_write(out != NULL ? out : "-", buf_bytes(&pem), 0644, e);
+out:
+    authority_close(a);
+    buf_free(&pem);
+    return rc;
+}
+
+const struct cli_command cmd_ca_export = {
+    .group = "ca",
+    .name = "export",
+    .args = "WHAT",
+    .min_args = 1,
+    .max_args = 1,
+    .options = options,
+    .summary = "write a CA certificate or a community's trust bundle",
+    .about = "WHAT is root, cross, attestation, issuing:COMMUNITY, or bundle:COMMUNITY: all that a "
+             "relying party needs to honour that community, our root first. Other communities are "
+             "not in a bundle, so that programs that ignore policies keep them out too.",
+    .examples = "fusetsu ca export --dir us-ca root --out us-root.pem\n"
+                "fusetsu ca export --dir us-ca issuing:communications --out us-comm.pem\n"
+                "fusetsu ca export --dir us-ca bundle:communications --own --out trust.pem",
+    .run = run,
+};

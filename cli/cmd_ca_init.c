@@ -1,0 +1,193 @@
+#include "ca/authority.h"
+#include "cli/commands.h"
+#include "cli/community.h"
+#include "cli/keyring.h"
+#include "cli/out.h"
+#include "core/file.h"
+#include "core/oid.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define PINS_MAX ((size_t)1 << 20)
+#define ROLES_FIXED 3 /* root, cross, attestation; then the issuing CAs */
+#define KEYS_MAX (ROLES_FIXED + OID_COMMUNITIES)
+
+static const struct cli_option options[] = {
+    {"dir", "DIR", "where the authority's registry will lie; made when missing", true},
+    {"nation", "CC", "two letters, e.g. US", true},
+    {"org", "TEXT", "the authority's name in its certificates", true},
+    {"domain", "DNS", "the domain that it certifies names in, e.g. us.example", true},
+    {"communities", "LIST",
+     "communications, electricity, finance, defense: those to serve, with commas", true},
+    {"ek-pins", "FILE", "PEM certificates of the EK issuers (TPM makers) that are trusted", true},
+    {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
+    {0},
+};
+
+/* One CA key while the authority is being made. */
+struct ca_key {
+    struct keyring_object object;
+    struct signer *signer;
+    struct authority_key ref;
+};
+
+struct work {
+    struct keyring *ring;
+    struct ca_key key[KEYS_MAX];
+    size_t n; /* made so far */
+};
+
+static int make_key(struct work *w, const char *type, const char *label, struct err *e)
+{
+    struct keyring_spec spec = {.type = type, .label = label, .sign_only = true};
+    struct ca_key *key = &w->key[w->n];
+    struct store_key blob = {0};
+    struct token *t = NULL;
+    int rc = -1;
+
+    if (keyring_generate(w->ring, &spec, &key->object, e) != 0)
+        return -1;
+    w->n++;
+    if (keyring_blob(w->ring, &key->object, &blob, e) != 0 || keyring_token(w->ring, &t, e) != 0 ||
+        token_signer(t, &blob, &key->signer, e) != 0)
+        goto out;
+    key->ref.signer = key->signer;
+    snprintf(key->ref.ref.token, sizeof(key->ref.ref.token), "%s", keyring_row(w->ring)->serial);
+    memcpy(key->ref.ref.id, key->object.id, key->object.id_len);
+    key->ref.ref.id_len = key->object.id_len;
+    rc = 0;
+out:
+    store_key_free(&blob);
+    return rc;
+}
+
+static int make_keys(struct work *w, const struct authority_params *p, const char *issuing,
+                     struct err *e)
+{
+    static const char *const fixed[ROLES_FIXED] = {"root CA", "cross CA", "attestation CA"};
+    char label[128];
+
+    for (size_t i = 0; i < ROLES_FIXED; i++) {
+        snprintf(label, sizeof(label), "%s %s", p->nation, fixed[i]);
+        if (make_key(w, "p384", label, e) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < p->n_communities; i++) {
+        snprintf(label, sizeof(label), "%s issuing CA %s", p->nation,
+                 oid_community_name(p->communities[i]));
+        if (make_key(w, issuing, label, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Ends the work; after a failure the keys that were made are destroyed again. */
+static void end_work(struct work *w, bool keep, struct err *e)
+{
+    for (size_t i = 0; i < w->n; i++) {
+        struct err ignored = {0}; /* the first failure is the one to tell */
+
+        signer_free(w->key[i].signer);
+        if (!keep && keyring_destroy_pair(w->ring, &w->key[i].object, &ignored) != 0)
+            err_prefix(e, "a new key stays in the token");
+        keyring_object_free(&w->key[i].object);
+    }
+    keyring_close(w->ring);
+}
+
+static int check_absent(const char *dir, struct err *e)
+{
+    struct authority *a = NULL;
+    struct err why = {0};
+
+    if (authority_open(&a, dir, true, NULL, NULL, &why) != 0)
+        return 0;
+    err_set(e, E_EXISTS, "%s holds the authority of %s already; choose another directory", dir,
+            authority_info(a)->org);
+    authority_close(a);
+    return -1;
+}
+
+static int init(struct cli *c, struct authority_params *p, struct err *e)
+{
+    const char *issuing = cli_option(c, "issuing-type"), *dir = cli_option(c, "dir");
+    struct authority_key keys[OID_COMMUNITIES];
+    struct work w = {0};
+    int rc = -1;
+
+    if (keyring_open(&w.ring, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
+        make_keys(&w, p, issuing != NULL ? issuing : "p256", e) != 0)
+        goto out;
+    p->root = w.key[0].ref;
+    p->cross = w.key[1].ref;
+    p->attestation = w.key[2].ref;
+    for (size_t i = 0; i < p->n_communities; i++)
+        keys[i] = w.key[ROLES_FIXED + i].ref;
+    p->issuing = keys;
+    p->now = time(NULL);
+    if (authority_init(dir, p, e) != 0)
+        goto out;
+    rc = 0;
+out:
+    end_work(&w, rc == 0, e);
+    return rc;
+}
+
+static void say_done(struct cli *c, const struct authority_params *p)
+{
+    printf("The authority of ");
+    out_text(stdout, p->org);
+    printf(" (%s, %s) is made in ", p->nation, p->domain);
+    out_text(stdout, cli_option(c, "dir"));
+    printf(".\nIts root, cross, attestation CA and an issuing CA for each of:");
+    for (size_t i = 0; i < p->n_communities; i++)
+        printf(" %s", oid_community_name(p->communities[i]));
+    printf("\nhave their keys in the TPM. Next: `fusetsu ca export --dir ");
+    out_text(stdout, cli_option(c, "dir"));
+    printf(" root` for the ally,\n`fusetsu ca invite` for the first device.\n");
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    const char *issuing = cli_option(c, "issuing-type");
+    unsigned communities[OID_COMMUNITIES];
+    struct authority_params p = {.nation = cli_option(c, "nation"),
+                                 .org = cli_option(c, "org"),
+                                 .domain = cli_option(c, "domain"),
+                                 .communities = communities};
+    struct buf pins = {0};
+    int rc = -1;
+
+    if (issuing != NULL && strcmp(issuing, "p256") != 0 && strcmp(issuing, "p384") != 0)
+        return cli_misuse(e, "--issuing-type is p256 or p384, not \"%.40s\"", issuing);
+    if (community_parse_list(cli_option(c, "communities"), communities, OID_COMMUNITIES,
+                             &p.n_communities, e) != 0)
+        return -1;
+    if (issue_check_nation(p.nation, e) != 0 || issue_check_dns(p.domain, e) != 0 ||
+        check_absent(cli_option(c, "dir"), e) != 0 ||
+        file_read(cli_option(c, "ek-pins"), PINS_MAX, &pins, e) != 0)
+        goto out;
+    p.ek_pins_pem = buf_bytes(&pins);
+    rc = init(c, &p, e);
+    if (rc == 0)
+        say_done(c, &p);
+out:
+    buf_free(&pins);
+    return rc;
+}
+
+const struct cli_command cmd_ca_init = {
+    .group = "ca",
+    .name = "init",
+    .shared = CLI_TOKEN | CLI_USER_PIN,
+    .options = options,
+    .summary = "make an authority with its keys in a token",
+    .about = "Makes the authority of a nation: a root, a Cross CA (which certifies allies), an "
+             "attestation CA and one issuing CA per community, with keys made in the token's TPM, "
+             "and the registry that remembers what is issued.",
+    .examples = "fusetsu ca init --dir us-ca --token us-ca --nation US --org \"Example Authority\" "
+                "--domain us.example --communities communications,electricity --ek-pins ek.pem",
+    .run = run,
+};

@@ -1,0 +1,89 @@
+#include "ca/authority.h"
+#include "cli/certs.h"
+#include "cli/commands.h"
+#include "cli/community.h"
+#include "cli/out.h"
+#include "core/file.h"
+#include "core/oid.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+static const struct cli_option options[] = {
+    {"dir", "DIR", "the authority's directory", true},
+    {"community", "NAME", "the community in which the name will be honoured", true},
+    {"name", "DNS", "the name that will be certified", true},
+    {"level", "N", "assurance level, 1 to 4 (default 3: attested)", false},
+    {"ek", "FILE", "EK certificate of the one TPM that may answer", false},
+    {"days", "N", "days until the invitation ends, 1 to 90 (default 7)", false},
+    {"out", "FILE", "where to write the invitation; - is standard output", true},
+    {0},
+};
+
+static int read_ek(const char *path, uint8_t id[32], struct err *e)
+{
+    STACK_OF(X509) *list = NULL;
+    struct pubkey pub;
+    int rc = -1;
+
+    if (certs_read(path, &list, e) != 0)
+        return -1;
+    if (sk_X509_num(list) != 1)
+        err_set(e, E_FORMAT, "%s holds %d certificates; --ek takes one EK certificate", path,
+                sk_X509_num(list));
+    else if (pubkey_from_x509(&pub, sk_X509_value(list, 0), e) == 0)
+        rc = pubkey_id(&pub, id, e);
+    certs_free(list);
+    return rc;
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    const char *out = cli_option(c, "out"), *ek = cli_option(c, "ek");
+    struct authority_invite p = {.dns = cli_option(c, "name"), .now = time(NULL)};
+    struct authority *a = NULL;
+    struct buf pem = {0};
+    uint8_t id[32];
+    unsigned days;
+    int rc = -1;
+
+    if (community_parse(cli_option(c, "community"), &p.community, e) != 0 ||
+        cli_number(c, "level", 1, OID_LEVELS, 3, &p.level, e) != 0 ||
+        cli_number(c, "days", 1, 90, 7, &days, e) != 0)
+        return -1;
+    p.days = (int)days;
+    if (ek != NULL && read_ek(ek, id, e) != 0)
+        return -1;
+    p.ek_hash = ek != NULL ? id : NULL;
+    if (authority_open(&a, cli_option(c, "dir"), false, NULL, NULL, e) != 0 ||
+        authority_invite(a, &p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0644, e) != 0)
+        goto out;
+    if (strcmp(out, "-") != 0) {
+        printf("Invitation for ");
+        out_text(stdout, p.dns);
+        printf(" (%s, level %u), good for %u days and one answer%s.\n",
+               oid_community_name(p.community), p.level, days,
+               ek != NULL ? " from the one TPM named" : "");
+    }
+    rc = 0;
+out:
+    authority_close(a);
+    buf_free(&pem);
+    return rc;
+}
+
+const struct cli_command cmd_ca_invite = {
+    .group = "ca",
+    .name = "invite",
+    .options = options,
+    .summary = "invite one device to ask for one certificate",
+    .about = "Draws a nonce and writes it to a file for the applicant. The authority decides here "
+             "what will be certified: name, community and level; the request can change none of "
+             "it. Needs no PIN.",
+    .examples = "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
+                "--out gw.invite\n"
+                "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
+                "--ek gw-ek.pem --days 3 --out gw.invite",
+    .run = run,
+};

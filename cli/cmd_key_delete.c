@@ -1,0 +1,60 @@
+#include "cli/commands.h"
+#include "cli/keyring.h"
+#include "cli/out.h"
+
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+    {"label", "TEXT", "the key's label", false},
+    {"id", "HEX", "the key's id", false},
+    {"yes", NULL, "do it; without this only say what would be destroyed", false},
+    {0},
+};
+
+static void say(const char *before, const struct keyring_object *key, const char *after)
+{
+    printf("%s\"", before);
+    out_text(stdout, key->label);
+    printf("\" (id ");
+    for (size_t i = 0; i < key->id_len; i++)
+        printf("%02x", key->id[i]);
+    printf(")%s\n", after);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    struct keyring_object key = {0};
+    struct keyring *k = NULL;
+    int rc = -1;
+
+    if (keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
+        keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) != 0)
+        goto out;
+    if (!cli_flag(c, "yes")) {
+        say("This would destroy key ", &key, " for good. Nothing was done. Add --yes to do it.");
+        rc = 0;
+        goto out;
+    }
+    if (keyring_destroy_pair(k, &key, e) != 0)
+        goto out;
+    say("Key ", &key, " is deleted. Certificates for it stay.");
+    rc = 0;
+out:
+    keyring_object_free(&key);
+    keyring_close(k);
+    return rc;
+}
+
+const struct cli_command cmd_key_delete = {
+    .group = "key",
+    .name = "delete",
+    .shared = CLI_TOKEN | CLI_USER_PIN,
+    .options = options,
+    .summary = "destroy a key pair",
+    .about = "Destroys a key pair. Without --yes it only says which. An old copy of the store "
+             "together with the present PIN could still use the key; erase the token to rule that "
+             "out.",
+    .examples = "fusetsu key delete --token gateway --label tls\n"
+                "fusetsu key delete --token gateway --label tls --yes",
+    .run = run,
+};

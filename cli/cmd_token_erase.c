@@ -1,0 +1,74 @@
+#include "cli/commands.h"
+#include "cli/out.h"
+#include "cli/place.h"
+
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+    {"yes", NULL, "do it; without this only say what would be destroyed", false},
+    {0},
+};
+
+/* Public objects only: nobody is logged in, so the number of others is not known. */
+static int say_what(struct store *s, const struct store_token *t, struct err *e)
+{
+    struct store_object *o = NULL;
+    size_t n = 0;
+
+    if (store_object_list(s, t->id, NULL, &o, &n, e) != 0)
+        return -1;
+    printf("This would destroy token \"");
+    out_text(stdout, t->label);
+    printf("\" (serial %s):\n", t->serial);
+    printf("  %zu public objects (certificates, public keys) and all private keys beside them\n",
+           n);
+    printf("  its PIN indices in the TPM:");
+    for (size_t i = 0; i < STORE_NV_COUNT; i++) {
+        if (t->nv[i].handle != 0)
+            printf(" 0x%08X", t->nv[i].handle);
+    }
+    printf("\nThe keys are then gone for good: no backup of the store brings them back.\n"
+           "Nothing was done. Add --yes to do it.\n");
+    store_objects_free(o, n);
+    return 0;
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    struct store_token row;
+    struct store *s = NULL;
+    struct place at = {0};
+    int rc = -1;
+
+    if (!cli_flag(c, "yes")) {
+        if (place_store(c, STORE_READ, &s, e) == 0 && place_row(c, s, &row, e) == 0)
+            rc = say_what(s, &row, e);
+        goto out;
+    }
+    if (place_open(c, &at, e) != 0)
+        goto out;
+    row = *token_row(at.token);
+    if (token_erase(at.token, e) != 0)
+        goto out;
+    printf("Token \"");
+    out_text(stdout, row.label);
+    printf("\" (serial %s) is erased; its keys are gone.\n", row.serial);
+    rc = 0;
+out:
+    store_close(s);
+    place_close(&at);
+    return rc;
+}
+
+const struct cli_command cmd_token_erase = {
+    .group = "token",
+    .name = "erase",
+    .shared = CLI_TOKEN,
+    .options = options,
+    .summary = "destroy a token and all its keys",
+    .about = "Takes the token's indices out of the TPM and its rows out of the store. Needs the "
+             "TPM owner's authorisation (usually empty) and no PIN. Without --yes it only says "
+             "what would be destroyed.",
+    .examples = "fusetsu token erase --token gateway\nfusetsu token erase --token gateway --yes",
+    .run = run,
+};

@@ -1,0 +1,189 @@
+#include "cli/commands.h"
+#include "cli/out.h"
+#include "cli/place.h"
+#include "tpm/lockout.h"
+
+#include <stdio.h>
+
+static const struct cli_option options[] = {
+    {"offline", NULL, "do not ask the TPM; say what the store knows", false},
+    {0},
+};
+
+/* What the TPM itself says; `asked` false: it was not asked or did not answer. */
+struct live {
+    bool asked;
+    struct tpm_caps caps;
+    struct lockout_state lockout;
+    struct err why;
+};
+
+static void ask_tpm(struct cli *c, struct live *l)
+{
+    struct tpm *t = NULL;
+
+    l->asked = place_tpm(c, &t, &l->why) == 0 && tpm_caps(t, &l->caps, &l->why) == 0 &&
+               lockout_read(t, &l->lockout, &l->why) == 0;
+    tpm_free(t);
+}
+
+/* --- words --------------------------------------------------------------- */
+
+static void pin_line(const char *who, uint32_t fails, uint32_t limit)
+{
+    if (limit == 0)
+        printf("  %-9s no limit of its own\n", who);
+    else if (fails >= limit)
+        printf("  %-9s LOCKED: %u of %u wrong tries\n", who, fails, limit);
+    else
+        printf("  %-9s %u of %u wrong tries, %u left\n", who, fails, limit, limit - fails);
+}
+
+static void say_pins(const struct store_token *t)
+{
+    printf("PINs, as last seen by this store:\n");
+    if ((t->flags & STORE_TOKEN_PIN_SET) == 0)
+        printf("  user PIN  not set yet: `fusetsu token unblock` sets it with the SO PIN\n");
+    else
+        pin_line("user PIN", t->user_fails, t->user_limit);
+    pin_line("SO PIN", t->so_fails, t->so_limit);
+    if ((t->flags & STORE_TOKEN_CHANGE_USER) != 0)
+        out_words(stdout, 2,
+                  "A change of the user PIN was interrupted: complete it with `fusetsu token "
+                  "set-pin` and the same two PINs, or with `fusetsu token unblock`.");
+    if ((t->flags & STORE_TOKEN_CHANGE_SO) != 0)
+        out_words(stdout, 2,
+                  "A change of the SO PIN was interrupted: complete it with `fusetsu token "
+                  "set-pin --so` and the same two PINs.");
+    if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0)
+        out_words(stdout, 2,
+                  "The token was never completed, or its erasure was interrupted: `fusetsu token "
+                  "erase --yes` removes the rest.");
+}
+
+static void say_live(const struct live *l, bool offline)
+{
+    if (!l->asked) {
+        printf("\nTPM: ");
+        out_words_from(stdout, 5, 5, offline ? "not asked" : l->why.msg);
+        return;
+    }
+    printf("\nTPM: ");
+    out_text(stdout, l->caps.manufacturer);
+    printf(", ");
+    out_text(stdout, l->caps.vendor);
+    printf(", firmware %u.%u.%u.%u\n", l->caps.firmware[0] >> 16, l->caps.firmware[0] & 0xFFFF,
+           l->caps.firmware[1] >> 16, l->caps.firmware[1] & 0xFFFF);
+    printf("  lockout  %s: %u of %u failed tries TPM-wide, one is forgiven every %u s\n",
+           l->lockout.in_lockout ? "IN FORCE" : "not in force", l->lockout.count,
+           l->lockout.max_tries, l->lockout.interval);
+    printf("  lockout authorisation %s, owner authorisation %s\n",
+           l->lockout.auth_set ? "set" : "EMPTY", l->lockout.owner_set ? "set" : "empty");
+}
+
+static void item(const char *text)
+{
+    printf("  - ");
+    out_words_from(stdout, 4, 4, text);
+}
+
+static void say_thief(const struct store_token *t, const struct live *l)
+{
+    bool weak = (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 || (l->asked && !l->lockout.auth_set);
+
+    printf("\nWhat a thief of this machine could do:\n");
+    item("not copy the private keys: they exist only inside this TPM, and the store holds "
+         "them wrapped for it");
+    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
+        item("try PINs until the TPM-wide lockout: this TPM has no PIN indices, so one "
+             "lock guards the PIN, not two");
+    else
+        item("try PINs up to the limits above; past them even the right PIN is refused");
+    if (weak)
+        item("with TPM owner rights, go round the first lock; and since the TPM's lockout "
+             "authorisation is empty or known to others, the second lock may not stop him: "
+             "a short PIN will be found");
+    else
+        item("with TPM owner rights, go round the first lock and meet the second: the "
+             "TPM-wide lockout, which slows him to its own pace whatever he does");
+    item("clear the TPM or erase the token: that destroys the keys and opens nothing");
+    item("with an old copy of the store and the present PIN, use keys that were deleted "
+         "since; an old PIN does not come back");
+}
+
+static void say(const struct store_token *t, const struct live *l, bool offline)
+{
+    printf("Token \"");
+    out_text(stdout, t->label);
+    printf("\", serial %s\n\n", t->serial);
+    say_pins(t);
+    say_live(l, offline);
+    say_thief(t, l);
+}
+
+/* --- JSON ---------------------------------------------------------------- */
+
+static json_t *live_json(const struct live *l)
+{
+    if (!l->asked)
+        return json_null();
+    return json_pack("{s:o,s:o,s:b,s:i,s:i,s:i,s:b,s:b}", "manufacturer",
+                     out_json_text(l->caps.manufacturer), "vendor", out_json_text(l->caps.vendor),
+                     "in_lockout", l->lockout.in_lockout ? 1 : 0, "lockout_count",
+                     (int)l->lockout.count, "lockout_max_tries", (int)l->lockout.max_tries,
+                     "lockout_interval", (int)l->lockout.interval, "lockout_auth_set",
+                     l->lockout.auth_set ? 1 : 0, "owner_auth_set", l->lockout.owner_set ? 1 : 0);
+}
+
+static int info_json(struct cli *c, const struct store_token *t, const struct live *l,
+                     struct err *e)
+{
+    uint32_t f = t->flags;
+
+    return cli_json(
+        c,
+        json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:o}", "label",
+                  out_json_text(t->label), "serial", t->serial, "user_pin_set",
+                  (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails", (int)t->user_fails,
+                  "user_limit", (int)t->user_limit, "so_fails", (int)t->so_fails, "so_limit",
+                  (int)t->so_limit, "weak_lockout", (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0,
+                  "da_only", (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
+                  (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
+                  "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "tpm", live_json(l)),
+        e);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    bool offline = cli_flag(c, "offline");
+    struct store_token row;
+    struct store *s = NULL;
+    struct live l = {0};
+    int rc = -1;
+
+    if (place_store(c, STORE_READ, &s, e) != 0 || place_row(c, s, &row, e) != 0)
+        goto out;
+    if (!offline)
+        ask_tpm(c, &l);
+    rc = 0;
+    if (cli_flag(c, "json"))
+        rc = info_json(c, &row, &l, e);
+    else
+        say(&row, &l, offline);
+out:
+    store_close(s);
+    return rc;
+}
+
+const struct cli_command cmd_token_info = {
+    .group = "token",
+    .name = "info",
+    .shared = CLI_TOKEN | CLI_JSON,
+    .options = options,
+    .summary = "explain how a token is protected",
+    .about = "Says in words how the token's PINs are guarded, how many tries are left, whether "
+             "the TPM-wide lockout is in force, and what a thief could do. Needs no PIN; does not "
+             "fail when the TPM cannot be reached.",
+    .examples = "fusetsu token info --token gateway\nfusetsu token info --offline --json",
+    .run = run,
+};

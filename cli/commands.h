@@ -1,0 +1,30 @@
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/cli.h"
+
+/* Each command is one file, cmd_<group>_<name>.c, that exports this one row. */
+extern const struct cli_command cmd_token_init;
+extern const struct cli_command cmd_token_list;
+extern const struct cli_command cmd_token_info;
+extern const struct cli_command cmd_token_ek;
+extern const struct cli_command cmd_token_set_pin;
+extern const struct cli_command cmd_token_unblock;
+extern const struct cli_command cmd_token_erase;
+extern const struct cli_command cmd_key_generate;
+extern const struct cli_command cmd_key_list;
+extern const struct cli_command cmd_key_delete;
+extern const struct cli_command cmd_cert_import;
+extern const struct cli_command cmd_cert_list;
+extern const struct cli_command cmd_cert_export;
+extern const struct cli_command cmd_request;
+extern const struct cli_command cmd_ca_init;
+extern const struct cli_command cmd_ca_invite;
+extern const struct cli_command cmd_ca_issue;
+extern const struct cli_command cmd_ca_cross;
+extern const struct cli_command cmd_ca_export;
+extern const struct cli_command cmd_ca_list;
+extern const struct cli_command cmd_policy;
+extern const struct cli_command cmd_verify;
+
+#endif

@@ -1,0 +1,596 @@
+#include "cli/keyring.h"
+
+#include "cli/pin.h"
+#include "cli/place.h"
+#include "cli/progress.h"
+#include "cli/uri.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Certificates and public keys are smaller; a larger attribute is not ours. */
+#define KEYRING_VALUE_MAX ((size_t)64 << 10)
+
+struct keyring {
+    CK_FUNCTION_LIST *p11;
+    CK_SESSION_HANDLE session;
+    bool initialized, in_session, logged_in;
+    struct store_token row;
+};
+
+/* Return values that a user meets, for the case that the module gives no reason. */
+static const struct {
+    CK_RV rv;
+    enum err_code code;
+    const char *text;
+} reasons[] = {
+    {CKR_PIN_INCORRECT, E_PIN_WRONG, "the PIN is wrong"},
+    {CKR_PIN_LOCKED, E_PIN_LOCKED,
+     "the PIN is locked; `fusetsu token unblock` sets a new one with the SO PIN"},
+    {CKR_PIN_LEN_RANGE, E_PIN_LENGTH, "the PIN is too short or too long (6 to 64 bytes)"},
+    {CKR_PIN_INVALID, E_PIN_LENGTH, "the PIN holds something that a PIN cannot hold"},
+    {CKR_USER_PIN_NOT_INITIALIZED, E_PIN_UNSET,
+     "the token has no user PIN yet; `fusetsu token unblock` sets it with the SO PIN"},
+    {CKR_USER_NOT_LOGGED_IN, E_LOGIN, "this needs the user PIN"},
+    {CKR_DEVICE_ERROR, E_NO_DEVICE, "the TPM does not answer; check `tcti` in the settings"},
+    {CKR_DEVICE_REMOVED, E_REMOVED, "the TPM went away; connect it and try again"},
+    {CKR_TOKEN_NOT_PRESENT, E_NO_DEVICE, "the TPM that holds this token cannot be reached"},
+    {CKR_SLOT_ID_INVALID, E_NOT_FOUND, "the token is no longer in the store"},
+    {CKR_TOKEN_WRITE_PROTECTED, E_DENIED, "the store cannot be written; check its permissions"},
+    {CKR_DEVICE_MEMORY, E_FULL, "the TPM has no room left; end other users of it and try again"},
+    {CKR_HOST_MEMORY, E_MEMORY, "out of memory"},
+    {CKR_MECHANISM_INVALID, E_UNSUPPORTED, "this TPM cannot make that kind of key"},
+    {CKR_KEY_SIZE_RANGE, E_UNSUPPORTED, "this TPM cannot make a key of that size"},
+    {CKR_CURVE_NOT_SUPPORTED, E_UNSUPPORTED, "this TPM does not have that curve"},
+};
+
+static int failed(CK_RV rv, const char *what, struct err *e)
+{
+    struct err last = p11_last_error();
+
+    if (last.code != E_OK)
+        return err_set_rc(e, last.code, last.rc, "%s", last.msg);
+    for (size_t i = 0; i < ARRAY_LEN(reasons); i++) {
+        if (reasons[i].rv == rv)
+            return err_set(e, reasons[i].code, "%s: %s", what, reasons[i].text);
+    }
+    return err_set(e, E_TPM, "%s failed with PKCS#11 code 0x%lx", what, (unsigned long)rv);
+}
+
+/* --- opening ------------------------------------------------------------- */
+
+static int find_row(struct cli *c, const char *name, struct store_token *row, struct err *e)
+{
+    struct store *s = NULL;
+    int rc = -1;
+
+    if (place_store(c, STORE_READ, &s, e) == 0)
+        rc = name != NULL ? place_row_named(s, name, row, e) : place_row(c, s, row, e);
+    store_close(s);
+    return rc;
+}
+
+static int login(struct keyring *k, struct cli *c, struct err *e)
+{
+    struct err ignored = {0}; /* the login's own failure is told then */
+    struct secret *pin = NULL;
+    struct store_token now;
+    char what[64];
+    CK_RV rv;
+    int rc = -1;
+
+    snprintf(what, sizeof(what), "user PIN of %s", k->row.label);
+    if (pin_obtain(c, PIN_USER, what, false, &pin, e) != 0)
+        return -1;
+    /* The table's argument is not const, but the PIN is only read (PKCS#11 2.40, 5.6). */
+    rv = k->p11->C_Login(k->session, CKU_USER, secret_data(pin), secret_len(pin));
+    if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
+        k->logged_in = true;
+        rc = 0;
+    } else {
+        failed(rv, "login", e);
+        if (find_row(c, k->row.serial, &now, &ignored) == 0)
+            pin_tries_left(e, what, now.user_fails, now.user_limit);
+    }
+    secret_free(pin);
+    return rc;
+}
+
+int keyring_open_named(struct keyring **out, struct cli *c, const char *name, unsigned use,
+                       struct err *e)
+{
+    CK_FLAGS flags = CKF_SERIAL_SESSION | ((use & KEYRING_WRITE) != 0 ? CKF_RW_SESSION : 0);
+    struct keyring *k = calloc(1, sizeof(*k));
+    CK_RV rv;
+
+    if (k == NULL)
+        return err_set(e, E_MEMORY, "out of memory");
+    if (find_row(c, name, &k->row, e) != 0)
+        goto fail;
+    k->p11 = p11_inprocess();
+    rv = k->p11->C_Initialize(NULL);
+    if (rv != CKR_OK) {
+        failed(rv, "the key module", e);
+        goto fail;
+    }
+    k->initialized = true;
+    /* Slots of the module are numbered like the rows of the store. */
+    rv = k->p11->C_OpenSession((CK_SLOT_ID)k->row.id, flags, NULL, NULL, &k->session);
+    if (rv != CKR_OK) {
+        failed(rv, "opening the token", e);
+        goto fail;
+    }
+    k->in_session = true;
+    if ((use & KEYRING_LOGIN) != 0 && login(k, c, e) != 0)
+        goto fail;
+    *out = k;
+    return 0;
+fail:
+    keyring_close(k);
+    return -1;
+}
+
+int keyring_open(struct keyring **out, struct cli *c, unsigned use, struct err *e)
+{
+    return keyring_open_named(out, c, NULL, use, e);
+}
+
+void keyring_close(struct keyring *k)
+{
+    if (k == NULL)
+        return;
+    if (k->logged_in)
+        k->p11->C_Logout(k->session);
+    if (k->in_session)
+        k->p11->C_CloseSession(k->session);
+    if (k->initialized)
+        k->p11->C_Finalize(NULL);
+    free(k);
+}
+
+const struct store_token *keyring_row(const struct keyring *k)
+{
+    return &k->row;
+}
+
+int keyring_token(struct keyring *k, struct token **out, struct err *e)
+{
+    struct token *t = k->logged_in ? p11_session_token(k->session) : NULL;
+
+    if (t == NULL)
+        return err_set(e, E_LOGIN, "token %s is not open with its user PIN", k->row.label);
+    *out = t;
+    return 0;
+}
+
+/* --- objects ------------------------------------------------------------- */
+
+static CK_ATTRIBUTE attribute(CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
+{
+    /* Templates are only read; PKCS#11's pValue is not const for the sake of get. */
+    return (CK_ATTRIBUTE){type, (void *)(uintptr_t)value, (CK_ULONG)len};
+}
+
+/* Reads one attribute; absent or unreadable ones come out empty. */
+static int read_value(struct keyring *k, CK_OBJECT_HANDLE h, CK_ATTRIBUTE_TYPE type,
+                      struct buf *out, struct err *e)
+{
+    CK_ATTRIBUTE a = {type, NULL, 0};
+    uint8_t *p;
+
+    if (k->p11->C_GetAttributeValue(k->session, h, &a, 1) != CKR_OK || a.ulValueLen == 0 ||
+        a.ulValueLen > KEYRING_VALUE_MAX)
+        return 0;
+    p = malloc(a.ulValueLen);
+    if (p == NULL)
+        return err_set(e, E_MEMORY, "out of memory for an object");
+    a.pValue = p;
+    if (k->p11->C_GetAttributeValue(k->session, h, &a, 1) == CKR_OK)
+        buf_add(out, p, a.ulValueLen);
+    free(p);
+    return buf_ok(out, e);
+}
+
+static int read_object(struct keyring *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE h,
+                       struct keyring_object *out, struct err *e)
+{
+    struct keyring_object o = {.handle = h};
+    struct buf label = {0}, id = {0};
+    int rc = -1;
+
+    if (read_value(k, h, CKA_LABEL, &label, e) != 0 || read_value(k, h, CKA_ID, &id, e) != 0)
+        goto out;
+    if (class == CKO_CERTIFICATE && read_value(k, h, CKA_VALUE, &o.value, e) != 0)
+        goto out;
+    if (class == CKO_PUBLIC_KEY && read_value(k, h, CKA_PUBLIC_KEY_INFO, &o.value, e) != 0)
+        goto out;
+    snprintf(o.label, sizeof(o.label), "%.*s", (int)label.len,
+             label.len != 0 ? (const char *)label.p : "");
+    if (id.len != 0 && id.len <= sizeof(o.id)) {
+        memcpy(o.id, id.p, id.len);
+        o.id_len = id.len;
+    }
+    *out = o;
+    rc = 0;
+out:
+    buf_free(&label);
+    buf_free(&id);
+    if (rc != 0)
+        buf_free(&o.value);
+    return rc;
+}
+
+static int search(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_object **out, size_t *n,
+                  struct err *e)
+{
+    struct keyring_object *list = NULL, *more;
+    CK_OBJECT_HANDLE h[64];
+    CK_ULONG got = 0;
+    size_t count = 0;
+    CK_RV rv;
+
+    for (;;) {
+        rv = k->p11->C_FindObjects(k->session, h, ARRAY_LEN(h), &got);
+        if (rv != CKR_OK) {
+            failed(rv, "listing objects", e);
+            goto fail;
+        }
+        if (got == 0)
+            break;
+        more = realloc(list, (count + got) * sizeof(*list));
+        if (more == NULL) {
+            err_set(e, E_MEMORY, "out of memory for the list of objects");
+            goto fail;
+        }
+        list = more;
+        for (CK_ULONG i = 0; i < got; i++) {
+            if (read_object(k, class, h[i], &list[count], e) != 0)
+                goto fail;
+            count++;
+        }
+    }
+    *out = list;
+    *n = count;
+    return 0;
+fail:
+    keyring_objects_free(list, count);
+    return -1;
+}
+
+int keyring_list(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_object **out, size_t *n,
+                 struct err *e)
+{
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE want[] = {attribute(CKA_CLASS, &class, sizeof(class)),
+                           attribute(CKA_TOKEN, &yes, sizeof(yes))};
+    CK_RV rv = k->p11->C_FindObjectsInit(k->session, want, ARRAY_LEN(want));
+    int rc;
+
+    if (rv != CKR_OK)
+        return failed(rv, "listing objects", e);
+    rc = search(k, class, out, n, e);
+    k->p11->C_FindObjectsFinal(k->session);
+    return rc;
+}
+
+static const char *class_name(CK_OBJECT_CLASS class)
+{
+    return class == CKO_CERTIFICATE ? "certificate" : "key";
+}
+
+int keyring_find(struct keyring *k, CK_OBJECT_CLASS class, const struct keyring_wanted *w,
+                 struct keyring_object *out, struct err *e)
+{
+    struct keyring_object *list = NULL;
+    size_t n = 0, found = 0, at = 0;
+
+    if (keyring_list(k, class, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (w->label != NULL && strcmp(w->label, list[i].label) != 0)
+            continue;
+        if (w->id.len != 0 && !bytes_equal(w->id, bytes_of(list[i].id, list[i].id_len)))
+            continue;
+        at = i;
+        found++;
+    }
+    if (found == 1) {
+        *out = list[at];
+        list[at].value = (struct buf){0};
+    } else if (found == 0) {
+        err_set(e, E_NOT_FOUND, "token %s holds no such %s%s%s; `fusetsu %s list` shows them",
+                k->row.label, class_name(class), w->label != NULL ? " labelled " : "",
+                w->label != NULL ? w->label : "", class == CKO_CERTIFICATE ? "cert" : "key");
+    } else {
+        cli_misuse(e,
+                   "%zu of the token's %ss fit; choose one with --id HEX, as `fusetsu %s list` "
+                   "shows it",
+                   found, class_name(class), class == CKO_CERTIFICATE ? "cert" : "key");
+    }
+    keyring_objects_free(list, n);
+    return found == 1 ? 0 : -1;
+}
+
+int keyring_choose(struct keyring *k, struct cli *c, CK_OBJECT_CLASS class,
+                   const char *label_option, struct keyring_object *out, struct err *e)
+{
+    const char *text = cli_option(c, "uri"), *hex = cli_option(c, "id");
+    struct keyring_wanted w = {.label = cli_option(c, label_option)};
+    uint8_t id[KEYRING_ID_MAX];
+    struct uri u = {0};
+    int rc = -1;
+
+    if (text != NULL && uri_parse(&u, text, e) != 0)
+        return -1;
+    if (hex != NULL && keyring_parse_id(hex, id, &w.id.len, e) != 0)
+        goto out;
+    w.id.p = id;
+    if (w.label == NULL && hex == NULL) {
+        w.label = u.object;
+        w.id = buf_bytes(&u.id);
+    }
+    if (w.label == NULL && w.id.len == 0)
+        cli_misuse(e, "which %s? name it with --%s LABEL%s or in --uri", class_name(class),
+                   label_option, strcmp(label_option, "label") == 0 ? " or --id HEX" : "");
+    else
+        rc = keyring_find(k, class, &w, out, e);
+out:
+    uri_free(&u);
+    return rc;
+}
+
+int keyring_find_pair(struct keyring *k, const struct pubkey *pub, struct keyring_object *out,
+                      struct err *e)
+{
+    struct keyring_object *list = NULL;
+    struct pubkey have;
+    size_t n = 0, at = 0;
+    bool found = false;
+
+    if (keyring_list(k, CKO_PRIVATE_KEY, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n && !found; i++) {
+        struct err other = {0}; /* a key that cannot be read is not the one */
+
+        at = i;
+        found = keyring_public(k, &list[i], &have, &other) == 0 && pubkey_equal(&have, pub);
+    }
+    if (found) {
+        *out = list[at];
+        list[at].value = (struct buf){0};
+    } else {
+        err_set(e, E_NOT_FOUND,
+                "token %s does not hold the private key of this certificate; use "
+                "the token that made the request",
+                k->row.label);
+    }
+    keyring_objects_free(list, n);
+    return found ? 0 : -1;
+}
+
+void keyring_object_free(struct keyring_object *o)
+{
+    buf_free(&o->value);
+}
+
+void keyring_objects_free(struct keyring_object *o, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        keyring_object_free(&o[i]);
+    free(o);
+}
+
+/* --- keys ---------------------------------------------------------------- */
+
+/* DER of namedCurve (RFC 5480, 2.1.1.1). */
+static const uint8_t p256_oid[] = {0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07};
+static const uint8_t p384_oid[] = {0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22};
+
+static const struct kind {
+    const char *name;
+    struct bytes curve; /* ECC */
+    CK_ULONG bits;      /* RSA */
+    const char *doing;
+} kinds[] = {
+    {"p256", {p256_oid, sizeof(p256_oid)}, 0, "making a P-256 key in the TPM"},
+    {"p384", {p384_oid, sizeof(p384_oid)}, 0, "making a P-384 key in the TPM"},
+    {"rsa2048", {NULL, 0}, 2048, "making an RSA-2048 key in the TPM (this can take a minute)"},
+    {"rsa3072", {NULL, 0}, 3072, "making an RSA-3072 key in the TPM (this can take minutes)"},
+};
+
+static const struct kind *kind_of(const char *type)
+{
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (strcmp(type, kinds[i].name) == 0)
+            return &kinds[i];
+    }
+    return NULL;
+}
+
+int keyring_check_type(const char *type, struct err *e)
+{
+    if (kind_of(type) != NULL)
+        return 0;
+    return cli_misuse(e, "--type is p256, p384, rsa2048 or rsa3072, not \"%.40s\"", type);
+}
+
+static int check_unused(struct keyring *k, const char *label, struct err *e)
+{
+    struct keyring_object *list = NULL;
+    size_t n = 0;
+    int rc = 0;
+
+    if (keyring_list(k, CKO_PRIVATE_KEY, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (strcmp(list[i].label, label) == 0)
+            rc = err_set(e, E_EXISTS,
+                         "token %s has a key labelled %s already; choose another label or delete "
+                         "that key first",
+                         k->row.label, label);
+    }
+    keyring_objects_free(list, n);
+    return rc;
+}
+
+static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct keyring_spec *spec,
+                       struct bytes id, CK_OBJECT_HANDLE *priv)
+{
+    static const uint8_t f4[] = {1, 0, 1};
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_BBOOL decrypt = kind->bits != 0 && !spec->sign_only ? CK_TRUE : CK_FALSE;
+    CK_MECHANISM m = {kind->bits != 0 ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0};
+    CK_OBJECT_HANDLE pub = 0;
+    CK_ATTRIBUTE public[8] = {
+        attribute(CKA_TOKEN, &yes, sizeof(yes)),
+        attribute(CKA_PRIVATE, &no, sizeof(no)),
+        attribute(CKA_LABEL, spec->label, strlen(spec->label)),
+        attribute(CKA_ID, id.p, id.len),
+        attribute(CKA_VERIFY, &yes, sizeof(yes)),
+    };
+    CK_ATTRIBUTE private[] = {
+        attribute(CKA_TOKEN, &yes, sizeof(yes)),
+        attribute(CKA_PRIVATE, &yes, sizeof(yes)),
+        attribute(CKA_SENSITIVE, &yes, sizeof(yes)),
+        attribute(CKA_EXTRACTABLE, &no, sizeof(no)),
+        attribute(CKA_LABEL, spec->label, strlen(spec->label)),
+        attribute(CKA_ID, id.p, id.len),
+        attribute(CKA_SIGN, &yes, sizeof(yes)),
+        attribute(CKA_DECRYPT, &decrypt, sizeof(decrypt)),
+    };
+    CK_ULONG n = 5;
+
+    if (kind->bits != 0) {
+        public[n++] = attribute(CKA_MODULUS_BITS, &kind->bits, sizeof(kind->bits));
+        public[n++] = attribute(CKA_PUBLIC_EXPONENT, f4, sizeof(f4));
+        public[n++] = attribute(CKA_ENCRYPT, &decrypt, sizeof(decrypt));
+    } else {
+        public[n++] = attribute(CKA_EC_PARAMS, kind->curve.p, kind->curve.len);
+    }
+    return k->p11->C_GenerateKeyPair(k->session, &m, public, n, private, ARRAY_LEN(private), &pub,
+                                     priv);
+}
+
+int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct keyring_object *out,
+                     struct err *e)
+{
+    const struct kind *kind = kind_of(spec->type);
+    struct bytes id = spec->id;
+    struct progress *wait;
+    CK_OBJECT_HANDLE h = 0;
+    uint8_t drawn[20];
+    CK_RV rv;
+
+    if (kind == NULL)
+        return keyring_check_type(spec->type, e);
+    if (check_unused(k, spec->label, e) != 0)
+        return -1;
+    if (id.len == 0) {
+        if (RAND_bytes(drawn, sizeof(drawn)) != 1)
+            return err_openssl(e, E_CRYPTO, "random key id");
+        id = bytes_of(drawn, sizeof(drawn));
+    }
+    wait = progress_begin(kind->doing);
+    rv = make_pair(k, kind, spec, id, &h);
+    progress_end(wait);
+    if (rv != CKR_OK)
+        return failed(rv, "making the key", e);
+    return read_object(k, CKO_PRIVATE_KEY, h, out, e);
+}
+
+int keyring_blob(struct keyring *k, const struct keyring_object *key, struct store_key *out,
+                 struct err *e)
+{
+    return p11_key_of_object(k->session, key->handle, out, e);
+}
+
+int keyring_public(struct keyring *k, const struct keyring_object *key, struct pubkey *out,
+                   struct err *e)
+{
+    struct store_key blob = {0};
+    int rc;
+
+    if (keyring_blob(k, key, &blob, e) != 0)
+        return -1;
+    rc = token_key_public(&blob, out, e);
+    store_key_free(&blob);
+    return rc;
+}
+
+/* --- certificates and the rest ------------------------------------------- */
+
+int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool *was_there, struct err *e)
+{
+    CK_OBJECT_CLASS class = CKO_CERTIFICATE;
+    CK_CERTIFICATE_TYPE x509 = CKC_X_509;
+    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
+    CK_ATTRIBUTE t[] = {
+        attribute(CKA_CLASS, &class, sizeof(class)),
+        attribute(CKA_CERTIFICATE_TYPE, &x509, sizeof(x509)),
+        attribute(CKA_TOKEN, &yes, sizeof(yes)),
+        attribute(CKA_PRIVATE, &no, sizeof(no)),
+        attribute(CKA_LABEL, label, strlen(label)),
+        attribute(CKA_VALUE, der.p, der.len),
+        attribute(CKA_ID, id.p, id.len),
+    };
+    struct keyring_object *list = NULL;
+    CK_OBJECT_HANDLE h = 0;
+    bool there = false;
+    size_t n = 0;
+    CK_RV rv;
+
+    if (keyring_list(k, CKO_CERTIFICATE, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++)
+        there = there || bytes_equal(buf_bytes(&list[i].value), der);
+    keyring_objects_free(list, n);
+    if (!there) {
+        /* The id is the last row: left out when there is none. */
+        rv = k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1,
+                                    &h);
+        if (rv != CKR_OK)
+            return failed(rv, "storing the certificate", e);
+    }
+    if (was_there != NULL)
+        *was_there = there;
+    return 0;
+}
+
+static int destroy(struct keyring *k, CK_OBJECT_HANDLE object, struct err *e)
+{
+    CK_RV rv = k->p11->C_DestroyObject(k->session, object);
+
+    return rv == CKR_OK ? 0 : failed(rv, "deleting the object", e);
+}
+
+int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key, struct err *e)
+{
+    struct keyring_object *list = NULL;
+    size_t n = 0;
+    int rc;
+
+    if (keyring_list(k, CKO_PUBLIC_KEY, &list, &n, e) != 0)
+        return -1;
+    rc = destroy(k, key->handle, e);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (key->id_len != 0 &&
+            bytes_equal(bytes_of(key->id, key->id_len), bytes_of(list[i].id, list[i].id_len)))
+            rc = destroy(k, list[i].handle, e);
+    }
+    keyring_objects_free(list, n);
+    return rc;
+}
+
+int keyring_parse_id(const char *hex, uint8_t id[KEYRING_ID_MAX], size_t *len, struct err *e)
+{
+    size_t n = strlen(hex);
+
+    if (n == 0 || n % 2 != 0 || n / 2 > KEYRING_ID_MAX || hex_decode(id, n / 2, hex) != 0)
+        return cli_misuse(e, "--id takes 1 to %d bytes as hex digits, e.g. 01 or 4a6f",
+                          KEYRING_ID_MAX);
+    *len = n / 2;
+    return 0;
+}

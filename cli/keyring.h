@@ -1,0 +1,108 @@
+#ifndef CLI_KEYRING_H
+#define CLI_KEYRING_H
+
+#include "cli/cli.h"
+#include "core/pubkey.h"
+#include "pkcs11/inprocess.h"
+
+/*
+ * One token's keys and certificates, reached through the PKCS#11 module that is
+ * linked into this program, so that objects have one writer. One keyring at a time in
+ * a process.
+ */
+struct keyring;
+
+/* What it is opened for; bits. */
+enum keyring_use {
+    KEYRING_LOOK = 0,  /* public objects */
+    KEYRING_LOGIN = 1, /* asks for the user PIN */
+    KEYRING_WRITE = 2, /* may make and destroy objects */
+};
+
+/* Opens the token that --token or --uri name. */
+int keyring_open(struct keyring **out, struct cli *c, unsigned use, struct err *e) MUST_USE;
+/* The same for a token named elsewhere, by label or serial. */
+int keyring_open_named(struct keyring **out, struct cli *c, const char *name, unsigned use,
+                       struct err *e) MUST_USE;
+void keyring_close(struct keyring *k); /* NULL is fine */
+
+/* Its row in the store, as it was when the keyring was opened. */
+const struct store_token *keyring_row(const struct keyring *k);
+/* The token with the login, for evidence and signers. E_LOGIN without login. */
+int keyring_token(struct keyring *k, struct token **out, struct err *e) MUST_USE;
+
+/* --- objects ------------------------------------------------------------- */
+
+#define KEYRING_ID_MAX 64
+
+struct keyring_object {
+    CK_OBJECT_HANDLE handle;
+    char label[128]; /* cut when longer */
+    uint8_t id[KEYRING_ID_MAX];
+    size_t id_len;    /* 0 when absent or longer */
+    struct buf value; /* certificates: DER; public keys: SubjectPublicKeyInfo; else empty */
+};
+
+/* All token objects of a class (CKO_...). Free with keyring_objects_free. */
+int keyring_list(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_object **out, size_t *n,
+                 struct err *e) MUST_USE;
+
+/* How an object is named on a command line; empty members are not compared. */
+struct keyring_wanted {
+    const char *label;
+    struct bytes id;
+};
+/* The only object of a class that fits: E_NOT_FOUND, or E_USAGE when several do. */
+int keyring_find(struct keyring *k, CK_OBJECT_CLASS class, const struct keyring_wanted *w,
+                 struct keyring_object *out, struct err *e) MUST_USE;
+
+/* The object that --`label_option`, --id or the object and id of --uri name; E_USAGE when
+ * none of them is given. */
+int keyring_choose(struct keyring *k, struct cli *c, CK_OBJECT_CLASS class,
+                   const char *label_option, struct keyring_object *out, struct err *e) MUST_USE;
+
+/* The private key whose public half is `pub`. E_NOT_FOUND. Needs the login. */
+int keyring_find_pair(struct keyring *k, const struct pubkey *pub, struct keyring_object *out,
+                      struct err *e) MUST_USE;
+
+void keyring_object_free(struct keyring_object *o);
+void keyring_objects_free(struct keyring_object *o, size_t n);
+
+/* --- keys ---------------------------------------------------------------- */
+
+struct keyring_spec {
+    const char *type; /* "p256", "p384", "rsa2048", "rsa3072" */
+    const char *label;
+    struct bytes id; /* CKA_ID; empty: 20 random bytes */
+    bool sign_only;  /* no decryption or key agreement with it */
+};
+
+/* 0 when `type` is one that keyring_generate knows; E_USAGE lists them. */
+int keyring_check_type(const char *type, struct err *e) MUST_USE;
+
+/* Makes a key pair in the TPM; `out` is the private key object. */
+int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct keyring_object *out,
+                     struct err *e) MUST_USE;
+
+/* The TPM blob of a private key, and its public half. */
+int keyring_blob(struct keyring *k, const struct keyring_object *key, struct store_key *out,
+                 struct err *e) MUST_USE;
+int keyring_public(struct keyring *k, const struct keyring_object *key, struct pubkey *out,
+                   struct err *e) MUST_USE;
+
+/* --- certificates and the rest ------------------------------------------- */
+
+/* Keeps a certificate (DER) under an id and a label; one that is there already, byte for
+ * byte, is left as it is and `*was_there` set (may be NULL). */
+int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool *was_there, struct err *e) MUST_USE;
+
+/* Destroys a private key and the public key of the same id; certificates stay. */
+int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key,
+                         struct err *e) MUST_USE;
+
+/* Hex of a command line as bytes, at most KEYRING_ID_MAX. E_USAGE. */
+int keyring_parse_id(const char *hex, uint8_t id[KEYRING_ID_MAX], size_t *len,
+                     struct err *e) MUST_USE;
+
+#endif

@@ -1,0 +1,142 @@
+#include "cli/place.h"
+
+#include "cli/uri.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* What the tokens say of their maker, in C_GetTokenInfo and in URIs. */
+#define PLACE_MANUFACTURER "fusetsu"
+
+int place_store(struct cli *c, enum store_mode mode, struct store **out, struct err *e)
+{
+    const struct conf *conf = cli_conf(c, e);
+
+    if (conf == NULL)
+        return -1;
+    return store_open(out, conf_store(conf), mode, e);
+}
+
+int place_tpm(struct cli *c, struct tpm **out, struct err *e)
+{
+    const struct conf *conf = cli_conf(c, e);
+
+    if (conf == NULL)
+        return -1;
+    return tpm_new(out, conf_tcti(conf), e);
+}
+
+/* What a token must be; NULL: anything. */
+struct wanted {
+    const char *name; /* label or serial */
+    const char *label, *serial;
+};
+
+static bool fits(const struct store_token *t, const struct wanted *w)
+{
+    if (w->name != NULL && strcmp(t->label, w->name) != 0 && strcmp(t->serial, w->name) != 0)
+        return false;
+    if (w->label != NULL && strcmp(t->label, w->label) != 0)
+        return false;
+    return w->serial == NULL || strcmp(t->serial, w->serial) == 0;
+}
+
+/* "gateway (serial 0123...), ..." as far as it fits. */
+static void name_tokens(struct buf *b, const struct store_token *t, size_t n,
+                        const struct wanted *w)
+{
+    size_t named = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (!fits(&t[i], w))
+            continue;
+        if (named == 4) {
+            buf_str(b, ", ...");
+            return;
+        }
+        buf_printf(b, "%s%s (serial %s)", named++ > 0 ? ", " : "", t[i].label, t[i].serial);
+    }
+}
+
+static int pick(struct store *s, const struct wanted *w, struct store_token *out, struct err *e)
+{
+    static const struct wanted any = {0};
+    struct store_token *t = NULL;
+    struct buf names = {0};
+    size_t n = 0, found = 0, at = 0;
+    int rc = -1;
+
+    if (store_token_list(s, &t, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (fits(&t[i], w)) {
+            at = i;
+            found++;
+        }
+    }
+    if (found == 1) {
+        *out = t[at];
+        rc = 0;
+    } else if (n == 0) {
+        err_set(e, E_NOT_FOUND, "the store %s holds no token; make one with `fusetsu token init`",
+                store_path(s));
+    } else if (found == 0) {
+        name_tokens(&names, t, n, &any);
+        err_set(e, E_NOT_FOUND, "no token %s%s%sin %s; there is: %s",
+                w->name != NULL ? "\"" : "fits the URI ", w->name != NULL ? w->name : "",
+                w->name != NULL ? "\" " : "", store_path(s), buf_cstr(&names));
+    } else {
+        name_tokens(&names, t, n, w);
+        cli_misuse(e, "%zu tokens fit; choose one with --token SERIAL: %s", found,
+                   buf_cstr(&names));
+    }
+    buf_free(&names);
+    free(t);
+    return rc;
+}
+
+int place_row_named(struct store *s, const char *name, struct store_token *out, struct err *e)
+{
+    return pick(s, &(struct wanted){.name = name}, out, e);
+}
+
+int place_row(struct cli *c, struct store *s, struct store_token *out, struct err *e)
+{
+    const char *name = cli_option(c, "token"), *text = cli_option(c, "uri");
+    struct uri u = {0};
+    int rc = -1;
+
+    if (name != NULL && text != NULL)
+        return cli_misuse(e, "--token and --uri exclude each other");
+    if (text != NULL && uri_parse(&u, text, e) != 0)
+        return -1;
+    if (u.manufacturer != NULL && strcmp(u.manufacturer, PLACE_MANUFACTURER) != 0)
+        err_set(e, E_NOT_FOUND, "the URI names a token of another manufacturer than %s",
+                PLACE_MANUFACTURER);
+    else
+        rc = pick(s, &(struct wanted){name, u.token, u.serial}, out, e);
+    uri_free(&u);
+    return rc;
+}
+
+int place_open(struct cli *c, struct place *out, struct err *e)
+{
+    struct place p = {0};
+    struct store_token row;
+
+    if (place_store(c, STORE_WRITE, &p.store, e) != 0 || place_row(c, p.store, &row, e) != 0 ||
+        place_tpm(c, &p.tpm, e) != 0 || token_open(&p.token, p.tpm, p.store, row.id, e) != 0) {
+        place_close(&p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+void place_close(struct place *p)
+{
+    token_free(p->token);
+    tpm_free(p->tpm);
+    store_close(p->store);
+    *p = (struct place){0};
+}

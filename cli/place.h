@@ -1,0 +1,38 @@
+#ifndef CLI_PLACE_H
+#define CLI_PLACE_H
+
+#include "cli/cli.h"
+#include "core/store.h"
+#include "tpm/token.h"
+
+/*
+ * Where things are: the store, the TPM and the token that the settings and the
+ * options --token and --uri name.
+ */
+
+/* Opens the store of the settings. A store that is missing says to make a token. */
+int place_store(struct cli *c, enum store_mode mode, struct store **out, struct err *e) MUST_USE;
+
+/* The TPM of the settings; nothing is sent to it yet. */
+int place_tpm(struct cli *c, struct tpm **out, struct err *e) MUST_USE;
+
+/*
+ * The row of the token meant: by --token (label or serial), by --uri, or the only
+ * one there is. E_NOT_FOUND names those that exist; E_USAGE when several fit.
+ */
+int place_row(struct cli *c, struct store *s, struct store_token *out, struct err *e) MUST_USE;
+
+/* The same by a name from elsewhere: a label or a serial. */
+int place_row_named(struct store *s, const char *name, struct store_token *out,
+                    struct err *e) MUST_USE;
+
+/* Store, TPM and token, opened together for a command that changes the token. */
+struct place {
+    struct store *store;
+    struct tpm *tpm;
+    struct token *token;
+};
+int place_open(struct cli *c, struct place *out, struct err *e) MUST_USE;
+void place_close(struct place *p); /* closes what is open, in the right order */
+
+#endif

@@ -1,0 +1,33 @@
+#ifndef CORE_CONF_H
+#define CORE_CONF_H
+
+#include "core/err.h"
+
+/*
+ * Settings. One file in OpenSSL CONF syntax: FUSETSU_CONF, else the first that
+ * exists of $XDG_CONFIG_HOME/fusetsu/fusetsu.conf (~/.config) and
+ * /etc/fusetsu.conf; keys in its default section. Each key can be overridden by
+ * an environment variable FUSETSU_<KEY>, which a set-user-ID process ignores.
+ *
+ *   store   path of the token store; default /var/lib/fusetsu/store.db for root,
+ *           else $XDG_DATA_HOME/fusetsu/store.db (~/.local/share)
+ *   tcti    how to reach the TPM, in tctildr's form; default device:/dev/tpmrm0
+ *   log     silent, error, warn (default), info, debug
+ *
+ * This is the only file that reads the environment.
+ */
+struct conf;
+
+/* No file at all is fine; a file that does not parse, or FUSETSU_CONF naming one
+ * that is not there, is E_FORMAT / E_NOT_FOUND naming path and line. */
+int conf_load(struct conf **out, struct err *e) MUST_USE;
+void conf_free(struct conf *c);
+
+const char *conf_store(const struct conf *c);
+const char *conf_tcti(const struct conf *c);
+const char *conf_log(const struct conf *c);
+
+/* The file that was read, or NULL. */
+const char *conf_path(const struct conf *c);
+
+#endif

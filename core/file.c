@@ -1,0 +1,314 @@
+#include "core/file.h"
+
+#include "core/secret.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Turns the reason of a failed system call into a code and a next step. */
+static int fail(struct err *e, int why, const char *what, const char *path)
+{
+    switch (why) {
+    case ENOENT:
+    case ENOTDIR:
+        return err_set(e, E_NOT_FOUND,
+                       "cannot %s %s: there is no such file or directory; check the"
+                       " path",
+                       what, path);
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return err_set(e, E_DENIED,
+                       "cannot %s %s: %s; check the owner and mode of the file and of"
+                       " its directory",
+                       what, path, strerror(why));
+    case ELOOP:
+        return err_set(e, E_DENIED,
+                       "cannot %s %s: it is a symbolic link; give the path of the file"
+                       " itself",
+                       what, path);
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return err_set(e, E_FULL, "cannot %s %s: %s; make room and try again", what, path,
+                       strerror(why));
+    case ENOMEM: return err_set(e, E_MEMORY, "cannot %s %s: out of memory", what, path);
+    default:
+        return err_set(e, E_IO, "cannot %s %s: %s; check the file and its disk", what, path,
+                       strerror(why));
+    }
+}
+
+static ssize_t read_some(int fd, void *p, size_t len)
+{
+    ssize_t n;
+
+    do {
+        n = read(fd, p, len);
+    } while (n < 0 && errno == EINTR);
+    return n;
+}
+
+static int write_all(int fd, struct bytes s)
+{
+    struct reader r = reader_of(s.p, s.len);
+
+    while (r.left > 0) {
+        ssize_t n = write(fd, r.p, r.left);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -1;
+        (void)reader_take(&r, (size_t)n);
+    }
+    return 0;
+}
+
+int file_read(const char *path, size_t max, struct buf *out, struct err *e)
+{
+    bool standard = strcmp(path, "-") == 0;
+    const char *name = standard ? "standard input" : path;
+    struct buf all = {.secret = out->secret};
+    uint8_t part[4096];
+    ssize_t n = 0;
+    int fd = STDIN_FILENO, rc = -1;
+
+    if (!standard && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0)
+        return fail(e, errno, "read", name);
+    while ((n = read_some(fd, part, sizeof(part))) > 0) {
+        if ((size_t)n > max - all.len) {
+            err_set(e, E_FULL,
+                    "%s is longer than the %zu bytes that make sense here; check that it"
+                    " is the right file",
+                    name, max);
+            goto out;
+        }
+        buf_add(&all, part, (size_t)n);
+    }
+    if (n < 0) {
+        fail(e, errno, "read", name);
+        goto out;
+    }
+    if (buf_ok(&all, e) != 0)
+        goto out;
+    buf_add_bytes(out, buf_bytes(&all));
+    rc = buf_ok(out, e);
+out:
+    if (all.secret)
+        secret_wipe(part, sizeof(part));
+    buf_free(&all);
+    if (!standard)
+        close(fd);
+    return rc;
+}
+
+/* Splits a path into its directory (allocated) and the final component. */
+static char *directory_of(const char *path, const char **base)
+{
+    const char *slash = strrchr(path, '/');
+
+    *base = slash != NULL ? slash + 1 : path;
+    if (slash == NULL)
+        return strdup(".");
+    return slash == path ? strdup("/") : strndup(path, (size_t)(slash - path));
+}
+
+/* A device or a pipe cannot be replaced by a new file: it is written in place. */
+static int write_special(int dir, const char *base, const char *path, struct bytes content,
+                         struct err *e)
+{
+    int fd = openat(dir, base, O_WRONLY | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY);
+    int rc = 0;
+
+    if (fd < 0)
+        return fail(e, errno, "write", path);
+    if (write_all(fd, content) != 0)
+        rc = fail(e, errno, "write", path);
+    close(fd);
+    return rc;
+}
+
+static int write_replace(int dir, const char *base, const char *path, struct bytes content,
+                         unsigned mode, struct err *e)
+{
+    char temp[64], hex[33];
+    uint8_t random[16];
+    int fd = -1, rc = -1;
+
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return fail(e, errno, "name a temporary file for", path);
+    hex_encode(hex, random, sizeof(random));
+    snprintf(temp, sizeof(temp), ".fusetsu-%s.tmp", hex);
+    fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
+    if (fd < 0)
+        return fail(e, errno, "write", path);
+    if (write_all(fd, content) != 0 || fsync(fd) != 0) {
+        fail(e, errno, "write", path);
+        goto out;
+    }
+    if (close(fd) != 0) {
+        fd = -1;
+        fail(e, errno, "write", path);
+        goto out;
+    }
+    fd = -1;
+    if (renameat(dir, temp, dir, base) != 0) {
+        fail(e, errno, "write", path);
+        goto out;
+    }
+    /* Some file systems cannot sync a directory and say EINVAL. */
+    if (fsync(dir) != 0 && errno != EINVAL)
+        return fail(e, errno, "write the directory of", path);
+    return 0;
+out:
+    if (fd >= 0)
+        close(fd);
+    unlinkat(dir, temp, 0);
+    return rc;
+}
+
+int file_write(const char *path, struct bytes content, unsigned mode, struct err *e)
+{
+    const char *base = NULL;
+    char *name = NULL;
+    struct stat st;
+    int dir = -1, rc = -1;
+
+    if (strcmp(path, "-") == 0)
+        return write_all(STDOUT_FILENO, content) == 0 ? 0
+                                                      : fail(e, errno, "write", "standard output");
+    name = directory_of(path, &base);
+    if (name == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a path");
+        goto out;
+    }
+    if (*base == 0) {
+        err_set(e, E_ARG, "cannot write \"%s\": it does not end in a file name; add one", path);
+        goto out;
+    }
+    dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0) {
+        fail(e, errno, "open the directory of", path);
+        goto out;
+    }
+    if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno != ENOENT) {
+            fail(e, errno, "write", path);
+            goto out;
+        }
+        st.st_mode = S_IFREG;
+    }
+    if (S_ISLNK(st.st_mode))
+        fail(e, ELOOP, "write", path);
+    else if (S_ISDIR(st.st_mode))
+        err_set(e, E_EXISTS, "cannot write %s: it is a directory; add a file name", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = write_special(dir, base, path, content, e);
+    else
+        rc = write_replace(dir, base, path, content, mode, e);
+out:
+    if (dir >= 0)
+        close(dir);
+    free(name);
+    return rc;
+}
+
+int file_mkdirs(const char *dir, struct err *e)
+{
+    char *path = strdup(dir);
+    struct stat st;
+    size_t len;
+    int rc = -1;
+
+    if (path == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a path");
+    len = strlen(path);
+    /* Each prefix that ends before a slash, then the whole; what is there is left. */
+    for (size_t i = 1; i <= len; i++) {
+        if (path[i] != '/' && path[i] != 0)
+            continue;
+        path[i] = 0;
+        if (stat(path, &st) != 0 && mkdir(path, 0700) != 0 && errno != EEXIST) {
+            fail(e, errno, "create the directory", path);
+            goto out;
+        }
+        if (i < len)
+            path[i] = '/';
+    }
+    if (stat(path, &st) != 0) {
+        fail(e, errno, "use the directory", path);
+        goto out;
+    }
+    if (!S_ISDIR(st.st_mode)) {
+        err_set(e, E_EXISTS,
+                "%s is there but is not a directory; move it away or choose another"
+                " path",
+                path);
+        goto out;
+    }
+    rc = 0;
+out:
+    free(path);
+    return rc;
+}
+
+/* Byte by byte: what follows the line stays in the pipe for its next reader. */
+int file_read_line_fd(int fd, size_t max, struct secret **out, struct err *e)
+{
+    struct secret *line = NULL;
+    size_t len = 0;
+    ssize_t n = 0;
+    uint8_t *p;
+    int rc = -1;
+
+    if (max > SSIZE_MAX - 2)
+        return err_set(e, E_ARG, "a line of %zu bytes cannot be read", max);
+    /* One byte more than the line, for its carriage return or to see that it is too long. */
+    line = secret_new(max + 1, e);
+    if (line == NULL)
+        return -1;
+    p = secret_data(line);
+    while (len < max + 1 && (n = read_some(fd, &p[len], 1)) == 1 && p[len] != '\n')
+        len++;
+    if (n < 0) {
+        err_set(e, E_IO,
+                "cannot read a line from file descriptor %d: %s; check that it is open for"
+                " reading",
+                fd, strerror(errno));
+        goto out;
+    }
+    if (n == 0 && len == 0) {
+        err_set(e, E_DATA, "file descriptor %d ended before a line came; write one line to it", fd);
+        goto out;
+    }
+    if (len == max + 1 && p[max] == '\r') {
+        uint8_t next = 0;
+
+        n = read_some(fd, &next, 1);
+        if (n == 0 || next == '\n')
+            len = max;
+        secret_wipe(&next, sizeof(next));
+    } else if (len > 0 && n == 1 && p[len - 1] == '\r') {
+        len--;
+    }
+    if (len > max) {
+        err_set(e, E_DATA, "the line on file descriptor %d is longer than %zu bytes; shorten it",
+                fd, max);
+        goto out;
+    }
+    secret_trim(line, len);
+    *out = line;
+    line = NULL;
+    rc = 0;
+out:
+    secret_free(line);
+    return rc;
+}

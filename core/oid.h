@@ -1,0 +1,63 @@
+#ifndef CORE_OID_H
+#define CORE_OID_H
+
+#include "core/base.h"
+#include "core/err.h"
+
+#include <openssl/asn1.h>
+
+/*
+ * Every object identifier that we define or that OpenSSL has no number for, in
+ * one place, in dotted form.
+ *
+ * Our arc is 2.25.<UUID> (ITU-T X.667): anybody may draw one, nobody registers it.
+ *   .1.<community>.<level>   certificate policies: one OID carries both
+ *   .3.<n>                   extensions and attestation statements
+ */
+#define OID_ARC "2.25.76088277489233931468383475748957701207"
+
+#define OID_EXT_EVIDENCE OID_ARC ".3.1" /* extension: SHA-256 of the EvidenceRecord's DER */
+#define OID_EXT_LEDGER OID_ARC ".3.2"   /* extension: where the ledger holds the issuance */
+#define OID_STMT_PARENT OID_ARC ".3.16" /* statement: TPMT_PUBLIC of the storage parent */
+
+/* RFC 2985/5911 arc, id-aa-attestation of the csr-attestation draft. */
+#define OID_ATTR_ATTESTATION "1.2.840.113549.1.9.16.2.59"
+
+/* TCG OID registry. */
+#define OID_TCG_CERTIFY "2.23.133.20.1"     /* statement tcg-attest-tpm-certify */
+#define OID_TCG_MANUFACTURER "2.23.133.2.1" /* TPM attributes in an EK's subjectAltName */
+#define OID_TCG_MODEL "2.23.133.2.2"
+#define OID_TCG_VERSION "2.23.133.2.3"
+#define OID_TCG_KP_EK "2.23.133.8.1" /* extended key usage of an EK certificate */
+#define OID_TCG_KP_AK "2.23.133.8.3" /* ... and of an AK certificate */
+
+/* A sector within which credentials are honoured. */
+enum oid_community {
+    OID_COMMUNICATIONS = 1,
+    OID_ELECTRICITY,
+    OID_FINANCE,
+    OID_DEFENSE,
+};
+#define OID_COMMUNITIES 4
+#define OID_LEVELS 4
+
+/* Room for the longest dotted form in use here, NUL included. */
+#define OID_TEXT_MAX 96
+
+/* The policy OID of a community (1-4) and an assurance level (1-4). E_ARG outside. */
+int oid_policy(unsigned community, unsigned level, char out[OID_TEXT_MAX], struct err *e) MUST_USE;
+
+/* The reverse: false when `obj` is no policy of our arc. */
+bool oid_policy_of(const ASN1_OBJECT *obj, unsigned *community, unsigned *level);
+
+/* "communications", ...; NULL / 0 when there is none. */
+const char *oid_community_name(unsigned community);
+unsigned oid_community_named(const char *name);
+
+/* A new object from dotted form (free with ASN1_OBJECT_free); NULL on failure. */
+ASN1_OBJECT *oid_object(const char *dotted, struct err *e) MUST_USE;
+
+/* Does `obj` equal the dotted form? */
+bool oid_is(const ASN1_OBJECT *obj, const char *dotted);
+
+#endif

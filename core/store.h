@@ -1,0 +1,206 @@
+#ifndef CORE_STORE_H
+#define CORE_STORE_H
+
+#include "core/buf.h"
+
+/*
+ * The token store: one SQLite file (STRICT tables, foreign keys, rollback
+ * journal, synchronous FULL, 5 s busy timeout, mode 0600 in a 0700 directory).
+ * It knows tokens, TPM key blobs, and objects as typed attributes; it does not
+ * know what an attribute type means. The schema version is PRAGMA user_version,
+ * the file is marked by PRAGMA application_id; a newer schema is E_VERSION and
+ * left untouched, an older one is migrated forward in one transaction.
+ *
+ * Errors name the path and what to do: E_NOT_FOUND, E_DENIED (unwritable),
+ * E_CORRUPT (not a database, or integrity broken), E_FORMAT (a database of
+ * something else), E_BUSY, E_FULL, E_VERSION.
+ */
+struct store;
+
+enum store_mode {
+    STORE_READ,   /* read-only, also on a read-only file system; no file is made */
+    STORE_WRITE,  /* must exist */
+    STORE_CREATE, /* made when missing, parents included */
+};
+
+int store_open(struct store **out, const char *path, enum store_mode mode, struct err *e) MUST_USE;
+void store_close(struct store *s); /* NULL is fine */
+const char *store_path(const struct store *s);
+
+/* True when another connection changed the file since the last call
+ * (PRAGMA data_version); true also the first time. */
+bool store_changed(struct store *s);
+
+/* Transactions nest by counting; only the outermost takes effect. A rollback at
+ * any depth undoes all, and every level above then fails. After a commit that
+ * failed call store_rollback too (without an open transaction it does nothing). */
+int store_begin(struct store *s, struct err *e) MUST_USE;
+int store_commit(struct store *s, struct err *e) MUST_USE;
+void store_rollback(struct store *s);
+
+/* --- TPMs ---------------------------------------------------------------- */
+
+#define STORE_NAME_MAX 66 /* a TPM Name: algorithm id and up to 64 bytes */
+
+struct store_name {
+    uint16_t len;
+    uint8_t name[STORE_NAME_MAX];
+};
+
+/* A TPM that holds tokens of this store. */
+struct store_tpm {
+    int64_t id;
+    uint32_t primary;            /* persistent handle of the storage primary */
+    uint8_t primary_public[600]; /* its TPMT_PUBLIC, wire form */
+    uint16_t primary_public_len;
+    struct store_name ek_name; /* which TPM this is; length 0 when it has no EK */
+    uint8_t caps[512];         /* opaque to the store: tpm/caps writes it */
+    uint16_t caps_len;
+};
+
+int store_tpm_put(struct store *s, struct store_tpm *t, struct err *e) MUST_USE; /* id 0: insert */
+int store_tpm_get(struct store *s, int64_t id, struct store_tpm *t, struct err *e) MUST_USE;
+int store_tpm_list(struct store *s, struct store_tpm **out, size_t *n, struct err *e) MUST_USE;
+
+/* --- tokens -------------------------------------------------------------- */
+
+enum store_nv { STORE_NV_U, STORE_NV_O, STORE_NV_S, STORE_NV_R, STORE_NV_COUNT };
+
+/* One NV index of the PIN model: its handle and its Name once written. */
+struct store_index {
+    uint32_t handle;
+    struct store_name name;
+};
+
+/* Bits of store_token.flags. */
+#define STORE_TOKEN_PIN_SET 1u      /* the user PIN was initialised */
+#define STORE_TOKEN_WEAK_LOCKOUT 2u /* lockoutAuth is empty or not ours */
+#define STORE_TOKEN_CHANGE_USER 4u  /* a user PIN change is under way */
+#define STORE_TOKEN_CHANGE_SO 8u    /* an SO PIN change is under way */
+#define STORE_TOKEN_DA_ONLY 16u     /* the TPM has no PIN_FAIL indices */
+#define STORE_TOKEN_INCOMPLETE 32u  /* being made, or being erased */
+
+struct store_token {
+    int64_t id;
+    int64_t tpm;
+    char label[33];  /* UTF-8, up to 32 bytes, NUL-terminated */
+    char serial[17]; /* 16 characters, unique */
+    uint8_t salt[32];
+    uint32_t flags;
+    uint32_t user_fails, user_limit; /* last known count of wrong PINs, and the limit */
+    uint32_t so_fails, so_limit;
+    struct store_index nv[STORE_NV_COUNT];
+    uint8_t k_public[64]; /* x ‖ y of the SO's key K, P-256 */
+};
+
+int store_token_list(struct store *s, struct store_token **out, size_t *n, struct err *e) MUST_USE;
+int store_token_get(struct store *s, int64_t id, struct store_token *t, struct err *e) MUST_USE;
+int store_token_put(struct store *s, struct store_token *t,
+                    struct err *e) MUST_USE; /* id 0: insert */
+/* Deletes the objects and keys of a token, not the token. */
+int store_token_clear(struct store *s, int64_t id, struct err *e) MUST_USE;
+int store_token_delete(struct store *s, int64_t id, struct err *e) MUST_USE; /* with all below it */
+
+/* --- sealing ------------------------------------------------------------- */
+
+/* Keys derived from the token secret: what authenticates rows and encrypts
+ * private values. Kept by the caller in a `struct secret`. */
+struct store_seal {
+    uint8_t enc[32];
+    uint8_t mac[32];
+};
+int store_seal_derive(struct bytes token_secret, struct store_seal *out, struct err *e) MUST_USE;
+
+/* --- TPM key blobs ------------------------------------------------------- */
+
+#define STORE_UUID 16
+
+enum store_key_mode {
+    STORE_KEY_SESSION,
+    STORE_KEY_EACH,
+    STORE_KEY_APPROVED,
+    STORE_KEY_QUORUM,
+    STORE_KEY_NONE
+};
+enum store_key_use { STORE_USE_OBJECT, STORE_USE_AK };
+
+/*
+ * A key that only the TPM can load. `public` is a TPMT_PUBLIC, `private` a
+ * TPM2B_PRIVATE's content, `parent` 0 for the storage primary or the EK's
+ * template id for an attestation key, `creation` what TPM2_Create gave besides:
+ * creation data, ticket (opaque here; empty for an imported key). Buffers belong
+ * to the structure; store_key_free releases them. The row is authenticated by
+ * the seal; a row whose tag does not fit is E_CORRUPT.
+ */
+struct store_key {
+    uint8_t uuid[STORE_UUID];
+    int64_t token;
+    enum store_key_use use;
+    enum store_key_mode mode;
+    bool imported;
+    uint32_t parent;
+    struct buf public;
+    struct buf private;
+    struct buf creation;
+};
+
+int store_key_put(struct store *s, const struct store_key *k, const struct store_seal *seal,
+                  struct err *e) MUST_USE; /* a uuid that is there already is E_EXISTS */
+int store_key_get(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID],
+                  const struct store_seal *seal, struct store_key *k, struct err *e) MUST_USE;
+/* The first key of a use (the AK of a token under one EK template), E_NOT_FOUND if none. */
+int store_key_find(struct store *s, int64_t token, enum store_key_use use, uint32_t parent,
+                   const struct store_seal *seal, struct store_key *k, struct err *e) MUST_USE;
+int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID],
+                     struct err *e) MUST_USE; /* not while an object refers to it: E_BUSY */
+void store_key_free(struct store_key *k);
+
+/* --- objects ------------------------------------------------------------- */
+
+struct store_attr {
+    uint64_t type;
+    bool sealed; /* encrypted in the file; absent from what is read without a seal */
+    struct buf value;
+};
+
+struct store_object {
+    int64_t id;
+    int64_t token;
+    uint8_t uuid[STORE_UUID];
+    uint32_t class;
+    bool is_private; /* PKCS#11's CKA_PRIVATE: hidden before login */
+    bool has_key;    /* `key` names the TPM key behind it */
+    uint8_t key[STORE_UUID];
+    bool verified; /* out: the row's tag was checked against the seal */
+    struct store_attr *attr;
+    size_t n_attr;
+};
+
+/*
+ * Inserts (id 0: a fresh id and, when all zero, a fresh uuid are filled in) or
+ * replaces an object with its attributes. `seal` may be NULL for a public object
+ * without key, which then carries no tag.
+ */
+int store_object_put(struct store *s, struct store_object *o, const struct store_seal *seal,
+                     struct err *e) MUST_USE;
+
+/*
+ * All objects of a token, ordered by id. Without a seal: public ones only, tags
+ * unchecked. With one: every tag is checked, sealed values are decrypted; a row
+ * that was altered, moved or stripped of its tag is E_CORRUPT naming its id.
+ */
+int store_object_list(struct store *s, int64_t token, const struct store_seal *seal,
+                      struct store_object **out, size_t *n, struct err *e) MUST_USE;
+int store_object_get(struct store *s, int64_t token, int64_t id, const struct store_seal *seal,
+                     struct store_object *o, struct err *e) MUST_USE;
+int store_object_delete(struct store *s, int64_t token, int64_t id, struct err *e) MUST_USE;
+
+/* Adds or replaces one attribute in memory; -1 with E_MEMORY. */
+int store_object_set(struct store_object *o, uint64_t type, struct bytes value, bool sealed,
+                     struct err *e) MUST_USE;
+/* Borrowed; NULL when absent. */
+const struct store_attr *store_object_attr(const struct store_object *o, uint64_t type);
+void store_object_free(struct store_object *o);
+void store_objects_free(struct store_object *o, size_t n);
+
+#endif

@@ -1,0 +1,122 @@
+#include "pkcs11/cert.h"
+
+#include <limits.h>
+#include <openssl/x509.h>
+#include <tss2/tss2_tpm2_types.h>
+
+#include "core/hash.h"
+#include "pkcs11/attr.h"
+#include "pkcs11/keyattr.h"
+
+static X509 *parse(struct bytes der)
+{
+    const unsigned char *p = der.p;
+    X509 *x = NULL;
+
+    if (der.len == 0 || der.len > LONG_MAX)
+        return NULL;
+    x = d2i_X509(NULL, &p, (long)der.len);
+    if (x != NULL && p != der.p + der.len) {
+        X509_free(x);
+        x = NULL;
+    }
+    return x;
+}
+
+/* Sets what the certificate says, unless the template said something else. */
+static CK_RV agree(struct store_object *row, CK_ATTRIBUTE_TYPE type, struct bytes value)
+{
+    const struct store_attr *given = store_object_attr(row, type);
+
+    if (given != NULL && given->value.len != 0)
+        return bytes_equal(buf_bytes(&given->value), value) ? CKR_OK : CKR_TEMPLATE_INCONSISTENT;
+    return template_set(row, ATTR_CERT, type, value);
+}
+
+/* The same for DER that OpenSSL allocated; `len` < 0 when that failed. */
+static CK_RV agree_der(struct store_object *row, CK_ATTRIBUTE_TYPE type, unsigned char *der,
+                       int len)
+{
+    CK_RV rv = CKR_HOST_MEMORY;
+
+    if (len > 0)
+        rv = agree(row, type, bytes_of(der, (size_t)len));
+    OPENSSL_free(der);
+    return rv;
+}
+
+static CK_RV set_names(struct store_object *row, X509 *x)
+{
+    unsigned char *subject = NULL, *issuer = NULL, *serial = NULL;
+    int n_subject = i2d_X509_NAME(X509_get_subject_name(x), &subject);
+    int n_issuer = i2d_X509_NAME(X509_get_issuer_name(x), &issuer);
+    int n_serial = i2d_ASN1_INTEGER(X509_get_serialNumber(x), &serial);
+    CK_RV a = agree_der(row, CKA_SUBJECT, subject, n_subject);
+    CK_RV b = agree_der(row, CKA_ISSUER, issuer, n_issuer);
+    CK_RV c = agree_der(row, CKA_SERIAL_NUMBER, serial, n_serial);
+
+    return a != CKR_OK ? a : b != CKR_OK ? b : c;
+}
+
+/* 4.6.2: the first three bytes of the SHA-1 of the certificate. */
+static CK_RV set_check_value(struct store_object *row, struct bytes der)
+{
+    uint8_t digest[ALG_MAX_DIGEST];
+
+    if (hash_digest(alg_hash_of(TPM2_ALG_SHA1), der, digest, NULL) != 0)
+        return CKR_FUNCTION_FAILED;
+    return agree(row, CKA_CHECK_VALUE, bytes_of(digest, 3));
+}
+
+static CK_RV set_id(struct store_object *row, const struct index *x, struct bytes spki)
+{
+    const struct object *key = index_with_key(x, spki);
+    uint8_t id[KEYATTR_ID];
+    struct bytes v;
+
+    if (store_object_attr(row, CKA_ID) != NULL)
+        return CKR_OK;
+    if (key == NULL || !object_value(key, CKA_ID, &v) || v.len == 0) {
+        if (keyattr_id(spki, id, NULL) != 0)
+            return CKR_FUNCTION_FAILED;
+        v = bytes_of(id, sizeof(id));
+    }
+    return template_set(row, ATTR_CERT, CKA_ID, v);
+}
+
+static CK_RV set_key(struct store_object *row, const struct index *x, X509 *cert)
+{
+    unsigned char *spki = NULL;
+    int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
+    CK_RV rv = CKR_ATTRIBUTE_VALUE_INVALID;
+
+    if (len > 0)
+        rv = agree(row, CKA_PUBLIC_KEY_INFO, bytes_of(spki, (size_t)len));
+    if (rv == CKR_OK)
+        rv = set_id(row, x, bytes_of(spki, (size_t)len));
+    OPENSSL_free(spki);
+    return rv;
+}
+
+CK_RV cert_complete(struct store_object *row, const struct index *x)
+{
+    const struct store_attr *type = store_object_attr(row, CKA_CERTIFICATE_TYPE);
+    const struct store_attr *value = store_object_attr(row, CKA_VALUE);
+    X509 *cert = NULL;
+    CK_RV rv;
+
+    if (type == NULL || value == NULL)
+        return CKR_TEMPLATE_INCOMPLETE;
+    if (attr_to_ulong(buf_bytes(&type->value)) != CKC_X_509)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
+    cert = parse(buf_bytes(&value->value));
+    if (cert == NULL)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
+    rv = set_check_value(row, buf_bytes(&value->value));
+    if (rv == CKR_OK)
+        rv = set_names(row, cert);
+    if (rv == CKR_OK)
+        rv = set_key(row, x, cert);
+    X509_free(cert);
+    return rv;
+}

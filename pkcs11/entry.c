@@ -1,0 +1,253 @@
+#include "pkcs11/entry.h"
+
+#include <openssl/crypto.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+
+/* The one instance. A shared object that PKCS#11 loads has no other place for it. */
+static struct {
+    /* Recursive, so that a fork made by a TCTI in the middle of a call (tcti-cmd)
+     * does not wait for itself in before_fork(). */
+    pthread_mutex_t mutex;
+    bool inside; /* a call holds the mutex */
+    bool hooked; /* fork and exit handlers are registered */
+    bool quiet;
+    struct library *lib;
+    struct err last;
+    /* The application's own mutex, when it wants that (5.4 C_Initialize). */
+    void *app;
+    CK_LOCKMUTEX lock;
+    CK_UNLOCKMUTEX unlock;
+    CK_DESTROYMUTEX destroy;
+} the = {.mutex = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP};
+
+static CK_RV take_lock(void)
+{
+    CK_RV rv = CKR_OK;
+
+    pthread_mutex_lock(&the.mutex);
+    /* Both locks: ours excludes threads of the system, the application's excludes
+     * what it calls threads. */
+    if (the.app != NULL)
+        rv = the.lock(the.app);
+    if (rv != CKR_OK) {
+        pthread_mutex_unlock(&the.mutex);
+        return rv;
+    }
+    the.inside = true;
+    return CKR_OK;
+}
+
+static void give_lock(void)
+{
+    the.inside = false;
+    if (the.app != NULL)
+        the.unlock(the.app);
+    pthread_mutex_unlock(&the.mutex);
+}
+
+/* --- fork and exit ------------------------------------------------------- */
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&the.mutex);
+}
+
+static void parent_after_fork(void)
+{
+    pthread_mutex_unlock(&the.mutex);
+}
+
+/* The child starts clean: C_Initialize works there. Its application mutex may be
+ * held by a thread that the child does not have, so it is left alone. */
+static void child_after_fork(void)
+{
+    pthread_mutexattr_t attr;
+
+    if (!the.inside) {
+        library_forget(the.lib);
+        the.lib = NULL;
+        the.app = NULL;
+    }
+    /* A recursive mutex knows its owner by thread id, which is another one here. */
+    pthread_mutexattr_init(&attr);
+    pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(&the.mutex, &attr);
+    pthread_mutexattr_destroy(&attr);
+}
+
+/* Many programs never call C_Finalize. Where another thread is still in a call,
+ * nothing is done: the process ends anyway, and waiting could be for ever. */
+static void at_exit(void)
+{
+    if (pthread_mutex_trylock(&the.mutex) != 0)
+        return;
+    if (!the.inside) {
+        library_free(the.lib);
+        the.lib = NULL;
+    }
+    pthread_mutex_unlock(&the.mutex);
+}
+
+static CK_RV hook(void)
+{
+    if (the.hooked)
+        return CKR_OK;
+    /* Handlers run in reverse order: libcrypto's must be registered before ours,
+     * since ours still needs libcrypto. In a shared object atexit() also makes the
+     * handler run at dlclose(). */
+    OPENSSL_init_crypto(0, NULL);
+    if (pthread_atfork(before_fork, parent_after_fork, child_after_fork) != 0 ||
+        atexit(at_exit) != 0)
+        return CKR_HOST_MEMORY;
+    the.hooked = true;
+    return CKR_OK;
+}
+
+/* --- C_Initialize, C_Finalize -------------------------------------------- */
+
+static CK_RV check_args(const CK_C_INITIALIZE_ARGS *a, bool *app_mutex)
+{
+    int given;
+
+    *app_mutex = false;
+    if (a == NULL)
+        return CKR_OK;
+    given = (a->CreateMutex != NULL) + (a->DestroyMutex != NULL) + (a->LockMutex != NULL) +
+            (a->UnlockMutex != NULL);
+    if (a->pReserved != NULL || (given != 0 && given != 4))
+        return CKR_ARGUMENTS_BAD;
+    /* With CKF_OS_LOCKING_OK we may choose, and choose the system's locks. */
+    *app_mutex = given == 4 && (a->flags & CKF_OS_LOCKING_OK) == 0;
+    return CKR_OK;
+}
+
+CK_RV entry_start(const CK_C_INITIALIZE_ARGS *args)
+{
+    struct err e = {0};
+    bool app_mutex;
+    CK_RV rv = check_args(args, &app_mutex);
+
+    if (rv != CKR_OK)
+        return rv;
+    pthread_mutex_lock(&the.mutex);
+    if (the.lib != NULL) {
+        rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
+        goto out;
+    }
+    rv = hook();
+    if (rv != CKR_OK)
+        goto out;
+    if (app_mutex) {
+        rv = args->CreateMutex(&the.app);
+        if (rv != CKR_OK) {
+            the.app = NULL;
+            goto out;
+        }
+        the.lock = args->LockMutex;
+        the.unlock = args->UnlockMutex;
+        the.destroy = args->DestroyMutex;
+    }
+    err_clear(&the.last);
+    if (library_new(&the.lib, &e) != 0) {
+        rv = entry_fail(&e, CKR_DURING_ANY);
+        if (the.app != NULL)
+            the.destroy(the.app);
+        the.app = NULL;
+    }
+out:
+    pthread_mutex_unlock(&the.mutex);
+    return rv;
+}
+
+CK_RV entry_stop(void)
+{
+    struct library *lib;
+    void *app;
+    CK_RV rv = entry_begin(&lib);
+
+    if (rv != CKR_OK)
+        return rv;
+    the.lib = NULL;
+    library_free(lib);
+    /* As give_lock(), but the application's mutex ends here. */
+    app = the.app;
+    the.app = NULL;
+    the.inside = false;
+    if (app != NULL) {
+        the.unlock(app);
+        the.destroy(app);
+    }
+    pthread_mutex_unlock(&the.mutex);
+    return CKR_OK;
+}
+
+/* --- every other call ---------------------------------------------------- */
+
+CK_RV entry_begin(struct library **out)
+{
+    CK_RV rv = take_lock();
+
+    if (rv != CKR_OK)
+        return rv;
+    if (the.lib == NULL)
+        return entry_end(CKR_CRYPTOKI_NOT_INITIALIZED);
+    err_clear(&the.last);
+    *out = the.lib;
+    return CKR_OK;
+}
+
+CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out)
+{
+    struct library *lib;
+    struct p11_session *s;
+    CK_RV rv = entry_begin(&lib);
+
+    if (rv != CKR_OK)
+        return rv;
+    s = p11_session_find(lib, handle);
+    if (s == NULL)
+        return entry_end(CKR_SESSION_HANDLE_INVALID);
+    *out = s;
+    return CKR_OK;
+}
+
+CK_RV entry_end(CK_RV rv)
+{
+    give_lock();
+    return rv;
+}
+
+CK_RV entry_fail(const struct err *e, enum ckr_during during)
+{
+    the.last = *e;
+    if (!the.quiet) {
+        /* What the application's user caused is hers to hear about from the
+         * application; the rest is for whoever runs it. */
+        if (e->code == E_PIN_WRONG || e->code == E_PIN_LENGTH || e->code == E_DATA)
+            log_info("%s", e->msg);
+        else
+            log_warn("%s", e->msg);
+    }
+    return ckr_of(e, during);
+}
+
+struct err entry_last_error(void)
+{
+    struct err e;
+
+    pthread_mutex_lock(&the.mutex);
+    e = the.last;
+    pthread_mutex_unlock(&the.mutex);
+    return e;
+}
+
+void entry_quiet(void)
+{
+    pthread_mutex_lock(&the.mutex);
+    the.quiet = true;
+    pthread_mutex_unlock(&the.mutex);
+}

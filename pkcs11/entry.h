@@ -1,0 +1,35 @@
+#ifndef PKCS11_ENTRY_H
+#define PKCS11_ENTRY_H
+
+#include "pkcs11/ckr.h"
+#include "pkcs11/session.h"
+
+/*
+ * The door of the module: the one instance between C_Initialize and C_Finalize,
+ * its lock, and what happens at fork and at exit. Every C_* function begins with
+ * entry_begin or entry_session and ends with entry_end.
+ */
+
+/* C_Initialize and C_Finalize (5.4). */
+CK_RV entry_start(const CK_C_INITIALIZE_ARGS *args);
+CK_RV entry_stop(void);
+
+/* Takes the lock; CKR_CRYPTOKI_NOT_INITIALIZED (nothing taken) otherwise. */
+CK_RV entry_begin(struct library **out) MUST_USE;
+
+/* The same, and finds a session; CKR_SESSION_HANDLE_INVALID (nothing taken). */
+CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out) MUST_USE;
+
+/* Releases the lock and gives `rv` back. */
+CK_RV entry_end(CK_RV rv);
+
+/* Inside the lock: turns a failure into a return value, remembers it for
+ * p11_last_error() and prints it unless the program does that itself. */
+CK_RV entry_fail(const struct err *e, enum ckr_during during);
+
+/* What entry_fail remembered since the last entry_begin; from then on it prints
+ * nothing when `quiet`. */
+struct err entry_last_error(void);
+void entry_quiet(void);
+
+#endif

@@ -1,0 +1,122 @@
+#include "pkcs11/make.h"
+
+#include <string.h>
+
+#include "pkcs11/entry.h"
+
+static CK_RV may_make(const struct p11_session *s, const struct made *m)
+{
+    if (m->token && !s->rw)
+        return CKR_SESSION_READ_ONLY;
+    if (m->row.is_private && !p11_session_user(s))
+        return CKR_USER_NOT_LOGGED_IN;
+    return CKR_OK;
+}
+
+/* 4.6.2, 4.8: only the SO says that something is to be trusted. */
+static CK_RV check_trusted(const struct p11_session *s, const struct template *t)
+{
+    bool trusted = false;
+    CK_RV rv = template_bool(t, CKA_TRUSTED, &trusted);
+
+    if (rv == CKR_OK && trusted && slot_who(s->slot) != TOKEN_SO)
+        rv = CKR_ATTRIBUTE_READ_ONLY;
+    return rv;
+}
+
+/* What a template says of the class and the key type must be what is being made. */
+static CK_RV check_kind(const struct template *t, CK_OBJECT_CLASS class, unsigned group)
+{
+    CK_ULONG given_class = class, given_type = CK_UNAVAILABLE_INFORMATION;
+    CK_RV rv = template_ulong(t, CKA_CLASS, &given_class);
+
+    if (rv == CKR_OK && (group & ATTR_KEY) != 0)
+        rv = template_ulong(t, CKA_KEY_TYPE, &given_type);
+    if (rv == CKR_OK && (given_class != class || (given_type != CK_UNAVAILABLE_INFORMATION &&
+                                                  attr_table_group(class, given_type) != group)))
+        rv = CKR_TEMPLATE_INCONSISTENT;
+    return rv;
+}
+
+CK_RV make_read(const struct p11_session *s, const struct template *t, enum template_use use,
+                CK_OBJECT_CLASS class, unsigned group, struct made *m)
+{
+    CK_RV rv = check_kind(t, class, group);
+
+    m->group = group;
+    m->row.class = (uint32_t) class;
+    m->row.token = s->slot->row.id;
+    m->row.is_private = (group & ATTR_PRIV) != 0;
+    if (rv == CKR_OK)
+        rv = template_bool(t, CKA_TOKEN, &m->token);
+    if (rv == CKR_OK)
+        rv = template_bool(t, CKA_PRIVATE, &m->row.is_private);
+    if (rv == CKR_OK)
+        rv = may_make(s, m);
+    if (rv == CKR_OK)
+        rv = check_trusted(s, t);
+    if (rv == CKR_OK)
+        rv = template_apply(t, use, group, &m->row);
+    return rv;
+}
+
+static int write_all(struct p11_session *s, struct made *const *m, size_t n, struct err *e)
+{
+    const struct store_seal *seal = s->slot->token != NULL ? token_seal(s->slot->token) : NULL;
+    struct store *store = s->lib->store;
+
+    if (store_begin(store, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (!m[i]->token)
+            continue;
+        if ((m[i]->key != NULL && store_key_put(store, m[i]->key, seal, e) != 0) ||
+            store_object_put(store, &m[i]->row, seal, e) != 0) {
+            store_rollback(store);
+            return -1;
+        }
+    }
+    if (store_commit(store, e) != 0) {
+        store_rollback(store);
+        return -1;
+    }
+    return 0;
+}
+
+CK_RV make_store(struct p11_session *s, struct made *const *m, size_t n)
+{
+    struct err e = {0};
+    struct index *x = NULL;
+    struct object *o = NULL;
+    bool any = false;
+
+    if (slot_index(s->lib, s->slot, &x, &e) != 0)
+        return entry_fail(&e, CKR_DURING_ANY);
+    for (size_t i = 0; i < n; i++) {
+        any = any || m[i]->token;
+        if (m[i]->key != NULL) {
+            m[i]->key->token = s->slot->row.id;
+            m[i]->row.has_key = true;
+            memcpy(m[i]->row.key, m[i]->key->uuid, sizeof(m[i]->row.key));
+        }
+    }
+    if (any && write_all(s, m, n, &e) != 0)
+        return entry_fail(&e, CKR_DURING_ANY);
+    for (size_t i = 0; i < n; i++) {
+        if (index_add(x, m[i]->token ? 0 : s->handle, &m[i]->row, &m[i]->key, &s->lib->last_handle,
+                      &o, &e) != 0) {
+            /* What is in the store shows up with the next search. */
+            s->slot->stale = true;
+            return entry_fail(&e, CKR_DURING_ANY);
+        }
+        m[i]->handle = o->handle;
+    }
+    return CKR_OK;
+}
+
+void make_free(struct made *m)
+{
+    store_object_free(&m->row);
+    object_free_key(m->key);
+    m->key = NULL;
+}

@@ -1,0 +1,239 @@
+#include "pkcs11/slot.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "pkcs11/session.h"
+
+void slot_free(struct slot *s)
+{
+    if (s == NULL)
+        return;
+    index_free(s->index);
+    token_free(s->token);
+    free(s);
+}
+
+static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
+{
+    struct slot **grown = realloc(lib->slot, (lib->n_slot + 1) * sizeof(struct slot *));
+    struct slot *s = NULL;
+
+    if (grown != NULL) {
+        lib->slot = grown;
+        s = calloc(1, sizeof(*s));
+    }
+    if (s == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a slot");
+        return NULL;
+    }
+    s->id = id;
+    lib->slot[lib->n_slot++] = s;
+    return s;
+}
+
+static struct slot *slot_of_row(const struct library *lib, int64_t row)
+{
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        if (lib->slot[i]->row.id == row)
+            return lib->slot[i];
+    }
+    return NULL;
+}
+
+/* Slots of tokens that are no longer in the store stay, without a token: slots do
+ * not vanish under an application (5.5 C_GetSlotList). */
+static void drop_missing(struct library *lib, const struct store_token *t, size_t n)
+{
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        struct slot *s = lib->slot[i];
+        bool there = s->row.id == 0;
+
+        for (size_t k = 0; k < n && !there; k++)
+            there = t[k].id == s->row.id;
+        if (there || !s->present)
+            continue;
+        p11_session_close_slot(lib, s);
+        index_free(s->index);
+        s->index = NULL;
+        token_free(s->token);
+        s->token = NULL;
+        s->present = false;
+    }
+}
+
+static int take_rows(struct library *lib, const struct store_token *t, size_t n, struct err *e)
+{
+    struct err why = {0};
+    struct slot *s;
+
+    drop_missing(lib, t, n);
+    for (size_t i = 0; i < n; i++) {
+        if ((t[i].flags & STORE_TOKEN_INCOMPLETE) != 0)
+            continue;
+        s = slot_of_row(lib, t[i].id);
+        if (s == NULL && (s = add_slot(lib, (CK_SLOT_ID)t[i].id, e)) == NULL)
+            return -1;
+        s->row = t[i];
+        s->row_generation = lib->generation;
+        s->present = true;
+        if (s->token != NULL && token_reload(s->token, &why) != 0) {
+            log_warn("%s", why.msg);
+            err_clear(&why);
+        }
+    }
+    return 0;
+}
+
+/* The place for the first token is there just while there is no token. */
+static int empty_slot(struct library *lib, bool usable, struct err *e)
+{
+    struct slot *empty = NULL;
+    size_t tokens = 0, at = 0;
+
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        if (lib->slot[i]->row.id != 0) {
+            tokens += lib->slot[i]->present;
+        } else {
+            empty = lib->slot[i];
+            at = i;
+        }
+    }
+    if (tokens == 0 && empty == NULL && (empty = add_slot(lib, SLOT_EMPTY_ID, e)) == NULL)
+        return -1;
+    if (tokens == 0) {
+        empty->present = usable;
+    } else if (empty != NULL) {
+        /* No session can be open on it, so nothing refers to it. */
+        slot_free(empty);
+        memmove(&lib->slot[at], &lib->slot[at + 1], (lib->n_slot - at - 1) * sizeof(struct slot *));
+        lib->n_slot--;
+    }
+    return 0;
+}
+
+int slot_refresh(struct library *lib, struct err *e)
+{
+    struct store_token *t = NULL;
+    struct err why = {0};
+    bool usable = true;
+    size_t n = 0;
+    int rc;
+
+    if (library_store(lib, false, &why) != 0) {
+        usable = why.code == E_NOT_FOUND && lib->conf != NULL;
+    } else if (store_token_list(lib->store, &t, &n, &why) != 0) {
+        /* Known slots stay as they are; the next call may succeed (a busy store). */
+        log_warn("%s", why.msg);
+        return lib->n_slot != 0 ? 0 : empty_slot(lib, false, e);
+    }
+    rc = take_rows(lib, t, n, e);
+    free(t);
+    return rc == 0 ? empty_slot(lib, usable, e) : -1;
+}
+
+struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
+{
+    if (lib->n_slot == 0 && slot_refresh(lib, NULL) != 0)
+        return NULL;
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        if (lib->slot[i]->id == id)
+            return lib->slot[i];
+    }
+    return NULL;
+}
+
+void slot_reread(struct library *lib, struct slot *s)
+{
+    struct store_token t;
+
+    if (s->row.id == 0 || library_store(lib, false, NULL) != 0 ||
+        s->row_generation == lib->generation ||
+        store_token_get(lib->store, s->row.id, &t, NULL) != 0 ||
+        (s->token != NULL && token_reload(s->token, NULL) != 0))
+        return;
+    s->row = t;
+    s->row_generation = lib->generation;
+}
+
+const struct store_token *slot_row(const struct slot *s)
+{
+    return s->token != NULL ? token_row(s->token) : &s->row;
+}
+
+int slot_token(struct library *lib, struct slot *s, struct token **out, struct err *e)
+{
+    struct tpm *tpm;
+
+    if (s->token == NULL) {
+        if (library_store(lib, false, e) != 0 || library_tpm(lib, &tpm, e) != 0 ||
+            token_open(&s->token, tpm, lib->store, s->row.id, e) != 0)
+            return -1;
+    }
+    *out = s->token;
+    return 0;
+}
+
+enum token_user slot_who(const struct slot *s)
+{
+    return s->token != NULL ? token_who(s->token) : TOKEN_NOBODY;
+}
+
+int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e)
+{
+    const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
+
+    if (library_store(lib, false, e) != 0)
+        return -1;
+    if (s->index == NULL) {
+        if (index_new(&s->index, e) != 0)
+            return -1;
+        s->stale = true;
+    }
+    if (s->stale || s->generation != lib->generation) {
+        if (index_load(s->index, lib->store, s->row.id, seal, &lib->last_handle, e) != 0)
+            return -1;
+        s->generation = lib->generation;
+        s->stale = false;
+    }
+    *out = s->index;
+    return 0;
+}
+
+int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,
+             struct err *e)
+{
+    const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
+    struct store_key *key = NULL;
+
+    if (o->key != NULL) {
+        *out = o->key;
+        return 0;
+    }
+    if (!o->row.has_key)
+        return err_set(e, E_NOT_FOUND, "the object has no key in the TPM");
+    if (seal == NULL)
+        return err_set(e, E_LOGIN, "the key can be used after login only; log in first");
+    key = calloc(1, sizeof(*key));
+    if (key == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a key");
+    if (library_store(lib, false, e) != 0 ||
+        store_key_get(lib->store, s->row.id, o->row.key, seal, key, e) != 0) {
+        object_free_key(key);
+        return -1;
+    }
+    o->key = key;
+    *out = key;
+    return 0;
+}
+
+bool slot_caps(struct library *lib, struct slot *s, struct tpm_caps *out)
+{
+    struct token *k;
+
+    /* Opening the token gives the TPM object what the store remembers of it, so
+     * that this sends nothing. */
+    return s->row.id != 0 && s->present && slot_token(lib, s, &k, NULL) == 0 &&
+           tpm_caps(token_tpm(k), out, NULL) == 0;
+}

@@ -1,0 +1,60 @@
+#ifndef PKCS11_SLOT_H
+#define PKCS11_SLOT_H
+
+#include "pkcs11/index.h"
+#include "pkcs11/library.h"
+#include "tpm/token.h"
+
+/*
+ * A slot: one token of the store, or, when the store has none, one place for the
+ * first token (its CKF_TOKEN_INITIALIZED is clear and C_InitToken provisions it).
+ */
+struct slot {
+    CK_SLOT_ID id;
+    bool present;            /* false: the token was erased, or the store cannot be read */
+    struct store_token row;  /* id 0: no token yet */
+    struct token *token;     /* opened when first needed */
+    struct index *index;     /* read when first needed */
+    uint64_t generation;     /* of the library when `index` was read */
+    uint64_t row_generation; /* the same for `row` */
+    bool stale;              /* `index` must be read again: the login changed */
+    size_t n_session, n_rw;
+};
+
+/* The id of a token's slot is its row in the store; the place for the first token
+ * has this one, and keeps it for the process that makes the token there. */
+#define SLOT_EMPTY_ID 0x7fffffffUL
+
+void slot_free(struct slot *s); /* NULL is fine */
+
+/* Makes the list of slots agree with the store. A store that cannot be read gives
+ * one slot without a token. Only lack of memory is a failure. */
+int slot_refresh(struct library *lib, struct err *e) MUST_USE;
+
+/* The slot, refreshed if slots were never listed; NULL when there is none. */
+struct slot *slot_find(struct library *lib, CK_SLOT_ID id);
+
+/* Reads the token's row again when another process wrote to the store. */
+void slot_reread(struct library *lib, struct slot *s);
+
+/* The TPM key behind an object, read on first use and kept with it. E_LOGIN before
+ * the user's login, E_NOT_FOUND for an object without a key. */
+int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,
+             struct err *e) MUST_USE;
+
+/* The token's row as last known. */
+const struct store_token *slot_row(const struct slot *s);
+
+/* The token, opened on first use; sends nothing. */
+int slot_token(struct library *lib, struct slot *s, struct token **out, struct err *e) MUST_USE;
+
+/* Who is logged in on the slot's token. */
+enum token_user slot_who(const struct slot *s);
+
+/* The objects, read again when the store or the login changed. */
+int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e) MUST_USE;
+
+/* What the TPM of the token can do, as the store remembers it; false if it does not. */
+bool slot_caps(struct library *lib, struct slot *s, struct tpm_caps *out);
+
+#endif

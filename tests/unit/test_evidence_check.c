@@ -1,0 +1,1005 @@
+/* Goal: each check of the verifier has input that fails it and nothing else, and good evidence
+ * of every kind passes. */
+#include "tests/support/unit_forge.h"
+
+#include "core/asn1.h"
+#include "core/oid.h"
+#include "core/tpmwire.h"
+
+#include <openssl/x509v3.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+/* --- helpers ---------------------------------------------------------------- */
+
+static void start(struct unit_forge *f)
+{
+    unit_forge_init(f, UNIT_RSA, UNIT_P256, UNIT_P256);
+}
+
+static void judge(struct unit_forge *f, bool record, struct evidence_verdict *v)
+{
+    struct err e = {0};
+    int rc = record ? evidence_check_record(&f->record, &f->terms, v, &e)
+                    : evidence_check_request(&f->request, &f->terms, v, &e);
+
+    if (rc != 0)
+        fail_msg("%s", e.msg);
+}
+
+/* Exactly check `number` fails (0: none), with and without the record's AK certificate. */
+static void expect(const struct evidence_verdict *v, unsigned number)
+{
+    for (size_t i = 0; i < EVIDENCE_CHECKS; i++) {
+        const struct evidence_result *r = &v->result[i];
+
+        assert_int_equal(r->number, i + 1);
+        assert_true(r->title != NULL && r->clause != NULL && r->reason[0] != 0);
+        if ((r->outcome == EVIDENCE_FAIL) != (r->number == number))
+            fail_msg("check %u: %s: %s (expected check %u to fail)", r->number,
+                     evidence_outcome_name(r->outcome), r->reason, number);
+    }
+    if (number != 0) {
+        struct err e = {0};
+
+        assert_false(v->accepted);
+        assert_true(v->level < 3);
+        assert_int_equal(evidence_check_verdict(v, &e), -1);
+        assert_int_equal(e.code, E_REJECTED);
+        print_message("  %s\n", e.msg);
+    } else if (!v->accepted) {
+        fail_msg("nothing failed, but the verdict is not acceptance");
+    }
+}
+
+static void only_fails_built(struct unit_forge *f, unsigned number, bool record)
+{
+    struct evidence_verdict v;
+
+    judge(f, record, &v);
+    expect(&v, number);
+    unit_forge_free(f);
+}
+
+static void only_fails(struct unit_forge *f, unsigned number)
+{
+    unit_forge_build(f);
+    only_fails_built(f, number, true);
+}
+
+/* --- the good path ------------------------------------------------------------ */
+
+static void good(enum unit_key ek, enum unit_key ak, enum unit_key subject, bool pss)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+    struct pubkey k;
+
+    unit_forge_init(&f, ek, ak, subject);
+    if (pss) {
+        f.sig_pss = true;
+        f.ak_pub.parameters.rsaDetail.scheme.scheme = TPM2_ALG_RSAPSS;
+    }
+    unit_forge_build(&f);
+    judge(&f, false, &v);
+    expect(&v, 0);
+    assert_int_equal(v.level, 3);
+    assert_int_equal(v.result[6].outcome, EVIDENCE_ASSERTED);
+    assert_int_equal(v.result[15].outcome, EVIDENCE_PASS);
+    f.terms.leaf = f.leaf;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    assert_int_equal(v.level, 3);
+    assert_int_equal(v.result[6].outcome, EVIDENCE_PASS);
+    assert_int_equal(v.result[23].outcome, EVIDENCE_PASS);
+    unit_forge_pubkey(f.subject, &k);
+    assert_true(v.has_subject && pubkey_equal(&v.subject, &k));
+    assert_true(tpmname_equal(&v.ak_name, &f.ak_name));
+    assert_true(tpmname_equal(&v.ek_name, &f.ek_name));
+    unit_forge_free(&f);
+}
+
+static void test_a_p256_key_below_an_rsa_ek_is_level_3(void **state)
+{
+    (void)state;
+    good(UNIT_RSA, UNIT_P256, UNIT_P256, false);
+}
+
+static void test_an_rsa_key_below_a_p384_ek_is_level_3(void **state)
+{
+    (void)state;
+    good(UNIT_P384, UNIT_P256, UNIT_RSA, false);
+}
+
+static void test_rsa_aks_with_both_paddings_pass(void **state)
+{
+    (void)state;
+    good(UNIT_P256, UNIT_RSA, UNIT_P384, false);
+    good(UNIT_RSA, UNIT_RSA, UNIT_RSA, true);
+}
+
+static void test_an_ally_without_the_nonce_sees_what_is_asserted(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.nonce = (struct bytes){NULL, 0};
+    f.terms.subject = NULL;
+    f.terms.ek_spki_asserted = true;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    assert_int_equal(v.result[14].outcome, EVIDENCE_PASS);
+    assert_int_equal(v.result[15].outcome, EVIDENCE_ASSERTED);
+    assert_int_equal(v.result[21].outcome, EVIDENCE_ASSERTED);
+    assert_int_equal(v.result[22].outcome, EVIDENCE_ASSERTED);
+    assert_int_equal(v.result[16].outcome, EVIDENCE_NA);
+    unit_forge_free(&f);
+}
+
+/* --- 1 and 2 ------------------------------------------------------------------ */
+
+static void test_1_a_request_signed_by_another_key_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.csr_signer = f.other;
+    only_fails(&f, 1);
+}
+
+static void test_1_a_request_signed_with_sha1_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.csr_md = EVP_sha1();
+    only_fails(&f, 1);
+}
+
+static void trail_attest(struct unit_forge *f, struct buf *wire)
+{
+    (void)f;
+    buf_u8(wire, 0);
+}
+
+static void trail_signature(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    buf_u8(&b->signature, 0);
+}
+
+static void trail_public(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    buf_u8(&b->public, 0);
+}
+
+static void trail_parent(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    buf_u8(&b->parent, 0);
+}
+
+static void test_2_a_byte_after_any_tpm_structure_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest_wire = trail_attest;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_bundle = trail_signature;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_bundle = trail_public;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_bundle = trail_parent;
+    only_fails(&f, 2);
+    start(&f);
+    unit_forge_build(&f);
+    buf_u8(&f.record.ak_public, 0);
+    only_fails_built(&f, 2, true);
+}
+
+static void overrun(struct unit_forge *f, struct buf *wire)
+{
+    (void)f;
+    wire->p[6] = 0xff; /* the size of qualifiedSigner */
+}
+
+static void no_public(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    buf_free(&b->public);
+}
+
+static void no_parent(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    buf_free(&b->parent);
+}
+
+static void test_2_missing_and_overrun_parts_are_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest_wire = overrun;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_bundle = no_public;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_bundle = no_parent;
+    only_fails(&f, 2);
+}
+
+/* The record's CSR again with a second attribute .59: OpenSSL would not add one. */
+static void twice(struct unit_forge *f)
+{
+    const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_csr);
+    uint8_t *der = NULL, sig[200];
+    int len = i2d_X509_REQ(f->record.csr, &der);
+    asn1_csr *csr = asn1_decode(type, bytes_of(der, (size_t)len), EVIDENCE_MAX, "csr", NULL);
+    struct buf info = {0}, out = {0};
+    size_t sig_len = sizeof(sig);
+    EVP_MD_CTX *m = EVP_MD_CTX_new();
+    const uint8_t *p;
+
+    assert_non_null(csr);
+    for (int i = 0; i < sk_X509_ATTRIBUTE_num(csr->info->attributes); i++) {
+        X509_ATTRIBUTE *a = sk_X509_ATTRIBUTE_value(csr->info->attributes, i);
+
+        if (!oid_is(X509_ATTRIBUTE_get0_object(a), OID_ATTR_ATTESTATION))
+            continue;
+        sk_X509_ATTRIBUTE_push(csr->info->attributes, X509_ATTRIBUTE_dup(a));
+        break;
+    }
+    assert_int_equal(asn1_encode(csr->info, ASN1_ITEM_rptr(asn1_csrinfo), &info, NULL), 0);
+    assert_int_equal(EVP_DigestSignInit(m, NULL, EVP_sha256(), NULL, f->csr_signer), 1);
+    assert_int_equal(EVP_DigestSign(m, sig, &sig_len, info.p, info.len), 1);
+    assert_int_equal(ASN1_BIT_STRING_set(csr->signature, sig, (int)sig_len), 1);
+    csr->signature->flags |= ASN1_STRING_FLAG_BITS_LEFT;
+    assert_int_equal(asn1_encode(csr, type, &out, NULL), 0);
+    X509_REQ_free(f->record.csr);
+    p = out.p;
+    f->record.csr = d2i_X509_REQ(NULL, &p, (long)out.len);
+    assert_non_null(f->record.csr);
+    EVP_MD_CTX_free(m);
+    OPENSSL_free(der);
+    asn1_free(csr, type);
+    buf_free(&info);
+    buf_free(&out);
+}
+
+/* A second value in the one attribute. */
+static void two_values(struct unit_forge *f, X509_REQ *csr)
+{
+    ASN1_OBJECT *oid = OBJ_txt2obj(OID_ATTR_ATTESTATION, 1);
+    X509_ATTRIBUTE *a = X509_REQ_get_attr(csr, X509_REQ_get_attr_by_OBJ(csr, oid, -1));
+    static const uint8_t empty[] = {0x30, 0x00};
+
+    (void)f;
+    assert_int_equal(X509_ATTRIBUTE_set1_data(a, V_ASN1_SEQUENCE, empty, sizeof(empty)), 1);
+    ASN1_OBJECT_free(oid);
+}
+
+static void none(struct unit_forge *f, X509_REQ *csr)
+{
+    ASN1_OBJECT *oid = OBJ_txt2obj(OID_ATTR_ATTESTATION, 1);
+
+    (void)f;
+    X509_ATTRIBUTE_free(X509_REQ_delete_attr(csr, X509_REQ_get_attr_by_OBJ(csr, oid, -1)));
+    ASN1_OBJECT_free(oid);
+}
+
+static void test_2_two_bundles_two_values_or_none_are_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    twice(&f);
+    only_fails_built(&f, 2, true);
+    start(&f);
+    f.on_csr = two_values;
+    only_fails(&f, 2);
+    start(&f);
+    f.on_csr = none;
+    only_fails(&f, 2);
+}
+
+/* --- 3 to 6 ------------------------------------------------------------------- */
+
+static void wrong_magic(struct unit_forge *f, struct buf *wire)
+{
+    (void)f;
+    wire->p[0] ^= 1;
+}
+
+static void test_3_another_magic_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest_wire = wrong_magic;
+    only_fails(&f, 3);
+}
+
+static void quote(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    (void)f;
+    a->type = TPM2_ST_ATTEST_QUOTE;
+    memset(&a->attested, 0, sizeof(a->attested));
+    a->attested.quote.pcrDigest.size = 32;
+}
+
+static void test_4_a_quote_in_the_certify_slot_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest = quote;
+    only_fails(&f, 4);
+}
+
+static void test_5_a_sha1_signature_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.sig_hash = TPM2_ALG_SHA1;
+    only_fails(&f, 5);
+    /* also when the AK's own scheme says so */
+    start(&f);
+    f.sig_hash = TPM2_ALG_SHA1;
+    f.ak_pub.parameters.eccDetail.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA1;
+    only_fails(&f, 5);
+}
+
+static void test_5_a_scheme_other_than_the_aks_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    unit_forge_init(&f, UNIT_RSA, UNIT_RSA, UNIT_P256);
+    f.sig_pss = true;
+    only_fails(&f, 5);
+}
+
+static void test_6_a_signature_by_another_key_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.attest_signer = f.other;
+    only_fails(&f, 6);
+}
+
+static void zero_r(struct unit_forge *f, TPMT_SIGNATURE *s)
+{
+    (void)f;
+    memset(s->signature.ecdsa.signatureR.buffer, 0, s->signature.ecdsa.signatureR.size);
+}
+
+static void zero_s(struct unit_forge *f, TPMT_SIGNATURE *s)
+{
+    (void)f;
+    s->signature.ecdsa.signatureS.size = 0;
+}
+
+static void test_6_a_signature_with_a_zero_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_signature = zero_r;
+    only_fails(&f, 6);
+    start(&f);
+    f.on_signature = zero_s;
+    only_fails(&f, 6);
+}
+
+/* --- 7: the AK certificate ------------------------------------------------------ */
+
+static void drop_ext(X509 *x, int nid)
+{
+    X509_EXTENSION_free(X509_delete_ext(x, X509_get_ext_by_NID(x, nid, -1)));
+}
+
+static void no_eku(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_ext_key_usage);
+}
+
+static void tls_eku(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_ext_key_usage);
+    unit_forge_ext(x, NID_ext_key_usage, "serverAuth");
+}
+
+static void as_ca(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_basic_constraints);
+    unit_forge_ext(x, NID_basic_constraints, "critical,CA:TRUE");
+}
+
+static void for_other(struct unit_forge *f, X509 *x)
+{
+    X509_set_pubkey(x, f->other);
+}
+
+static void test_7_ak_certificates_of_the_wrong_kind_are_refused(void **state)
+{
+    void (*const bad[])(struct unit_forge *, X509 *) = {no_eku, tls_eku, as_ca, for_other};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        start(&f);
+        f.on_ak_cert = bad[i];
+        only_fails(&f, 7);
+    }
+}
+
+static void test_7_an_ak_without_certificate_or_sealing_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.ak_sealed = false;
+    only_fails_built(&f, 7, false);
+}
+
+static void test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.ak_roots = NULL;
+    only_fails_built(&f, 7, true);
+}
+
+static void test_7_a_revoked_ak_is_refused(void **state)
+{
+    STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    sk_X509_CRL_push(crls, unit_forge_crl(&f, NULL));
+    f.terms.ak_crls = crls;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    X509_CRL_free(sk_X509_CRL_pop(crls));
+    sk_X509_CRL_push(crls, unit_forge_crl(&f, f.record.ak_cert));
+    only_fails_built(&f, 7, true);
+    sk_X509_CRL_pop_free(crls, X509_CRL_free);
+}
+
+/* --- 8 to 11 --------------------------------------------------------------------- */
+
+static void test_8_an_ak_that_signs_anything_is_refused(void **state)
+{
+    static const uint32_t clear[] = {TPMA_OBJECT_RESTRICTED, TPMA_OBJECT_FIXEDTPM,
+                                     TPMA_OBJECT_FIXEDPARENT, TPMA_OBJECT_SENSITIVEDATAORIGIN};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
+        start(&f);
+        f.ak_pub.objectAttributes &= ~clear[i];
+        only_fails(&f, 8);
+    }
+    start(&f);
+    f.ak_pub.objectAttributes |= TPMA_OBJECT_DECRYPT;
+    only_fails(&f, 8);
+}
+
+/* The AK is the child of another TPM's EK. */
+static void other_ek(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    TPM2B_NAME root, ek = f->ek_name, qn;
+
+    ek.name[10] ^= 1;
+    tpmname_handle(TPM2_RH_ENDORSEMENT, &root);
+    assert_int_equal(tpmname_qualified(&root, &ek, &qn, NULL), 0);
+    assert_int_equal(tpmname_qualified(&qn, &f->ak_name, &a->qualifiedSigner, NULL), 0);
+}
+
+/* The AK is a primary of the endorsement hierarchy, no child of the EK. */
+static void primary_ak(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    TPM2B_NAME root;
+
+    tpmname_handle(TPM2_RH_ENDORSEMENT, &root);
+    assert_int_equal(tpmname_qualified(&root, &f->ak_name, &a->qualifiedSigner, NULL), 0);
+}
+
+static void test_9_an_ak_of_another_tpm_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest = other_ek;
+    only_fails(&f, 9);
+    start(&f);
+    f.on_attest = primary_ak;
+    only_fails(&f, 9);
+}
+
+static void other_name(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    (void)f;
+    a->attested.certify.name.name[5] ^= 1;
+}
+
+static void test_10_another_attested_name_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest = other_name;
+    only_fails(&f, 10);
+}
+
+static void test_11_a_request_for_another_key_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.csr_key = f.csr_signer = f.other;
+    only_fails(&f, 11);
+    /* a point off the curve, with a Name that fits */
+    start(&f);
+    f.key_pub.unique.ecc.y.buffer[7] ^= 1;
+    only_fails(&f, 11);
+}
+
+/* --- 12 to 14 -------------------------------------------------------------------- */
+
+static void test_12_imported_and_movable_keys_are_refused(void **state)
+{
+    static const uint32_t clear[] = {TPMA_OBJECT_FIXEDTPM, TPMA_OBJECT_FIXEDPARENT,
+                                     TPMA_OBJECT_SENSITIVEDATAORIGIN, TPMA_OBJECT_SIGN_ENCRYPT};
+    static const uint32_t set[] = {TPMA_OBJECT_ENCRYPTEDDUPLICATION, TPMA_OBJECT_RESTRICTED,
+                                   TPMA_OBJECT_DECRYPT};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
+        start(&f);
+        f.key_pub.objectAttributes &= ~clear[i];
+        only_fails(&f, 12);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(set); i++) {
+        start(&f);
+        f.key_pub.objectAttributes |= set[i];
+        only_fails(&f, 12);
+    }
+}
+
+static void test_12_decrypt_is_fine_where_the_profile_allows_it(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    unit_forge_init(&f, UNIT_RSA, UNIT_P256, UNIT_RSA);
+    f.key_pub.objectAttributes |= TPMA_OBJECT_DECRYPT;
+    unit_forge_build(&f);
+    f.terms.profile = evidence_profile_signing(true);
+    judge(&f, true, &v);
+    expect(&v, 0);
+    unit_forge_free(&f);
+}
+
+static void test_12_an_empty_profile_still_refuses_a_movable_key(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.key_pub.objectAttributes &= ~(uint32_t)(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT);
+    unit_forge_build(&f);
+    f.terms.profile = (struct evidence_profile){0};
+    only_fails_built(&f, 12, true);
+}
+
+static void test_13_another_authorization_is_refused(void **state)
+{
+    static const uint32_t flip[] = {TPMA_OBJECT_USERWITHAUTH, TPMA_OBJECT_ADMINWITHPOLICY,
+                                    TPMA_OBJECT_NODA};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(flip); i++) {
+        start(&f);
+        f.key_pub.objectAttributes ^= flip[i];
+        only_fails(&f, 13);
+    }
+    start(&f);
+    f.key_pub.authPolicy.size = 32;
+    memset(f.key_pub.authPolicy.buffer, 7, 32);
+    only_fails(&f, 13);
+}
+
+static void test_13_the_policy_asked_for_is_accepted_and_needed(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+    uint8_t policy[32];
+
+    (void)state;
+    memset(policy, 7, sizeof(policy));
+    start(&f);
+    f.key_pub.authPolicy.size = 32;
+    memcpy(f.key_pub.authPolicy.buffer, policy, 32);
+    f.key_pub.objectAttributes &= ~(uint32_t)TPMA_OBJECT_USERWITHAUTH;
+    unit_forge_build(&f);
+    f.terms.profile.required &= ~(uint32_t)TPMA_OBJECT_USERWITHAUTH;
+    f.terms.profile.forbidden |= TPMA_OBJECT_USERWITHAUTH;
+    f.terms.profile.auth_policy = bytes_of(policy, sizeof(policy));
+    judge(&f, true, &v);
+    expect(&v, 0);
+    policy[31] ^= 1;
+    only_fails_built(&f, 13, true);
+}
+
+static void other_qualified(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    (void)f;
+    a->attested.certify.qualifiedName.name[20] ^= 1;
+}
+
+static void test_14_another_parent_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest = other_qualified;
+    only_fails(&f, 14);
+    start(&f);
+    f.parent_hierarchy = TPM2_RH_NULL;
+    only_fails(&f, 14);
+    start(&f);
+    f.parent_pub.objectAttributes &= ~(uint32_t)TPMA_OBJECT_FIXEDTPM;
+    only_fails(&f, 14);
+}
+
+/* --- 15 and 16 ------------------------------------------------------------------- */
+
+static void constant_extra(struct unit_forge *f, TPMS_ATTEST *a)
+{
+    static const uint8_t constant[] = {0x00, 0xff, 0x55, 0xaa};
+
+    (void)f;
+    a->extraData.size = sizeof(constant);
+    memcpy(a->extraData.buffer, constant, sizeof(constant));
+}
+
+/* The bundle stays, the subject changes. */
+static void new_subject(struct unit_forge *f, X509_REQ *csr)
+{
+    X509_NAME *n = X509_NAME_new();
+
+    (void)f;
+    X509_NAME_add_entry_by_NID(n, NID_commonName, MBSTRING_UTF8, (const unsigned char *)"someone",
+                               -1, -1, 0);
+    X509_REQ_set_subject_name(csr, n);
+    X509_NAME_free(n);
+}
+
+static void test_15_evidence_not_made_for_this_request_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_attest = constant_extra;
+    only_fails(&f, 15);
+    start(&f);
+    f.on_csr = new_subject;
+    only_fails(&f, 15);
+    /* evidence for another session's nonce */
+    start(&f);
+    unit_forge_build(&f);
+    f.nonce[0] ^= 1;
+    only_fails_built(&f, 15, false);
+}
+
+static void test_16_stale_wrong_and_missing_nonces_are_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.nonce_state = EVIDENCE_NONCE_STALE;
+    only_fails_built(&f, 16, false);
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.nonce = (struct bytes){NULL, 0};
+    only_fails_built(&f, 16, false);
+    start(&f);
+    unit_forge_build(&f);
+    f.record.nonce.p[0] ^= 1;
+    only_fails_built(&f, 16, true);
+}
+
+/* --- 18: the EK certificate --------------------------------------------------------- */
+
+static void no_usage(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_key_usage);
+}
+
+static void wrong_usage(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_key_usage);
+    unit_forge_ext(x, NID_key_usage, "critical,digitalSignature");
+}
+
+static void no_tpm_names(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_subject_alt_name);
+}
+
+static void dns_names(struct unit_forge *f, X509 *x)
+{
+    (void)f;
+    drop_ext(x, NID_subject_alt_name);
+    unit_forge_ext(x, NID_subject_alt_name, "DNS:tpm.example");
+}
+
+static void test_18_ek_certificates_of_the_wrong_kind_are_refused(void **state)
+{
+    void (*const bad[])(struct unit_forge *, X509 *) = {no_eku,      tls_eku,      as_ca,    no_usage,
+                                                        wrong_usage, no_tpm_names, dns_names};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        start(&f);
+        f.on_ek_cert = bad[i];
+        only_fails(&f, 18);
+    }
+}
+
+static void test_18_a_pin_may_excuse_a_missing_eku_but_no_other(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    f.on_ek_cert = no_eku;
+    unit_forge_build(&f);
+    f.pin.eku_optional = true;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    unit_forge_free(&f);
+    start(&f);
+    f.on_ek_cert = tls_eku;
+    unit_forge_build(&f);
+    f.pin.eku_optional = true;
+    only_fails_built(&f, 18, true);
+}
+
+static void test_18_unpinned_expired_and_mismatched_eks_are_refused(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.n_pin = 0;
+    only_fails_built(&f, 18, true);
+    start(&f);
+    unit_forge_build(&f);
+    f.pin.issuer = f.ca;
+    only_fails_built(&f, 18, true);
+    start(&f);
+    f.ek_not_after = UNIT_FORGE_NOW - 1;
+    only_fails(&f, 18);
+    /* the EK certificate itself is no pin */
+    start(&f);
+    unit_forge_build(&f);
+    f.pin.issuer = f.record.ek_cert;
+    only_fails_built(&f, 18, true);
+    /* the issuing CA alone is enough */
+    start(&f);
+    unit_forge_build(&f);
+    f.pin.issuer = f.ek_ca;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    unit_forge_free(&f);
+    /* an RSA key under an ECC template */
+    start(&f);
+    f.ek_template = 0x01C0000A;
+    only_fails(&f, 18);
+    start(&f);
+    f.ek_template = 0x01C00099;
+    only_fails(&f, 18);
+}
+
+/* --- 22 to 24 ---------------------------------------------------------------------- */
+
+static void test_22_an_unregistered_ek_is_refused(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+    uint8_t id[32];
+    struct pubkey k;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    unit_forge_pubkey(f.ek, &k);
+    assert_int_equal(pubkey_id(&k, id, NULL), 0);
+    f.terms.ek_spki = id;
+    judge(&f, true, &v);
+    expect(&v, 0);
+    assert_int_equal(v.result[21].outcome, EVIDENCE_PASS);
+    id[0] ^= 1;
+    only_fails_built(&f, 22, true);
+}
+
+static void test_23_a_request_for_another_name_is_refused(void **state)
+{
+    static const char *const san[] = {"evil.example", "DNS:" UNIT_FORGE_SUBJECT ",DNS:evil.example",
+                                      "IP:192.0.2.1", "email:a@example.org"};
+    struct unit_forge f;
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(san); i++) {
+        start(&f);
+        f.san = san[i];
+        only_fails(&f, 23);
+    }
+    start(&f);
+    f.cn = "evil.example";
+    only_fails(&f, 23);
+    start(&f);
+    f.cn = "no dns name";
+    f.san = NULL;
+    only_fails(&f, 0);
+}
+
+static void test_24_a_certificate_of_other_evidence_is_refused(void **state)
+{
+    struct unit_forge f;
+    X509 *leaf;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.record.issued_at++;
+    f.terms.leaf = f.leaf;
+    only_fails_built(&f, 24, true);
+    start(&f);
+    unit_forge_build(&f);
+    X509_set_pubkey(f.leaf, f.other);
+    X509_sign(f.leaf, f.ca_key, EVP_sha256());
+    f.terms.leaf = f.leaf;
+    only_fails_built(&f, 24, true);
+    start(&f);
+    unit_forge_build(&f);
+    leaf = f.ca;
+    f.terms.leaf = leaf;
+    only_fails_built(&f, 24, true);
+}
+
+/* --- hostile input ------------------------------------------------------------------ */
+
+static void test_a_flipped_byte_anywhere_never_passes_unseen(void **state)
+{
+    struct evidence_verdict v;
+    struct unit_forge f;
+    struct buf der = {0};
+    struct err e = {0};
+    unsigned parsed = 0;
+
+    (void)state;
+    start(&f);
+    unit_forge_build(&f);
+    f.terms.leaf = f.leaf;
+    assert_int_equal(evidence_record_encode(&f.record, &der, &e), 0);
+    for (size_t i = 0; i < der.len; i += 3) {
+        struct evidence_record r = {0};
+
+        der.p[i] ^= (uint8_t)(1u << (i % 8));
+        if (evidence_record_decode(buf_bytes(&der), &r, NULL) == 0) {
+            parsed++;
+            assert_int_equal(evidence_check_record(&r, &f.terms, &v, NULL), 0);
+            /* the leaf's hash sees every change, whatever else does */
+            assert_false(v.accepted);
+            assert_int_equal(v.result[23].outcome, EVIDENCE_FAIL);
+        }
+        der.p[i] ^= (uint8_t)(1u << (i % 8));
+        evidence_record_free(&r);
+    }
+    assert_true(parsed > 100);
+    buf_free(&der);
+    unit_forge_free(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_p256_key_below_an_rsa_ek_is_level_3),
+        cmocka_unit_test(test_an_rsa_key_below_a_p384_ek_is_level_3),
+        cmocka_unit_test(test_rsa_aks_with_both_paddings_pass),
+        cmocka_unit_test(test_an_ally_without_the_nonce_sees_what_is_asserted),
+        cmocka_unit_test(test_1_a_request_signed_by_another_key_is_refused),
+        cmocka_unit_test(test_1_a_request_signed_with_sha1_is_refused),
+        cmocka_unit_test(test_2_a_byte_after_any_tpm_structure_is_refused),
+        cmocka_unit_test(test_2_missing_and_overrun_parts_are_refused),
+        cmocka_unit_test(test_2_two_bundles_two_values_or_none_are_refused),
+        cmocka_unit_test(test_3_another_magic_is_refused),
+        cmocka_unit_test(test_4_a_quote_in_the_certify_slot_is_refused),
+        cmocka_unit_test(test_5_a_sha1_signature_is_refused),
+        cmocka_unit_test(test_5_a_scheme_other_than_the_aks_is_refused),
+        cmocka_unit_test(test_6_a_signature_by_another_key_is_refused),
+        cmocka_unit_test(test_6_a_signature_with_a_zero_is_refused),
+        cmocka_unit_test(test_7_ak_certificates_of_the_wrong_kind_are_refused),
+        cmocka_unit_test(test_7_an_ak_without_certificate_or_sealing_is_refused),
+        cmocka_unit_test(test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused),
+        cmocka_unit_test(test_7_a_revoked_ak_is_refused),
+        cmocka_unit_test(test_8_an_ak_that_signs_anything_is_refused),
+        cmocka_unit_test(test_9_an_ak_of_another_tpm_is_refused),
+        cmocka_unit_test(test_10_another_attested_name_is_refused),
+        cmocka_unit_test(test_11_a_request_for_another_key_is_refused),
+        cmocka_unit_test(test_12_imported_and_movable_keys_are_refused),
+        cmocka_unit_test(test_12_decrypt_is_fine_where_the_profile_allows_it),
+        cmocka_unit_test(test_12_an_empty_profile_still_refuses_a_movable_key),
+        cmocka_unit_test(test_13_another_authorization_is_refused),
+        cmocka_unit_test(test_13_the_policy_asked_for_is_accepted_and_needed),
+        cmocka_unit_test(test_14_another_parent_is_refused),
+        cmocka_unit_test(test_15_evidence_not_made_for_this_request_is_refused),
+        cmocka_unit_test(test_16_stale_wrong_and_missing_nonces_are_refused),
+        cmocka_unit_test(test_18_ek_certificates_of_the_wrong_kind_are_refused),
+        cmocka_unit_test(test_18_a_pin_may_excuse_a_missing_eku_but_no_other),
+        cmocka_unit_test(test_18_unpinned_expired_and_mismatched_eks_are_refused),
+        cmocka_unit_test(test_22_an_unregistered_ek_is_refused),
+        cmocka_unit_test(test_23_a_request_for_another_name_is_refused),
+        cmocka_unit_test(test_24_a_certificate_of_other_evidence_is_refused),
+        cmocka_unit_test(test_a_flipped_byte_anywhere_never_passes_unseen),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,381 @@
+/* Goal: one certificate, exactly as asked; what breaks its profile is not issued. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/asn1.h"
+#include "core/evidence.h"
+#include "core/oid.h"
+#include "tests/support/unit_ca.h"
+
+#include <openssl/rsa.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define NOW ((time_t)1800000000)
+
+struct world {
+    char *dir;
+    struct unit_ca_keys keys;
+    struct authority *us;
+};
+
+static int set_up(void **state)
+{
+    struct world *w = test_calloc(1, sizeof(*w));
+    struct buf pin = {0};
+
+    w->dir = unit_ca_dir();
+    unit_ca_some_pin(&pin);
+    w->us = unit_ca_make(w->dir, "US", "us.example", buf_bytes(&pin), NOW, &w->keys);
+    buf_free(&pin);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    authority_close(w->us);
+    unit_ca_keys_free(&w->keys);
+    unit_ca_dir_remove(w->dir);
+    test_free(w);
+    return 0;
+}
+
+/* A subject that the gateway profile takes; the test then spoils one thing. */
+struct draft {
+    struct signer *own;
+    X509_NAME *name;
+    struct subject s;
+};
+
+static struct draft draft_of(const char *dns)
+{
+    static const uint8_t evidence[32] = {7};
+    struct draft d = {.own = unit_ca_signer("P-256")};
+
+    d.name = issue_name("US", "Org", "communications", dns, NULL);
+    assert_non_null(d.name);
+    d.s = (struct subject){
+        .name = d.name,
+        .key = &d.own->pub,
+        .not_before = NOW,
+        .not_after = NOW + 90 * 86400,
+        .community = OID_COMMUNICATIONS,
+        .level = 3,
+        .dns = dns,
+        .evidence_hash = evidence,
+    };
+    return d;
+}
+
+static void draft_free(struct draft *d)
+{
+    X509_NAME_free(d->name);
+    signer_free(d->own);
+}
+
+static enum err_code issue_code(struct world *w, const struct draft *d)
+{
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    X509 *cert = NULL;
+    struct err e = {0};
+    int rc = issue_certificate(PROFILE_GATEWAY, &by, &d->s, &cert, &e);
+
+    assert_int_equal(rc == 0, cert != NULL);
+    assert_int_equal(rc == 0, e.code == E_OK);
+    X509_free(cert);
+    return e.code;
+}
+
+static void test_leaf_says_what_was_asked(void **state)
+{
+    struct world *w = *state;
+    X509 *leaf = unit_ca_leaf(w->us, OID_COMMUNICATIONS, 3, "gw1.us.example", NULL, NOW);
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(leaf, NID_ext_key_usage, NULL, NULL);
+    AUTHORITY_KEYID *aki = X509_get_ext_d2i(leaf, NID_authority_key_identifier, NULL, NULL);
+    uint8_t hash[32], want[32] = {1, 2, 3};
+    char line[200];
+    int64_t t = 0;
+    struct err e = {0};
+
+    X509_NAME_oneline(X509_get_subject_name(leaf), line, sizeof(line));
+    assert_string_equal(line, "/C=US/O=Test Authority/OU=communications/CN=gw1.us.example");
+    assert_int_equal(issue_time(X509_get0_notBefore(leaf), &t, &e), 0);
+    assert_int_equal(t, NOW);
+    assert_int_equal(issue_time(X509_get0_notAfter(leaf), &t, &e), 0);
+    assert_int_equal(t, NOW + 90 * 86400);
+    assert_int_equal(X509_check_host(leaf, "gw1.us.example", 0, 0, NULL), 1);
+    assert_int_equal(X509_check_ca(leaf), 0);
+    assert_int_equal(X509_get_key_usage(leaf), KU_DIGITAL_SIGNATURE);
+    assert_int_equal(sk_ASN1_OBJECT_num(eku), 3);
+    assert_int_equal(evidence_hash_get(leaf, hash, &e), 0);
+    assert_memory_equal(hash, want, 32);
+    /* The key identifier only: issuer and serial would tie a path to one certificate. */
+    assert_non_null(aki->keyid);
+    assert_null(aki->issuer);
+    assert_null(aki->serial);
+    assert_true(bytes_equal(asn1_octets(aki->keyid), issue_ski(by.cert)));
+    EXTENDED_KEY_USAGE_free(eku);
+    AUTHORITY_KEYID_free(aki);
+    X509_free(leaf);
+}
+
+static void test_serials_never_repeat(void **state)
+{
+    enum { N = 200 };
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    static char serial[N][ISSUE_SERIAL_TEXT];
+
+    for (size_t i = 0; i < N; i++) {
+        X509 *cert = NULL;
+        struct err e = {0};
+
+        assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &d.s, &cert, &e), 0);
+        assert_int_equal(issue_serial(cert, serial[i], &e), 0);
+        assert_int_equal(strlen(serial[i]), 32);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(serial[i], serial[j]);
+        X509_free(cert);
+    }
+    draft_free(&d);
+}
+
+static void test_rsa_leaf_may_encipher_keys(void **state)
+{
+    struct world *w = *state;
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    struct buf spki = {0};
+    struct pubkey key;
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(rsa, &der);
+    struct err e = {0};
+    X509 *leaf;
+
+    assert_true(len > 0);
+    assert_int_equal(pubkey_from_spki(&key, bytes_of(der, (size_t)len), &e), 0);
+    leaf = unit_ca_leaf(w->us, OID_COMMUNICATIONS, 3, "rsa.us.example", &key, NOW);
+    assert_int_equal(X509_get_key_usage(leaf), KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT);
+    X509_free(leaf);
+    OPENSSL_free(der);
+    buf_free(&spki);
+    EVP_PKEY_free(rsa);
+}
+
+static void test_weak_rsa_key_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+    struct pubkey weak = {.type = TPM2_ALG_RSA, .exponent = 65537, .n_len = 128};
+
+    memset(weak.n, 0xc5, 128);
+    d.s.key = &weak;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+}
+
+static void test_too_long_a_validity_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+
+    assert_int_equal(issue_code(w, &d), E_OK);
+    d.s.not_after++;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    d.s.not_after = d.s.not_before;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+}
+
+static void test_validity_outside_the_issuers_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+
+    d.s.not_before = NOW - 1;
+    d.s.not_after = NOW + 86400;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    d.s.not_before = NOW + (time_t)5 * 365 * 86400 - 86400;
+    d.s.not_after = d.s.not_before + 2 * 86400;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+}
+
+static void test_name_outside_the_own_domain_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.jp.example");
+
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+    d = draft_of("gw1.notus.example");
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+    /* A subject of another nation under a good DNS name. */
+    d = draft_of("gw1.us.example");
+    X509_NAME_free(d.name);
+    d.name = issue_name("JP", "Org", NULL, "gw1.us.example", NULL);
+    d.s.name = d.name;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+}
+
+static void test_missing_parts_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+
+    d.s.evidence_hash = NULL;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    draft_free(&d);
+    d = draft_of("gw1.us.example");
+    d.s.dns = NULL;
+    assert_int_equal(issue_code(w, &d), E_REJECTED);
+    d.s.dns = "gw1.us.example";
+    d.s.level = 5;
+    assert_int_equal(issue_code(w, &d), E_ARG);
+    d.s.level = 3;
+    d.s.name = NULL;
+    assert_int_equal(issue_code(w, &d), E_ARG);
+    draft_free(&d);
+}
+
+static void test_a_key_that_is_not_the_issuers_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    struct signer *other = unit_ca_signer("P-256");
+    X509 *cert = NULL;
+    struct err e = {0};
+
+    by.signer = other;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &d.s, &cert, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    assert_null(cert);
+    signer_free(other);
+    draft_free(&d);
+}
+
+/* A TPM that signs something else, or garbage, must not give a certificate. */
+static int sign_garbage(struct signer *s, enum pubkey_scheme scheme, const struct alg_hash *hash,
+                        struct bytes digest, uint8_t *sig, struct err *e)
+{
+    (void)scheme, (void)hash, (void)digest, (void)e;
+    memset(sig, 0x11, pubkey_sig_len(&s->pub));
+    return 0;
+}
+
+static void test_a_bad_signature_is_noticed(void **state)
+{
+    struct world *w = *state;
+    struct draft d = draft_of("gw1.us.example");
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    struct signer broken = *by.signer;
+    X509 *cert = NULL;
+    struct err e = {0};
+
+    broken.sign = sign_garbage;
+    by.signer = &broken;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &d.s, &cert, &e), -1);
+    assert_int_equal(e.code, E_CRYPTO);
+    assert_null(cert);
+    draft_free(&d);
+}
+
+static void test_dns_names_are_strict(void **state)
+{
+    static const char *const good[] = {"a.b", "gw1.us.example", "xn--wgv71a119e.jp",
+                                       "1.2.3.example", "a-b.c-d.e"};
+    static const char *const bad[] = {"",      "host",     "Gw.example", "*.example", "a..b",
+                                      ".a.b",  "a.b.",     "-a.b",       "a-.b",      "a_b.c",
+                                      "a b.c", "10.0.0.1", "a.b/c",      "a.\xc3\xa9"};
+    char longest[300];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++)
+        assert_int_equal(issue_check_dns(good[i], NULL), 0);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_int_equal(issue_check_dns(bad[i], NULL), -1);
+    assert_int_equal(issue_check_dns(NULL, NULL), -1);
+    for (size_t i = 0; i < sizeof(longest) - 1; i++)
+        longest[i] = i % 50 == 49 ? '.' : 'a';
+    longest[253] = 0;
+    assert_int_equal(issue_check_dns(longest, NULL), 0);
+    longest[253] = 'a';
+    longest[254] = 0;
+    assert_int_equal(issue_check_dns(longest, NULL), -1);
+    memset(longest, 'a', 64);
+    memcpy(longest + 64, ".b", 3);
+    assert_int_equal(issue_check_dns(longest, NULL), -1);
+    assert_true(issue_dns_within("us.example", "us.example"));
+    assert_true(issue_dns_within("a.us.example", "us.example"));
+    assert_false(issue_dns_within("aus.example", "us.example"));
+    assert_false(issue_dns_within("example", "us.example"));
+}
+
+static void test_names_are_strict(void **state)
+{
+    char longest[66];
+
+    (void)state;
+    memset(longest, 'x', 65);
+    longest[65] = 0;
+    assert_null(issue_name("us", "O", NULL, "c", NULL));
+    assert_null(issue_name("USA", "O", NULL, "c", NULL));
+    assert_null(issue_name("US", "", NULL, "c", NULL));
+    assert_null(issue_name("US", longest, NULL, "c", NULL));
+    assert_null(issue_name("US", "O", NULL, longest, NULL));
+    assert_null(issue_name("US", "\xff\xfe", NULL, "c", NULL));
+}
+
+static void test_trailing_bytes_after_a_certificate_are_refused(void **state)
+{
+    struct world *w = *state;
+    struct buf der = {0};
+    X509 *root = NULL, *back = NULL;
+    struct err e = {0};
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &e), 0);
+    assert_int_equal(issue_to_der(root, &der, &e), 0);
+    assert_int_equal(issue_from_der(buf_bytes(&der), &back, &e), 0);
+    X509_free(back);
+    back = NULL;
+    buf_u8(&der, 0);
+    assert_int_equal(issue_from_der(buf_bytes(&der), &back, &e), -1);
+    assert_int_equal(e.code, E_FORMAT);
+    err_clear(&e);
+    assert_int_equal(issue_from_der(bytes_of(der.p, der.len - 2), &back, &e), -1);
+    assert_int_equal(e.code, E_FORMAT);
+    assert_null(back);
+    buf_free(&der);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_leaf_says_what_was_asked),
+        cmocka_unit_test(test_serials_never_repeat),
+        cmocka_unit_test(test_rsa_leaf_may_encipher_keys),
+        cmocka_unit_test(test_weak_rsa_key_is_refused),
+        cmocka_unit_test(test_too_long_a_validity_is_refused),
+        cmocka_unit_test(test_validity_outside_the_issuers_is_refused),
+        cmocka_unit_test(test_name_outside_the_own_domain_is_refused),
+        cmocka_unit_test(test_missing_parts_are_refused),
+        cmocka_unit_test(test_a_key_that_is_not_the_issuers_is_refused),
+        cmocka_unit_test(test_a_bad_signature_is_noticed),
+        cmocka_unit_test(test_dns_names_are_strict),
+        cmocka_unit_test(test_names_are_strict),
+        cmocka_unit_test(test_trailing_bytes_after_a_certificate_are_refused),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

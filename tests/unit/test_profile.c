@@ -1,0 +1,257 @@
+/* Goal: the table of certificate kinds says what federation between nations needs,
+ * and OpenSSL reads the certificates made from it the same way. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ca/policy.h"
+#include "core/asn1.h"
+#include "tests/support/unit_ca.h"
+
+#include <string.h>
+
+#define NOW ((time_t)1800000000)
+
+struct world {
+    char *dir;
+    struct unit_ca_keys keys;
+    struct authority *us;
+};
+
+static int set_up(void **state)
+{
+    struct world *w = test_calloc(1, sizeof(*w));
+    struct buf pin = {0};
+
+    w->dir = unit_ca_dir();
+    unit_ca_some_pin(&pin);
+    w->us = unit_ca_make(w->dir, "US", "us.example", buf_bytes(&pin), NOW, &w->keys);
+    buf_free(&pin);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    authority_close(w->us);
+    unit_ca_keys_free(&w->keys);
+    unit_ca_dir_remove(w->dir);
+    test_free(w);
+    return 0;
+}
+
+static void test_every_row_is_whole(void **state)
+{
+    (void)state;
+    for (int i = 0; i < PROFILE_COUNT; i++) {
+        const struct profile *p = profile_get((enum profile_id)i);
+
+        assert_non_null(p);
+        assert_non_null(p->name);
+        assert_true(p->max_seconds > 0);
+        assert_true(p->min_ecc_bits >= 256);
+        assert_int_equal(p->ca, (p->key_usage & KU_KEY_CERT_SIGN) != 0);
+        if (!p->ca)
+            assert_int_equal(p->pathlen, PROFILE_ABSENT);
+    }
+    assert_null(profile_get(PROFILE_COUNT));
+    assert_null(profile_get((enum profile_id) - 1));
+}
+
+static void test_cross_certificates_are_short_and_constrained(void **state)
+{
+    const struct profile *compat = profile_get(PROFILE_CROSS_COMPAT);
+    const struct profile *strict = profile_get(PROFILE_CROSS_STRICT);
+
+    (void)state;
+    assert_true(compat->max_seconds <= 365 * 86400 && strict->max_seconds <= 365 * 86400);
+    assert_int_equal(compat->pathlen, 0);
+    assert_true(compat->constraints && strict->constraints);
+    assert_false(compat->policies_critical || compat->policy_rules_critical);
+    assert_true(strict->policies_critical && strict->policy_rules_critical);
+    assert_int_equal(profile_get(PROFILE_GATEWAY)->max_seconds, 90 * 86400);
+}
+
+static void test_each_ca_is_valid_under_the_root(void **state)
+{
+    struct world *w = *state;
+    X509 *root = NULL, *sub = NULL;
+    struct err e = {0};
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &e), 0);
+    assert_int_equal(unit_ca_verify(root, root, NULL, 0, 0, NOW), X509_V_OK);
+    assert_int_equal(authority_cert(w->us, REGISTRY_CROSS, 0, &sub, &e), 0);
+    assert_int_equal(unit_ca_verify(sub, root, NULL, 0, 0, NOW), X509_V_OK);
+    assert_int_equal(X509_get_pathlen(sub), 1);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ATTESTATION, 0, &sub, &e), 0);
+    assert_int_equal(unit_ca_verify(sub, root, NULL, 0, 0, NOW), X509_V_OK);
+    assert_int_equal(X509_get_pathlen(sub), 0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_ELECTRICITY, &sub, &e), 0);
+    assert_int_equal(unit_ca_verify(sub, root, NULL, OID_ELECTRICITY, 4, NOW), X509_V_OK);
+    assert_int_not_equal(unit_ca_verify(sub, root, NULL, OID_COMMUNICATIONS, 1, NOW), X509_V_OK);
+    assert_int_equal(X509_get_pathlen(sub), 0);
+}
+
+static void test_attestation_ca_is_valid_for_no_community(void **state)
+{
+    struct world *w = *state;
+    X509 *root = NULL, *sub = NULL;
+    struct err e = {0};
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &e), 0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ATTESTATION, 0, &sub, &e), 0);
+    for (unsigned c = 1; c <= OID_COMMUNITIES; c++)
+        assert_int_equal(unit_ca_verify(sub, root, NULL, c, 1, NOW), X509_V_ERR_NO_EXPLICIT_POLICY);
+}
+
+static void test_policies_of_a_level_include_all_lower_ones(void **state)
+{
+    struct err e = {0};
+    CERTIFICATEPOLICIES *p = policy_levels(OID_FINANCE, 3, &e);
+
+    (void)state;
+    assert_non_null(p);
+    assert_int_equal(sk_POLICYINFO_num(p), 3);
+    for (int i = 0; i < 3; i++) {
+        unsigned c = 0, l = 0;
+
+        assert_true(oid_policy_of(sk_POLICYINFO_value(p, i)->policyid, &c, &l));
+        assert_int_equal(c, OID_FINANCE);
+        assert_int_equal(l, 3 - i);
+    }
+    CERTIFICATEPOLICIES_free(p);
+    assert_null(policy_levels(5, 1, &e));
+    assert_int_equal(e.code, E_ARG);
+    err_clear(&e);
+    assert_null(policy_levels(1, 0, &e));
+    assert_int_equal(e.code, E_ARG);
+    assert_string_equal(policy_level_name(3), "attested");
+    assert_null(policy_level_name(0));
+    assert_null(policy_level_name(5));
+}
+
+static void test_keys_of_an_authority_are_all_different(void **state)
+{
+    static const unsigned communities[] = {OID_FINANCE};
+    struct signer *k = unit_ca_signer("P-384");
+    struct authority_key same = {.signer = k};
+    struct buf pin = {0};
+    struct authority_params p = {.nation = "US",
+                                 .org = "Org",
+                                 .domain = "us.example",
+                                 .communities = communities,
+                                 .n_communities = 1,
+                                 .root = same,
+                                 .cross = same,
+                                 .attestation = same,
+                                 .issuing = &same,
+                                 .now = NOW};
+    char *dir = unit_ca_dir();
+    struct err e = {0};
+
+    (void)state;
+    unit_ca_some_pin(&pin);
+    p.ek_pins_pem = buf_bytes(&pin);
+    assert_int_equal(authority_init(dir, &p, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    unit_ca_dir_remove(dir);
+    buf_free(&pin);
+    signer_free(k);
+}
+
+static void test_weak_root_key_leaves_no_registry(void **state)
+{
+    static const unsigned communities[] = {OID_FINANCE};
+    struct signer *k[4];
+    struct authority_key issuing;
+    struct authority_params p = {.nation = "US",
+                                 .org = "Org",
+                                 .domain = "us.example",
+                                 .communities = communities,
+                                 .n_communities = 1,
+                                 .issuing = &issuing,
+                                 .now = NOW};
+    struct buf pin = {0};
+    char *dir = unit_ca_dir();
+    struct err e = {0};
+    struct authority *a = NULL;
+
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        k[i] = unit_ca_signer("P-256");
+    p.root.signer = k[0];
+    p.cross.signer = k[1];
+    p.attestation.signer = k[2];
+    issuing = (struct authority_key){.signer = k[3]};
+    unit_ca_some_pin(&pin);
+    p.ek_pins_pem = buf_bytes(&pin);
+    assert_int_equal(authority_init(dir, &p, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    err_clear(&e);
+    assert_int_equal(authority_open(&a, dir, true, NULL, NULL, &e), -1);
+    assert_int_equal(e.code, E_NOT_FOUND);
+    err_clear(&e);
+    /* Pins that are none are refused before anything is made. */
+    p.ek_pins_pem = bytes_of("no certificate here\n", 20);
+    assert_int_equal(authority_init(dir, &p, &e), -1);
+    assert_int_equal(e.code, E_FORMAT);
+    unit_ca_dir_remove(dir);
+    buf_free(&pin);
+    for (size_t i = 0; i < 4; i++)
+        signer_free(k[i]);
+}
+
+static void test_an_authority_is_not_made_twice(void **state)
+{
+    struct world *w = *state;
+    static const unsigned communities[] = {OID_FINANCE};
+    struct signer *k[4];
+    struct authority_key issuing;
+    struct authority_params p = {.nation = "US",
+                                 .org = "Org",
+                                 .domain = "us.example",
+                                 .communities = communities,
+                                 .n_communities = 1,
+                                 .issuing = &issuing,
+                                 .now = NOW};
+    struct buf pin = {0};
+    struct err e = {0};
+    X509 *root = NULL;
+
+    for (size_t i = 0; i < 4; i++)
+        k[i] = unit_ca_signer("P-384");
+    p.root.signer = k[0];
+    p.cross.signer = k[1];
+    p.attestation.signer = k[2];
+    issuing = (struct authority_key){.signer = k[3]};
+    unit_ca_some_pin(&pin);
+    p.ek_pins_pem = buf_bytes(&pin);
+    assert_int_equal(authority_init(w->dir, &p, &e), -1);
+    assert_int_equal(e.code, E_EXISTS);
+    err_clear(&e);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &e), 0);
+    buf_free(&pin);
+    for (size_t i = 0; i < 4; i++)
+        signer_free(k[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_row_is_whole),
+        cmocka_unit_test(test_cross_certificates_are_short_and_constrained),
+        cmocka_unit_test(test_each_ca_is_valid_under_the_root),
+        cmocka_unit_test(test_attestation_ca_is_valid_for_no_community),
+        cmocka_unit_test(test_policies_of_a_level_include_all_lower_ones),
+        cmocka_unit_test(test_keys_of_an_authority_are_all_different),
+        cmocka_unit_test(test_weak_root_key_leaves_no_registry),
+        cmocka_unit_test(test_an_authority_is_not_made_twice),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}

@@ -1,0 +1,50 @@
+#ifndef TPM_ATTEST_H
+#define TPM_ATTEST_H
+
+#include "tpm/token.h"
+
+/*
+ * Evidence from the TPM: endorsement key (EK), attestation key (AK), TPM2_Certify,
+ * TPM2_ActivateCredential. Formats and checks are core/evidence's matter.
+ */
+
+/* An EK certificate found in NV (TCG EK Credential Profile, 2.2.1.4). */
+struct attest_ek {
+    uint32_t index;   /* the NV index it came from, which also names the EK template */
+    struct buf cert;  /* DER, padding behind it cut off */
+};
+
+/*
+ * Reads the EK certificates whose template core/ektemplate knows, preferred one
+ * first (ECC before RSA). E_NOT_FOUND when there is none.
+ */
+int attest_ek_read(struct tpm *t, struct attest_ek **out, size_t *n, struct err *e) MUST_USE;
+void attest_ek_free(struct attest_ek *ek, size_t n);
+
+/*
+ * The token's attestation key under the EK of template `ek_index`: read from the
+ * store, or created (restricted ECDSA P-256 with SHA-256, fixedTPM, fixedParent,
+ * child of the EK) and written there. Needs the user's login.
+ */
+int attest_ak(struct token *k, uint32_t ek_index, struct store_key *ak, struct err *e) MUST_USE;
+
+/*
+ * TPM2_Certify (Part 3, 18.2) of `key` by the AK. `attest` gets a TPMS_ATTEST,
+ * `signature` a TPMT_SIGNATURE, both as the TPM sent them.
+ */
+int attest_certify(struct token *k, const struct store_key *key, const struct store_key *ak,
+                   const uint8_t qualifying[32], struct buf *attest, struct buf *signature,
+                   struct err *e) MUST_USE;
+
+/* TPMT_PUBLIC of the storage primary that is the parent of the token's keys. */
+int attest_parent(struct token *k, struct buf *tpmt_public, struct err *e) MUST_USE;
+
+/*
+ * TPM2_ActivateCredential (Part 3, 12.5): `blob` is the content of
+ * TPM2B_ID_OBJECT, `encrypted_secret` of TPM2B_ENCRYPTED_SECRET. E_REJECTED when
+ * the credential was made for another AK or another TPM.
+ */
+int attest_activate(struct token *k, const struct store_key *ak, struct bytes blob,
+                    struct bytes encrypted_secret, struct secret **out, struct err *e) MUST_USE;
+
+#endif

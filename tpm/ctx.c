@@ -1,0 +1,335 @@
+#include "tpm/ctx.h"
+
+#include "core/log.h"
+#include "tpm/loaded.h"
+#include "tpm/rc.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct tpm {
+    char *tcti;
+    struct link *link;
+    TSS2_SYS_CONTEXT *sys;
+    unsigned generation;
+    bool have_caps;
+    struct tpm_caps caps;
+    struct session main;
+    unsigned main_generation;
+    struct loaded loaded;
+    enum tpm_pss pss;
+};
+
+int tpm_new(struct tpm **out, const char *tcti, struct err *e)
+{
+    struct tpm *t = calloc(1, sizeof(*t));
+
+    if (t == NULL || (t->tcti = strdup(tcti)) == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a TPM");
+        goto fail;
+    }
+    if (link_new(&t->link, tcti, e) != 0)
+        goto fail;
+    *out = t;
+    return 0;
+fail:
+    tpm_free(t);
+    return -1;
+}
+
+void tpm_free(struct tpm *t)
+{
+    if (t == NULL)
+        return;
+    loaded_flush_all(t);
+    if (t->main.handle != 0 && t->main_generation == t->generation)
+        session_end(t, &t->main);
+    session_gone(&t->main);
+    if (t->sys != NULL)
+        Tss2_Sys_Finalize(t->sys);
+    free(t->sys);
+    link_free(t->link);
+    free(t->tcti);
+    free(t);
+}
+
+void tpm_forget(struct tpm *t)
+{
+    link_drop(t->link, true);
+    t->generation++;
+}
+
+void tpm_lost(struct tpm *t)
+{
+    link_drop(t->link, false);
+    t->generation++;
+}
+
+const char *tpm_tcti(const struct tpm *t)
+{
+    return t->tcti;
+}
+
+struct session *tpm_main(struct tpm *t, const struct salt_key *salt, struct err *e)
+{
+    if (t->main.handle != 0 && t->main_generation == t->generation)
+        return &t->main;
+    session_gone(&t->main);
+    for (int tries = 0;;) {
+        struct err why = {0};
+
+        if (session_start(t, TPM2_SE_HMAC, salt, &t->main, &why) == 0)
+            break;
+        if (!loaded_try_again(t, why.rc, &tries)) {
+            err_take(e, &why);
+            return NULL;
+        }
+    }
+    t->main_generation = t->generation;
+    return &t->main;
+}
+
+struct loaded *tpm_loaded(struct tpm *t)
+{
+    return &t->loaded;
+}
+
+enum tpm_pss tpm_pss(const struct tpm *t)
+{
+    return t->pss;
+}
+
+void tpm_set_pss(struct tpm *t, enum tpm_pss what)
+{
+    t->pss = what;
+}
+
+unsigned tpm_generation(const struct tpm *t)
+{
+    return t->generation;
+}
+
+TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e)
+{
+    TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
+    size_t size = Tss2_Sys_GetContextSize(0);
+    TSS2_RC rc;
+
+    if (link_open(t->link, e) != 0)
+        return NULL;
+    if (t->sys != NULL)
+        return t->sys;
+    t->sys = calloc(1, size);
+    if (t->sys == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a TPM connection");
+        return NULL;
+    }
+    rc = Tss2_Sys_Initialize(t->sys, size, link_tcti(t->link), &abi);
+    if (rc != TSS2_RC_SUCCESS) {
+        rc_fail(e, rc, "opening the TPM");
+        free(t->sys);
+        t->sys = NULL;
+    }
+    return t->sys;
+}
+
+void tpm_flush(struct tpm *t, TPM2_HANDLE h)
+{
+    TSS2_RC rc;
+
+    /* Nothing to say on a connection that is gone: the TPM's resource manager,
+     * or the reset that broke it, has flushed. */
+    if (h == 0 || t->sys == NULL || !link_is_open(t->link))
+        return;
+    rc = Tss2_Sys_FlushContext(t->sys, h);
+    if (rc != TSS2_RC_SUCCESS)
+        log_debug("flushing handle 0x%08x: 0x%03x", h, rc);
+}
+
+bool tpm_is_stale(const struct err *e)
+{
+    TSS2_RC rc = e->rc, base = rc_base(rc);
+
+    if (rc == TSS2_RC_SUCCESS)
+        return false;
+    /* TPM_RC_REFERENCE_H0.. and _S0..: handle or session not loaded. TPM_RC_HANDLE
+     * and TPM_RC_VALUE of a handle are left to the caller: an erased NV index
+     * answers so too. */
+    return rc_is_transport(rc) || (rc >= TPM2_RC_REFERENCE_H0 && rc <= TPM2_RC_REFERENCE_S6) ||
+           base == TPM2_RC_CONTEXT_GAP || base == TPM2_RC_OBJECT_HANDLES;
+}
+
+int tpm_random(struct tpm *t, uint8_t *out, size_t len, struct err *e)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    size_t have = 0;
+
+    if (sys == NULL)
+        return -1;
+    while (have < len) {
+        size_t want = len - have < 32 ? len - have : 32;
+        TPM2B_DIGEST d = {.size = sizeof(d.buffer)};
+        TSS2_RC rc = Tss2_Sys_GetRandom(sys, NULL, (UINT16)want, &d, NULL);
+
+        if (rc != TSS2_RC_SUCCESS)
+            return rc_fail(e, rc, "random numbers");
+        if (d.size == 0 || d.size > want)
+            return err_set(e, E_TPM, "the TPM gave %u random bytes instead of %zu", d.size, want);
+        memcpy(out + have, d.buffer, d.size);
+        have += d.size;
+    }
+    return 0;
+}
+
+static int properties(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
+{
+    TPMS_CAPABILITY_DATA data = {0};
+    TPMI_YES_NO more;
+    TSS2_RC rc = Tss2_Sys_GetCapability(sys, NULL, TPM2_CAP_TPM_PROPERTIES, TPM2_PT_FIXED,
+                                        TPM2_MAX_TPM_PROPERTIES, &more, &data, NULL);
+
+    if (rc != TSS2_RC_SUCCESS)
+        return rc_fail(e, rc, "reading the TPM's properties");
+    for (uint32_t i = 0; i < data.data.tpmProperties.count; i++) {
+        const TPMS_TAGGED_PROPERTY *p = &data.data.tpmProperties.tpmProperty[i];
+        uint8_t four[4] = {(uint8_t)(p->value >> 24), (uint8_t)(p->value >> 16),
+                           (uint8_t)(p->value >> 8), (uint8_t)p->value};
+
+        switch (p->property) {
+        case TPM2_PT_REVISION:
+            c->spec_revision = p->value;
+            break;
+        case TPM2_PT_MANUFACTURER:
+            memcpy(c->manufacturer, four, 4);
+            break;
+        case TPM2_PT_VENDOR_STRING_1:
+        case TPM2_PT_VENDOR_STRING_2:
+        case TPM2_PT_VENDOR_STRING_3:
+        case TPM2_PT_VENDOR_STRING_4:
+            memcpy(c->vendor + 4 * (p->property - TPM2_PT_VENDOR_STRING_1), four, 4);
+            break;
+        case TPM2_PT_FIRMWARE_VERSION_1:
+            c->firmware[0] = p->value;
+            break;
+        case TPM2_PT_FIRMWARE_VERSION_2:
+            c->firmware[1] = p->value;
+            break;
+        case TPM2_PT_NV_BUFFER_MAX:
+            c->max_nv = (uint16_t)p->value;
+            break;
+        default:
+            break;
+        }
+    }
+    /* PIN indices came with revision 1.38. */
+    c->pin_fail = c->spec_revision >= 138;
+    return 0;
+}
+
+static int curves(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
+{
+    TPMS_CAPABILITY_DATA data = {0};
+    TPMI_YES_NO more;
+    TSS2_RC rc = Tss2_Sys_GetCapability(sys, NULL, TPM2_CAP_ECC_CURVES, 0, TPM2_MAX_ECC_CURVES,
+                                        &more, &data, NULL);
+
+    if (rc != TSS2_RC_SUCCESS)
+        return rc_fail(e, rc, "reading the TPM's curves");
+    for (uint32_t i = 0; i < data.data.eccCurves.count; i++) {
+        switch (data.data.eccCurves.eccCurves[i]) {
+        case TPM2_ECC_NIST_P256:
+            c->p256 = true;
+            break;
+        case TPM2_ECC_NIST_P384:
+            c->p384 = true;
+            break;
+        case TPM2_ECC_NIST_P521:
+            c->p521 = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return 0;
+}
+
+static bool has_rsa(TSS2_SYS_CONTEXT *sys, uint16_t bits)
+{
+    TPMT_PUBLIC_PARMS p = {.type = TPM2_ALG_RSA};
+
+    p.parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_NULL;
+    p.parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
+    p.parameters.rsaDetail.keyBits = bits;
+    return Tss2_Sys_TestParms(sys, NULL, &p, NULL) == TSS2_RC_SUCCESS;
+}
+
+int tpm_caps(struct tpm *t, struct tpm_caps *out, struct err *e)
+{
+    struct tpm_caps c = {0};
+    TSS2_SYS_CONTEXT *sys;
+
+    if (!t->have_caps) {
+        sys = tpm_sys(t, e);
+        if (sys == NULL || properties(sys, &c, e) != 0 || curves(sys, &c, e) != 0)
+            return -1;
+        c.rsa2048 = has_rsa(sys, 2048);
+        c.rsa3072 = has_rsa(sys, 3072);
+        c.rsa4096 = has_rsa(sys, 4096);
+        tpm_set_caps(t, &c);
+    }
+    *out = t->caps;
+    return 0;
+}
+
+void tpm_set_caps(struct tpm *t, const struct tpm_caps *caps)
+{
+    t->caps = *caps;
+    t->have_caps = true;
+}
+
+/* Version, then fields in order; a longer or other form is ignored and read anew
+ * from the TPM. */
+#define CAPS_VERSION 1
+
+int tpm_caps_encode(const struct tpm_caps *c, struct buf *out, struct err *e)
+{
+    buf_u8(out, CAPS_VERSION);
+    buf_add(out, c->manufacturer, 4);
+    buf_add(out, c->vendor, 16);
+    buf_u32(out, c->firmware[0]);
+    buf_u32(out, c->firmware[1]);
+    buf_u32(out, c->spec_revision);
+    buf_u16(out, c->max_nv);
+    buf_u8(out, (uint8_t)(c->pin_fail | c->p256 << 1 | c->p384 << 2 | c->p521 << 3 |
+                          c->rsa2048 << 4 | c->rsa3072 << 5 | c->rsa4096 << 6));
+    return buf_ok(out, e);
+}
+
+int tpm_caps_decode(struct bytes in, struct tpm_caps *c, struct err *e)
+{
+    struct reader r = reader_of(in.p, in.len);
+    struct tpm_caps got = {0};
+    struct bytes name, vendor;
+    uint8_t version = reader_u8(&r), bits;
+
+    name = reader_take(&r, 4);
+    vendor = reader_take(&r, 16);
+    got.firmware[0] = reader_u32(&r);
+    got.firmware[1] = reader_u32(&r);
+    got.spec_revision = reader_u32(&r);
+    got.max_nv = reader_u16(&r);
+    bits = reader_u8(&r);
+    if (!reader_done(&r) || version != CAPS_VERSION)
+        return err_set(e, E_FORMAT, "the TPM's stored properties are of another form");
+    memcpy(got.manufacturer, name.p, name.len);
+    memcpy(got.vendor, vendor.p, vendor.len);
+    got.pin_fail = (bits & 1) != 0;
+    got.p256 = (bits & 2) != 0;
+    got.p384 = (bits & 4) != 0;
+    got.p521 = (bits & 8) != 0;
+    got.rsa2048 = (bits & 16) != 0;
+    got.rsa3072 = (bits & 32) != 0;
+    got.rsa4096 = (bits & 64) != 0;
+    *c = got;
+    return 0;
+}

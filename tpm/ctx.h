@@ -1,0 +1,50 @@
+#ifndef TPM_CTX_H
+#define TPM_CTX_H
+
+#include "tpm/link.h"
+#include "tpm/session.h"
+#include "tpm/tpm.h"
+
+#include <tss2/tss2_sys.h>
+
+/* The inside of `struct tpm`, for the tpm room only. */
+
+/* SAPI context of a connected TPM; connects when needed. NULL on failure. */
+TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e);
+
+/* TPM2_FlushContext; failures are of no consequence and only logged. */
+void tpm_flush(struct tpm *t, TPM2_HANDLE h);
+
+/* Counts up whenever sessions and loaded objects of this process became invalid:
+ * what was remembered under an older number is gone in the TPM. */
+unsigned tpm_generation(const struct tpm *t);
+
+/* After a reset of the TPM or a broken connection: everything is invalid. */
+void tpm_lost(struct tpm *t);
+
+/* True for response codes that say so: stale session or object handles after a
+ * TPM reset, or a transport that broke. */
+bool tpm_is_stale(const struct err *e);
+
+/*
+ * The HMAC session that authorises everything in this process: salted to the
+ * storage primary, started when first needed and again after tpm_lost().
+ */
+struct session *tpm_main(struct tpm *t, const struct salt_key *salt, struct err *e);
+
+/* Keys that this process has loaded (tpm/loaded.c). */
+struct loaded *tpm_loaded(struct tpm *t);
+
+/* What salt the TPM's own RSASSA-PSS uses: found out by the first signature. */
+enum tpm_pss { TPM_PSS_UNKNOWN, TPM_PSS_DIGEST, TPM_PSS_OTHER };
+enum tpm_pss tpm_pss(const struct tpm *t);
+void tpm_set_pss(struct tpm *t, enum tpm_pss what);
+
+/* What token_open read from the store, so that nothing is asked twice. */
+void tpm_set_caps(struct tpm *t, const struct tpm_caps *caps);
+
+/* tpm_caps to and from the bytes that the store keeps. */
+int tpm_caps_encode(const struct tpm_caps *c, struct buf *out, struct err *e) MUST_USE;
+int tpm_caps_decode(struct bytes in, struct tpm_caps *c, struct err *e) MUST_USE;
+
+#endif

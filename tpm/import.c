@@ -1,0 +1,161 @@
+#include "core/credential.h"
+#include "core/tpmname.h"
+#include "tpm/exec.h"
+#include "tpm/token_priv.h"
+
+#include <openssl/rand.h>
+#include <string.h>
+#include <tss2/tss2_mu.h>
+
+/* An imported key is one that others may have: no fixedTPM, no fixedParent, no
+ * sensitiveDataOrigin. With an empty authPolicy nobody can duplicate it further. */
+static int public_of(const struct key_spec *spec, const struct pubkey *pub, TPMT_PUBLIC *out,
+                     struct err *e)
+{
+    *out = (TPMT_PUBLIC){
+        .type = spec->type,
+        .nameAlg = TPM2_ALG_SHA256,
+        .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA,
+    };
+    if (spec->sign)
+        out->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
+    if (spec->decrypt)
+        out->objectAttributes |= TPMA_OBJECT_DECRYPT;
+    if (pub->type != spec->type)
+        return err_set(e, E_ARG, "the key to import is not of the type that was asked for");
+    if (spec->type == TPM2_ALG_ECC) {
+        UINT16 n = (UINT16)pub->curve->size;
+
+        out->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
+        out->parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
+        out->parameters.eccDetail.curveID = pub->curve->tpm;
+        out->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
+        out->unique.ecc.x.size = n;
+        out->unique.ecc.y.size = n;
+        memcpy(out->unique.ecc.x.buffer, pub->point.x, n);
+        memcpy(out->unique.ecc.y.buffer, pub->point.y, n);
+        return 0;
+    }
+    out->parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_NULL;
+    out->parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
+    out->parameters.rsaDetail.keyBits = (UINT16)(pub->n_len * 8);
+    out->unique.rsa.size = pub->n_len;
+    memcpy(out->unique.rsa.buffer, pub->n, pub->n_len);
+    return 0;
+}
+
+/* Part 2, 12.3.2.4 TPMT_SENSITIVE. */
+static int sensitive_of(uint16_t type, struct bytes priv, struct bytes auth, struct secret **out,
+                        struct err *e)
+{
+    struct secret *s = secret_new(sizeof(TPMT_SENSITIVE), e), *wire = NULL;
+    TPMT_SENSITIVE *t;
+    size_t n = 0;
+    int rc = -1;
+
+    if (s == NULL || (wire = secret_new(sizeof(TPMT_SENSITIVE), e)) == NULL)
+        goto out;
+    t = (TPMT_SENSITIVE *)(void *)secret_data(s);
+    t->sensitiveType = type;
+    t->authValue.size = (UINT16)auth.len;
+    if (auth.len != 0)
+        memcpy(t->authValue.buffer, auth.p, auth.len);
+    if (priv.len > sizeof(t->sensitive.rsa.buffer) ||
+        (type == TPM2_ALG_ECC && priv.len > sizeof(t->sensitive.ecc.buffer))) {
+        err_set(e, E_DATA, "the private key is too long");
+        goto out;
+    }
+    if (type == TPM2_ALG_ECC) {
+        t->sensitive.ecc.size = (UINT16)priv.len;
+        memcpy(t->sensitive.ecc.buffer, priv.p, priv.len);
+    } else {
+        t->sensitive.rsa.size = (UINT16)priv.len;
+        memcpy(t->sensitive.rsa.buffer, priv.p, priv.len);
+    }
+    if (Tss2_MU_TPMT_SENSITIVE_Marshal(t, secret_data(wire), secret_len(wire), &n) !=
+        TSS2_RC_SUCCESS) {
+        err_set(e, E_DATA, "the private key does not fit");
+        goto out;
+    }
+    secret_trim(wire, n);
+    *out = wire;
+    wire = NULL;
+    rc = 0;
+out:
+    secret_free(s);
+    secret_free(wire);
+    return rc;
+}
+
+static int run(struct token *k, const TPMT_PUBLIC *area, const struct buf *duplicate,
+               const struct buf *seed, struct buf *out, struct err *e)
+{
+    TPM2B_PUBLIC pub = {.publicArea = *area};
+    TPM2B_PRIVATE dup = {.size = (UINT16)duplicate->len}, priv = {.size = sizeof(priv.buffer)};
+    TPM2B_ENCRYPTED_SECRET sym_seed = {.size = (UINT16)seed->len};
+    TPMT_SYM_DEF_OBJECT sym = {.algorithm = TPM2_ALG_NULL};
+    TPM2B_DATA encryption_key = {0};
+    struct exec x = {.name = {&k->primary_name}, .n_names = 1, .n_auth = 1};
+    TSS2_SYS_CONTEXT *sys = tpm_sys(k->tpm, e);
+    const char *what = "importing a key";
+
+    if (sys == NULL)
+        return -1;
+    if (duplicate->len > sizeof(dup.buffer) || seed->len > sizeof(sym_seed.secret))
+        return err_set(e, E_DATA, "the private key is too long");
+    memcpy(dup.buffer, duplicate->p, duplicate->len);
+    memcpy(sym_seed.secret, seed->p, seed->len);
+    x.auth[0].session = token_session(k, e);
+    if (x.auth[0].session == NULL ||
+        exec_sapi(Tss2_Sys_Import_Prepare(sys, k->hw.primary, &encryption_key, &pub, &dup,
+                                          &sym_seed, &sym),
+                  what, e) != 0 ||
+        exec_run(k->tpm, &x, what, e) != 0 ||
+        exec_sapi(Tss2_Sys_Import_Complete(sys, &priv), what, e) != 0)
+        return -1;
+    buf_add(out, priv.buffer, priv.size);
+    return buf_ok(out, e);
+}
+
+int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
+                     struct bytes priv, struct store_key *out, struct err *e)
+{
+    struct store_key made = {.token = k->row.id,
+                             .use = STORE_USE_OBJECT,
+                             .mode = spec->mode,
+                             .imported = true};
+    struct buf duplicate = {.secret = true}, seed = {0};
+    struct secret *sensitive = NULL;
+    uint8_t auth_value[32];
+    struct bytes auth;
+    TPMT_PUBLIC area;
+    TPM2B_NAME name;
+    int rc = -1;
+
+    if (k->who != TOKEN_USER)
+        return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
+    if (token_key_supported(k, spec, e) != 0)
+        return -1;
+    loaded_flush_all(k->tpm);
+    if (RAND_bytes(made.uuid, STORE_UUID) != 1)
+        return err_openssl(e, E_CRYPTO, "random key id");
+    if (token_key_auth(k, &made, auth_value, &auth, e) != 0 ||
+        public_of(spec, pub, &area, e) != 0 ||
+        tpmname_marshal_public(&area, &made.public, e) != 0 ||
+        tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
+        sensitive_of(spec->type, priv, auth, &sensitive, e) != 0 ||
+        credential_wrap_import(&k->primary, &name, secret_bytes(sensitive), &duplicate, &seed,
+                               e) != 0 ||
+        run(k, &area, &duplicate, &seed, &made.private, e) != 0)
+        goto out;
+    *out = made;
+    rc = 0;
+out:
+    if (rc != 0)
+        store_key_free(&made);
+    secret_free(sensitive);
+    buf_free(&duplicate);
+    buf_free(&seed);
+    secret_wipe(auth_value, sizeof(auth_value));
+    return rc;
+}

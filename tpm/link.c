@@ -1,0 +1,235 @@
+#include "tpm/link.h"
+
+#include "core/buf.h"
+#include "core/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <tss2/tss2_rc.h>
+#include <tss2/tss2_tctildr.h>
+#include <tss2/tss2_tpm2_types.h>
+
+#define LINK_MAGIC 0x6675736574737531ULL
+#define LINK_MAX 4096
+
+/* Together about four seconds of waiting; self tests of slow chips take one. */
+#define TRIES 12
+#define FIRST_PAUSE_MS 1
+
+struct link {
+    TSS2_TCTI_CONTEXT_COMMON_V2 tcti; /* first: SAPI sees this part */
+    TSS2_TCTI_CONTEXT *real;
+    char *conf;
+    size_t sent_len, got_len;
+    uint8_t sent[LINK_MAX], got[LINK_MAX];
+};
+
+static struct link *link_of(TSS2_TCTI_CONTEXT *t)
+{
+    return (struct link *)(void *)t;
+}
+
+static void pause_ms(long ms)
+{
+    struct timespec ts = {ms / 1000, (ms % 1000) * 1000000L};
+
+    while (nanosleep(&ts, &ts) != 0)
+        ;
+}
+
+int link_open(struct link *l, struct err *e)
+{
+    TSS2_RC rc;
+
+    if (l->real != NULL)
+        return 0;
+    rc = Tss2_TctiLdr_Initialize(l->conf, &l->real);
+    if (rc != TSS2_RC_SUCCESS) {
+        l->real = NULL;
+        return err_set_rc(e, E_NO_DEVICE, rc,
+                          "no TPM answers at '%s' (%s); set FUSETSU_TCTI or tcti in fusetsu.conf, "
+                          "and check that you may open the device (group tss)",
+                          l->conf, Tss2_RC_Decode(rc));
+    }
+    return 0;
+}
+
+static TSS2_RC transmit(TSS2_TCTI_CONTEXT *t, size_t len, const uint8_t *cmd)
+{
+    struct link *l = link_of(t);
+    TSS2_RC rc;
+
+    if (len > sizeof(l->sent))
+        return TSS2_TCTI_RC_BAD_VALUE;
+    if (link_open(l, NULL) != 0)
+        return TSS2_TCTI_RC_NO_CONNECTION;
+    memcpy(l->sent, cmd, len);
+    l->sent_len = len;
+    l->got_len = 0;
+    rc = Tss2_Tcti_Transmit(l->real, len, cmd);
+    if (rc != TSS2_RC_SUCCESS)
+        link_drop(l, false);
+    return rc;
+}
+
+/* Response codes that mean "not started, send it again" (Part 2, 6.6.3). */
+static bool wants_retry(const uint8_t *rsp, size_t len)
+{
+    struct reader r = reader_of(rsp, len);
+    uint32_t rc;
+
+    reader_u16(&r);
+    reader_u32(&r);
+    rc = reader_u32(&r);
+    return !r.bad && (rc == TPM2_RC_RETRY || rc == TPM2_RC_YIELDED || rc == TPM2_RC_TESTING ||
+                      rc == TPM2_RC_NV_RATE);
+}
+
+/* The whole response into l->got, however often the TPM wants to be asked. */
+static TSS2_RC fetch(struct link *l, int32_t timeout)
+{
+    long pause = FIRST_PAUSE_MS;
+    TSS2_RC rc;
+
+    for (int i = 0;; i++) {
+        size_t len = sizeof(l->got);
+
+        rc = Tss2_Tcti_Receive(l->real, &len, l->got, timeout);
+        if (rc == TSS2_TCTI_RC_TRY_AGAIN)
+            return rc;
+        if (rc != TSS2_RC_SUCCESS)
+            break;
+        l->got_len = len;
+        if (i >= TRIES || !wants_retry(l->got, len))
+            return TSS2_RC_SUCCESS;
+        /* The first time at once: TPM_RC_RETRY for a pending NV write is over then. */
+        if (i > 0) {
+            pause_ms(pause);
+            pause *= 2;
+        }
+        rc = Tss2_Tcti_Transmit(l->real, l->sent_len, l->sent);
+        if (rc != TSS2_RC_SUCCESS)
+            break;
+    }
+    link_drop(l, false);
+    return rc;
+}
+
+/* SAPI asks for the size first (`rsp` NULL), then for the bytes. */
+static TSS2_RC receive(TSS2_TCTI_CONTEXT *t, size_t *len, uint8_t *rsp, int32_t timeout)
+{
+    struct link *l = link_of(t);
+    TSS2_RC rc;
+
+    if (l->got_len == 0) {
+        if (l->real == NULL)
+            return TSS2_TCTI_RC_NO_CONNECTION;
+        rc = fetch(l, timeout);
+        if (rc != TSS2_RC_SUCCESS)
+            return rc;
+    }
+    if (rsp == NULL) {
+        *len = l->got_len;
+        return TSS2_RC_SUCCESS;
+    }
+    if (*len < l->got_len) {
+        *len = l->got_len;
+        return TSS2_TCTI_RC_INSUFFICIENT_BUFFER;
+    }
+    *len = l->got_len;
+    memcpy(rsp, l->got, l->got_len);
+    l->got_len = 0;
+    return TSS2_RC_SUCCESS;
+}
+
+static TSS2_RC cancel(TSS2_TCTI_CONTEXT *t)
+{
+    struct link *l = link_of(t);
+
+    return l->real != NULL ? Tss2_Tcti_Cancel(l->real) : TSS2_TCTI_RC_BAD_SEQUENCE;
+}
+
+static TSS2_RC not_here(void)
+{
+    return TSS2_TCTI_RC_NOT_IMPLEMENTED;
+}
+
+static TSS2_RC poll_handles(TSS2_TCTI_CONTEXT *t, TSS2_TCTI_POLL_HANDLE *h, size_t *n)
+{
+    (void)t;
+    (void)h;
+    (void)n;
+    return not_here();
+}
+
+static TSS2_RC set_locality(TSS2_TCTI_CONTEXT *t, uint8_t locality)
+{
+    (void)t;
+    (void)locality;
+    return not_here();
+}
+
+static TSS2_RC make_sticky(TSS2_TCTI_CONTEXT *t, TPM2_HANDLE *h, uint8_t sticky)
+{
+    (void)t;
+    (void)h;
+    (void)sticky;
+    return not_here();
+}
+
+static void finalize(TSS2_TCTI_CONTEXT *t)
+{
+    (void)t;
+}
+
+int link_new(struct link **out, const char *conf, struct err *e)
+{
+    struct link *l = calloc(1, sizeof(*l));
+
+    if (l == NULL || (l->conf = strdup(conf)) == NULL) {
+        free(l);
+        return err_set(e, E_MEMORY, "out of memory for a TPM connection");
+    }
+    l->tcti.v1.magic = LINK_MAGIC;
+    l->tcti.v1.version = 2;
+    l->tcti.v1.transmit = transmit;
+    l->tcti.v1.receive = receive;
+    l->tcti.v1.finalize = finalize;
+    l->tcti.v1.cancel = cancel;
+    l->tcti.v1.getPollHandles = poll_handles;
+    l->tcti.v1.setLocality = set_locality;
+    l->tcti.makeSticky = make_sticky;
+    *out = l;
+    return 0;
+}
+
+void link_free(struct link *l)
+{
+    if (l == NULL)
+        return;
+    link_drop(l, false);
+    secret_wipe(l->sent, sizeof(l->sent));
+    secret_wipe(l->got, sizeof(l->got));
+    free(l->conf);
+    free(l);
+}
+
+void link_drop(struct link *l, bool silent)
+{
+    /* After fork the descriptors are shared: closing them would be heard by no
+     * one, but some TCTIs (abrmd) talk when they end. They are left open. */
+    if (l->real != NULL && !silent)
+        Tss2_TctiLdr_Finalize(&l->real);
+    l->real = NULL;
+}
+
+bool link_is_open(const struct link *l)
+{
+    return l->real != NULL;
+}
+
+TSS2_TCTI_CONTEXT *link_tcti(struct link *l)
+{
+    return (TSS2_TCTI_CONTEXT *)(void *)&l->tcti;
+}

@@ -1,0 +1,432 @@
+#include "tpm/pin.h"
+
+#include "core/kdf.h"
+#include "core/log.h"
+#include "core/tpmname.h"
+#include "tpm/ctx.h"
+#include "tpm/nv.h"
+#include "tpm/pin_policy.h"
+#include "tpm/rc.h"
+
+#include <string.h>
+
+/* PIN_FAIL content: pinCount ‖ pinLimit (Part 2, 13.3). */
+#define COUNTER_SIZE 8
+
+static enum store_nv counter_of(enum pin_side side)
+{
+    return side == PIN_USER ? STORE_NV_U : STORE_NV_O;
+}
+
+static enum store_nv guard_of(enum pin_side side)
+{
+    return side == PIN_USER ? STORE_NV_S : STORE_NV_R;
+}
+
+static void index_name(const struct store_index *i, TPM2B_NAME *out)
+{
+    out->size = i->name.len;
+    memcpy(out->name, i->name.name, i->name.len);
+}
+
+int pin_derive(const struct store_token *row, enum pin_side side, struct bytes pin,
+               struct pin_auth *out, struct err *e)
+{
+    uint8_t both[64];
+    struct buf salt = {0};
+    int rc = -1;
+
+    buf_str(&salt, row->serial);
+    buf_add(&salt, row->salt, sizeof(row->salt));
+    buf_u8(&salt, (uint8_t)side);
+    if (buf_ok(&salt, e) != 0 ||
+        kdf_scrypt(pin, buf_bytes(&salt), both, sizeof(both), e) != 0)
+        goto out;
+    memcpy(out->counter, both, 32);
+    memcpy(out->guard, both + 32, 32);
+    rc = 0;
+out:
+    buf_free(&salt);
+    secret_wipe(both, sizeof(both));
+    return rc;
+}
+
+int pin_k_derive(const uint8_t seed[32], struct pin_k *out, struct err *e)
+{
+    uint8_t wide[40];
+    int rc = -1;
+
+    if (kdf_hkdf(bytes_of(seed, 32), bytes_of("fusetsu K", 9), wide, sizeof(wide), e) == 0 &&
+        ecc_from_seed(alg_curve_of(TPM2_ECC_NIST_P256), bytes_of(wide, sizeof(wide)), out->d,
+                      &out->pub, e) == 0)
+        rc = 0;
+    secret_wipe(wide, sizeof(wide));
+    return rc;
+}
+
+int pin_k_name(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name, struct err *e)
+{
+    struct buf wire = {0};
+    int rc = -1;
+
+    *pub = (TPMT_PUBLIC){
+        .type = TPM2_ALG_ECC,
+        .nameAlg = TPM2_ALG_SHA256,
+        .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT,
+    };
+    pub->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
+    pub->parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
+    pub->parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
+    pub->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
+    pub->unique.ecc.x.size = 32;
+    pub->unique.ecc.y.size = 32;
+    memcpy(pub->unique.ecc.x.buffer, k_public, 32);
+    memcpy(pub->unique.ecc.y.buffer, k_public + 32, 32);
+    if (tpmname_marshal_public(pub, &wire, e) == 0 &&
+        tpmname_object(buf_bytes(&wire), name, e) == 0)
+        rc = 0;
+    buf_free(&wire);
+    return rc;
+}
+
+static int policy_of(const struct store_token *row, enum store_nv which, struct pin_policy *out,
+                     struct err *e)
+{
+    TPM2B_NAME k, counter;
+    TPMT_PUBLIC pub;
+
+    if (pin_k_name(row->k_public, &pub, &k, e) != 0)
+        return -1;
+    switch (which) {
+    case STORE_NV_U:
+        return pin_policy_counter(&k, out, e);
+    case STORE_NV_O:
+        return pin_policy_counter(NULL, out, e);
+    case STORE_NV_S:
+        index_name(&row->nv[STORE_NV_U], &counter);
+        return pin_policy_guard(&counter, &k, out, e);
+    default:
+        index_name(&row->nv[STORE_NV_O], &counter);
+        return pin_policy_guard(&counter, NULL, out, e);
+    }
+}
+
+static int start(const struct pin_link *l, struct session *p, struct err *e)
+{
+    return session_start(l->tpm, TPM2_SE_POLICY, l->salt, p, e);
+}
+
+/* Defines one index, writes it for the first time, and notes the Name that it has
+ * from then on (TPMA_NV_WRITTEN is part of the Name). */
+static int define(const struct pin_link *l, struct store_token *row, enum store_nv which,
+                  const uint8_t auth[32], struct bytes content, struct err *e)
+{
+    bool counter = which == STORE_NV_U || which == STORE_NV_O;
+    struct store_index *index = &row->nv[which];
+    struct pin_policy policy;
+    struct session p = {0};
+    TPM2B_NAME name;
+    TPMS_NV_PUBLIC pub = {
+        .nvIndex = index->handle,
+        .nameAlg = TPM2_ALG_SHA256,
+        .attributes = TPMA_NV_POLICYREAD | TPMA_NV_POLICYWRITE,
+        .authPolicy.size = 32,
+        .dataSize = (UINT16)content.len,
+    };
+    int rc = -1;
+
+    /* AUTHREAD lets the counter's authValue take part in PolicySecret. */
+    if (counter)
+        pub.attributes |= TPMA_NV_AUTHREAD | TPMA_NV_NO_DA |
+                          TPM2_NT_PIN_FAIL << TPMA_NV_TPM2_NT_SHIFT;
+    if (policy_of(row, which, &policy, e) != 0)
+        return -1;
+    memcpy(pub.authPolicy.buffer, policy.all.d, 32);
+    if (nv_define(l->tpm, l->main, &pub, bytes_of(auth, 32), e) != 0 ||
+        tpmname_nv(&pub, &name, e) != 0 || start(l, &p, e) != 0)
+        goto out;
+    if (policy_nvwritten(l->tpm, &p, false, e) != 0 ||
+        policy_command(l->tpm, &p, TPM2_CC_NV_Write, e) != 0 ||
+        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0 ||
+        nv_write(l->tpm, &p, index->handle, &name, bytes_of(auth, 32), content, e) != 0)
+        goto out;
+    pub.attributes |= TPMA_NV_WRITTEN;
+    if (tpmname_nv(&pub, &name, e) != 0)
+        goto out;
+    index->name.len = name.size;
+    memcpy(index->name.name, name.name, name.size);
+    rc = 0;
+out:
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+static void counter_content(uint32_t limit, uint8_t out[COUNTER_SIZE])
+{
+    memset(out, 0, COUNTER_SIZE);
+    for (int i = 0; i < 4; i++)
+        out[4 + i] = (uint8_t)(limit >> (24 - 8 * i));
+}
+
+int pin_provision(const struct pin_link *l, struct store_token *row,
+                  const struct pin_auth auth[2], const struct pin_so_content *content,
+                  struct err *e)
+{
+    uint8_t u[COUNTER_SIZE], o[COUNTER_SIZE];
+    struct pin_k k;
+    int rc = -1;
+
+    if (pin_k_derive(content->k_seed, &k, e) != 0)
+        goto out;
+    memcpy(row->k_public, k.pub.x, 32);
+    memcpy(row->k_public + 32, k.pub.y, 32);
+    counter_content(row->user_limit, u);
+    counter_content(row->so_limit, o);
+    if (define(l, row, STORE_NV_U, auth[PIN_USER].counter, bytes_of(u, sizeof(u)), e) != 0 ||
+        define(l, row, STORE_NV_O, auth[PIN_SO].counter, bytes_of(o, sizeof(o)), e) != 0 ||
+        define(l, row, STORE_NV_S, auth[PIN_USER].guard,
+               bytes_of(content->secret, PIN_SECRET), e) != 0 ||
+        define(l, row, STORE_NV_R, auth[PIN_SO].guard, bytes_of(content, sizeof(*content)), e) !=
+            0)
+        goto out;
+    rc = 0;
+out:
+    secret_wipe(&k, sizeof(k));
+    return rc;
+}
+
+int pin_erase(const struct pin_link *l, const struct store_token *row, struct err *e)
+{
+    /* The guards first: without them the keys are gone, whatever happens next. */
+    static const enum store_nv order[] = {STORE_NV_S, STORE_NV_R, STORE_NV_U, STORE_NV_O};
+
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        uint32_t h = row->nv[order[i]].handle;
+
+        if (h != 0 && nv_undefine(l->tpm, l->main, h, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* After the use of a DA-protected entity (Part 1, 19.8.6): an unclean power cut
+ * would otherwise count as a failed try. Some resource managers refuse it. */
+static void orderly(const struct pin_link *l)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(l->tpm, NULL);
+    TSS2_RC rc;
+
+    if (sys == NULL)
+        return;
+    rc = Tss2_Sys_Shutdown(sys, NULL, TPM2_SU_CLEAR, NULL);
+    if (rc != TSS2_RC_SUCCESS)
+        log_info("TPM2_Shutdown was refused (0x%03x): a power cut now may count as a wrong PIN",
+                 rc);
+}
+
+/* Lock 1: proves the PIN to the counter index. The failure says what it means. */
+static int prove_counter(const struct pin_link *l, const struct store_token *row,
+                         enum pin_side side, struct session *p, const uint8_t auth[32],
+                         struct err *e)
+{
+    const struct store_index *index = &row->nv[counter_of(side)];
+    const char *who = side == PIN_USER ? "user" : "SO";
+    struct err why = {0};
+    TPM2B_NAME name;
+    TSS2_RC base;
+
+    index_name(index, &name);
+    if (policy_secret(l->tpm, p, l->main, index->handle, &name, bytes_of(auth, 32), &why) == 0)
+        return 0;
+    base = rc_base(why.rc);
+    if (base == TPM2_RC_BAD_AUTH || base == TPM2_RC_AUTH_FAIL)
+        return err_set_rc(e, E_PIN_WRONG, why.rc, "wrong %s PIN for token '%s'", who, row->label);
+    if (base == TPM2_RC_AUTH_UNAVAILABLE)
+        return err_set_rc(e, E_PIN_LOCKED, why.rc,
+                          "the %s PIN of token '%s' is locked after too many wrong tries; %s", who,
+                          row->label,
+                          side == PIN_USER ? "the SO can set a new one (fusetsu token unblock)"
+                                           : "the token can only be erased and made anew");
+    if (base == TPM2_RC_HANDLE || base == TPM2_RC_NV_UNINITIALIZED)
+        return err_set_rc(e, E_NOT_FOUND, why.rc,
+                          "the TPM no longer has the PIN index 0x%08x of token '%s': the TPM was "
+                          "cleared, or this store belongs to another TPM",
+                          index->handle, row->label);
+    return err_set_rc(e, why.code, why.rc, "%s", why.msg);
+}
+
+/* Lock 2 refused although lock 1 passed. */
+static int guard_failure(const struct store_token *row, const struct err *why, struct err *e)
+{
+    TSS2_RC base = rc_base(why->rc);
+
+    if (base == TPM2_RC_AUTH_FAIL)
+        return err_set_rc(e, E_PIN_INTERRUPT, why->rc,
+                          "a PIN change of token '%s' was interrupted; set the PIN again with the "
+                          "same old and new PIN (fusetsu token set-pin), or have the SO reset it",
+                          row->label);
+    if (base == TPM2_RC_HANDLE)
+        return err_set_rc(e, E_NOT_FOUND, why->rc,
+                          "the TPM no longer holds the secret of token '%s': it was erased",
+                          row->label);
+    return err_set_rc(e, why->code, why->rc, "%s", why->msg);
+}
+
+int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+             const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e)
+{
+    const struct store_index *guard = &row->nv[guard_of(side)];
+    struct pin_policy policy;
+    struct session p = {0};
+    struct err why = {0};
+    TPM2B_NAME name;
+    int rc = -1;
+
+    index_name(guard, &name);
+    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
+        prove_counter(l, row, side, &p, auth->counter, e) != 0 ||
+        policy_authvalue(l->tpm, &p, e) != 0 ||
+        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0)
+        goto out;
+    if (nv_read(l->tpm, &p, guard->handle, &name, bytes_of(auth->guard, 32), out, len, &why) != 0) {
+        guard_failure(row, &why, e);
+        goto out;
+    }
+    orderly(l);
+    rc = 0;
+out:
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+int pin_change_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+                     const struct pin_auth *old, const uint8_t fresh[32], struct err *e)
+{
+    const struct store_index *guard = &row->nv[guard_of(side)];
+    struct pin_policy policy;
+    struct session p = {0};
+    struct err why = {0};
+    TPM2B_NAME name;
+    int rc = -1;
+
+    index_name(guard, &name);
+    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
+        prove_counter(l, row, side, &p, old->counter, e) != 0 ||
+        policy_authvalue(l->tpm, &p, e) != 0 ||
+        policy_command(l->tpm, &p, TPM2_CC_NV_ChangeAuth, e) != 0 ||
+        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0)
+        goto out;
+    if (nv_change_auth(l->tpm, &p, NULL, guard->handle, &name, bytes_of(old->guard, 32),
+                       bytes_of(fresh, 32), &why) != 0) {
+        guard_failure(row, &why, e);
+        goto out;
+    }
+    orderly(l);
+    rc = 0;
+out:
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+int pin_change_counter(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+                       const uint8_t old[32], const uint8_t fresh[32], struct err *e)
+{
+    const struct store_index *counter = &row->nv[counter_of(side)];
+    struct pin_policy policy;
+    struct session p = {0};
+    TPM2B_NAME name;
+    int rc = -1;
+
+    index_name(counter, &name);
+    if (policy_of(row, counter_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
+        policy_authvalue(l->tpm, &p, e) != 0 ||
+        policy_command(l->tpm, &p, TPM2_CC_NV_ChangeAuth, e) != 0 ||
+        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0 ||
+        nv_change_auth(l->tpm, &p, NULL, counter->handle, &name, bytes_of(old, 32),
+                       bytes_of(fresh, 32), e) != 0)
+        goto out;
+    rc = 0;
+out:
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+/* A policy session satisfied by K's signature for one command on one index. */
+static int by_k(const struct pin_link *l, const struct store_token *row, enum store_nv which,
+                uint32_t key, const struct pin_k *k, TPM2_CC code, struct session *p,
+                struct err *e)
+{
+    struct pin_policy policy;
+
+    if (policy_of(row, which, &policy, e) != 0 || start(l, p, e) != 0)
+        return -1;
+    if (policy_signed(l->tpm, p, key, k->d, e) != 0 || policy_command(l->tpm, p, code, e) != 0 ||
+        policy_or(l->tpm, p, policy.branch, policy.n, e) != 0) {
+        session_end(l->tpm, p);
+        return -1;
+    }
+    return 0;
+}
+
+static int reset_auth(const struct pin_link *l, const struct store_token *row, enum store_nv which,
+                      uint32_t key, const struct pin_k *k, const uint8_t fresh[32], struct err *e)
+{
+    struct session p = {0};
+    TPM2B_NAME name;
+    int rc;
+
+    index_name(&row->nv[which], &name);
+    if (by_k(l, row, which, key, k, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
+        return -1;
+    rc = nv_change_auth(l->tpm, &p, l->main, row->nv[which].handle, &name,
+                        (struct bytes){NULL, 0}, bytes_of(fresh, 32), e);
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+static int clear_count(const struct pin_link *l, const struct store_token *row, uint32_t key,
+                       const struct pin_k *k, struct err *e)
+{
+    uint8_t content[COUNTER_SIZE];
+    struct session p = {0};
+    TPM2B_NAME name;
+    int rc;
+
+    counter_content(row->user_limit, content);
+    index_name(&row->nv[STORE_NV_U], &name);
+    if (by_k(l, row, STORE_NV_U, key, k, TPM2_CC_NV_Write, &p, e) != 0)
+        return -1;
+    rc = nv_write_blind(l->tpm, &p, l->main, row->nv[STORE_NV_U].handle, &name,
+                        bytes_of(content, sizeof(content)), e);
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+int pin_reset_user(const struct pin_link *l, const struct store_token *row, const struct pin_k *k,
+                   const struct pin_auth *fresh, struct err *e)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(l->tpm, e);
+    TPM2B_PUBLIC pub = {0};
+    TPM2B_NAME want, got = {.size = sizeof(got.name)};
+    TPM2_HANDLE key = 0;
+    int rc = -1;
+
+    if (sys == NULL || pin_k_name(row->k_public, &pub.publicArea, &want, e) != 0)
+        return -1;
+    if (exec_sapi(Tss2_Sys_LoadExternal(sys, NULL, NULL, &pub, TPM2_RH_NULL, &key, &got, NULL),
+                  "loading the SO's public key", e) != 0)
+        return -1;
+    if (!tpmname_equal(&want, &got)) {
+        err_set(e, E_TAMPERED, "the TPM named the SO's key otherwise than computed");
+        goto out;
+    }
+    if (reset_auth(l, row, STORE_NV_S, key, k, fresh->guard, e) != 0 ||
+        reset_auth(l, row, STORE_NV_U, key, k, fresh->counter, e) != 0 ||
+        clear_count(l, row, key, k, e) != 0)
+        goto out;
+    orderly(l);
+    rc = 0;
+out:
+    tpm_flush(l->tpm, key);
+    return rc;
+}

@@ -1,0 +1,56 @@
+#include "tpm/pin_policy.h"
+
+#include <string.h>
+
+static const struct bytes no_ref = {NULL, 0};
+
+static int first_write(struct tpmpolicy *p, struct err *e)
+{
+    if (tpmpolicy_nvwritten(p, false, e) != 0)
+        return -1;
+    return tpmpolicy_command(p, TPM2_CC_NV_Write, e);
+}
+
+static int by_k(struct tpmpolicy *p, const TPM2B_NAME *k, TPM2_CC code, struct err *e)
+{
+    if (tpmpolicy_signed(p, k, no_ref, e) != 0)
+        return -1;
+    return tpmpolicy_command(p, code, e);
+}
+
+int pin_policy_counter(const TPM2B_NAME *k, struct pin_policy *out, struct err *e)
+{
+    struct tpmpolicy *b = out->branch;
+
+    memset(out, 0, sizeof(*out));
+    out->n = k != NULL ? 6 : 4;
+    if (tpmpolicy_authvalue(&b[COUNTER_CHANGE], e) != 0 ||
+        tpmpolicy_command(&b[COUNTER_CHANGE], TPM2_CC_NV_ChangeAuth, e) != 0 ||
+        tpmpolicy_command(&b[COUNTER_READ], TPM2_CC_NV_Read, e) != 0 ||
+        tpmpolicy_command(&b[COUNTER_CERTIFY], TPM2_CC_NV_Certify, e) != 0 ||
+        first_write(&b[COUNTER_FIRST], e) != 0)
+        return -1;
+    if (k != NULL && (by_k(&b[COUNTER_CLEAR], k, TPM2_CC_NV_Write, e) != 0 ||
+                      by_k(&b[COUNTER_RESET], k, TPM2_CC_NV_ChangeAuth, e) != 0))
+        return -1;
+    return tpmpolicy_or(&out->all, b, out->n, e);
+}
+
+int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_policy *out,
+                     struct err *e)
+{
+    struct tpmpolicy *b = out->branch;
+
+    memset(out, 0, sizeof(*out));
+    out->n = k != NULL ? 4 : 3;
+    if (tpmpolicy_secret(&b[GUARD_READ], counter, e) != 0 ||
+        tpmpolicy_authvalue(&b[GUARD_READ], e) != 0)
+        return -1;
+    b[GUARD_CHANGE] = b[GUARD_READ];
+    if (tpmpolicy_command(&b[GUARD_CHANGE], TPM2_CC_NV_ChangeAuth, e) != 0 ||
+        first_write(&b[GUARD_FIRST], e) != 0)
+        return -1;
+    if (k != NULL && by_k(&b[GUARD_RESET], k, TPM2_CC_NV_ChangeAuth, e) != 0)
+        return -1;
+    return tpmpolicy_or(&out->all, b, out->n, e);
+}

@@ -1,0 +1,23 @@
+#ifndef TPM_POLICY_H
+#define TPM_POLICY_H
+
+#include "core/tpmpolicy.h"
+#include "tpm/exec.h"
+
+/* The policy commands (Part 3, 23) on a policy session. Digests are computed in
+ * software by core/tpmpolicy; these make the TPM follow. One command each. */
+
+int policy_secret(struct tpm *t, struct session *p, struct session *hmac, uint32_t entity,
+                  const TPM2B_NAME *name, struct bytes auth, struct err *e) MUST_USE;
+int policy_authvalue(struct tpm *t, struct session *p, struct err *e) MUST_USE;
+int policy_command(struct tpm *t, struct session *p, TPM2_CC code, struct err *e) MUST_USE;
+int policy_nvwritten(struct tpm *t, struct session *p, bool written, struct err *e) MUST_USE;
+int policy_or(struct tpm *t, struct session *p, const struct tpmpolicy *branch, size_t n,
+              struct err *e) MUST_USE;
+
+/* PolicySigned over nonceTPM with a P-256 key of ours that is loaded at `key`;
+ * `d` is its private scalar. */
+int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t d[32],
+                  struct err *e) MUST_USE;
+
+#endif

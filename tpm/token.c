@@ -1,0 +1,218 @@
+#include "core/log.h"
+#include "core/tpmname.h"
+#include "tpm/rc.h"
+#include "tpm/token_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static int pin_primary(struct token *k, struct err *e)
+{
+    struct bytes wire = {k->hw.primary_public, k->hw.primary_public_len};
+
+    if (tpmname_unmarshal_public(wire, &k->primary, e) != 0 ||
+        tpmname_object(wire, &k->primary_name, e) != 0)
+        return err_prefix(e, "the storage primary of token '%s' in the store", k->row.label);
+    k->salt.handle = k->hw.primary;
+    k->salt.pub = &k->primary;
+    return 0;
+}
+
+int token_open(struct token **out, struct tpm *t, struct store *s, int64_t id, struct err *e)
+{
+    struct token *k = calloc(1, sizeof(*k));
+    struct tpm_caps caps;
+
+    if (k == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a token");
+    k->tpm = t;
+    k->store = s;
+    if (store_token_get(s, id, &k->row, e) != 0 ||
+        store_tpm_get(s, k->row.tpm, &k->hw, e) != 0 || pin_primary(k, e) != 0) {
+        token_free(k);
+        return -1;
+    }
+    if (tpm_caps_decode(bytes_of(k->hw.caps, k->hw.caps_len), &caps, NULL) == 0)
+        tpm_set_caps(t, &caps);
+    *out = k;
+    return 0;
+}
+
+static void forget_login(struct token *k)
+{
+    secret_free(k->secret);
+    secret_free(k->seal);
+    k->secret = NULL;
+    k->seal = NULL;
+    k->who = TOKEN_NOBODY;
+}
+
+void token_free(struct token *k)
+{
+    if (k == NULL)
+        return;
+    forget_login(k);
+    free(k);
+}
+
+const struct store_token *token_row(const struct token *k)
+{
+    return &k->row;
+}
+
+int token_reload(struct token *k, struct err *e)
+{
+    return store_token_get(k->store, k->row.id, &k->row, e);
+}
+
+enum token_user token_who(const struct token *k)
+{
+    return k->who;
+}
+
+struct tpm *token_tpm(struct token *k)
+{
+    return k->tpm;
+}
+
+struct store *token_store(struct token *k)
+{
+    return k->store;
+}
+
+const struct store_seal *token_seal(const struct token *k)
+{
+    return k->seal != NULL ? (const struct store_seal *)(const void *)secret_peek(k->seal) : NULL;
+}
+
+struct session *token_session(struct token *k, struct err *e)
+{
+    struct err why = {0};
+    struct session *s = tpm_main(k->tpm, &k->salt, &why);
+
+    if (s != NULL)
+        return s;
+    if (rc_base(why.rc) == TPM2_RC_HANDLE || rc_base(why.rc) == TPM2_RC_VALUE ||
+        why.rc == TPM2_RC_REFERENCE_H0)
+        err_set_rc(e, E_NOT_FOUND, why.rc,
+                   "the TPM has no storage primary at 0x%08x: it was cleared, or the store '%s' "
+                   "belongs to another TPM",
+                   k->hw.primary, store_path(k->store));
+    else
+        err_take(e, &why);
+    return NULL;
+}
+
+/* The last known counts are kept in the store so that C_GetTokenInfo costs nothing;
+ * a store that cannot be written is no reason to refuse a login. */
+static void note_tries(struct token *k, enum token_user who, uint32_t fails, uint32_t drop_flags)
+{
+    uint32_t *f = who == TOKEN_USER ? &k->row.user_fails : &k->row.so_fails;
+    struct err why = {0};
+
+    if (*f == fails && (k->row.flags & drop_flags) == 0)
+        return;
+    *f = fails;
+    k->row.flags &= ~drop_flags;
+    if (store_token_put(k->store, &k->row, &why) != 0)
+        log_info("the count of wrong PINs was not noted: %s", why.msg);
+}
+
+static void note_failure(struct token *k, enum token_user who, enum err_code code)
+{
+    uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
+    uint32_t fails = who == TOKEN_USER ? k->row.user_fails : k->row.so_fails;
+
+    if (code == E_PIN_WRONG)
+        note_tries(k, who, fails < limit ? fails + 1 : limit, 0);
+    else if (code == E_PIN_LOCKED)
+        note_tries(k, who, limit, 0);
+}
+
+static int check_login(const struct token *k, enum token_user who, struct bytes pin, struct err *e)
+{
+    if ((k->row.flags & STORE_TOKEN_INCOMPLETE) != 0)
+        return err_set(e, E_CORRUPT,
+                       "token '%s' was never finished; make it again (fusetsu token init)",
+                       k->row.label);
+    if (pin.len < TOKEN_PIN_MIN || pin.len > TOKEN_PIN_MAX)
+        return err_set(e, E_PIN_LENGTH, "a PIN has %d to %d characters, not %zu", TOKEN_PIN_MIN,
+                       TOKEN_PIN_MAX, pin.len);
+    if (who == TOKEN_USER && (k->row.flags & STORE_TOKEN_PIN_SET) == 0)
+        return err_set(e, E_PIN_UNSET,
+                       "token '%s' has no user PIN yet; the SO sets it first (C_InitPIN, or "
+                       "fusetsu token unblock)",
+                       k->row.label);
+    return 0;
+}
+
+int token_open_guard(struct token *k, enum token_user who, struct bytes pin, struct secret **out,
+                     struct err *e)
+{
+    enum pin_side side = who == TOKEN_USER ? PIN_USER : PIN_SO;
+    size_t len = who == TOKEN_USER ? PIN_SECRET : sizeof(struct pin_so_content);
+    struct secret *content = secret_new(len, e), *auth = NULL;
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    struct err why = {0};
+    int rc = -1;
+
+    if (content == NULL || (auth = secret_new(sizeof(struct pin_auth), e)) == NULL)
+        goto out;
+    if (pin_derive(&k->row, side, pin, (struct pin_auth *)(void *)secret_data(auth), e) != 0)
+        goto out;
+    link.main = token_session(k, e);
+    if (link.main == NULL)
+        goto out;
+    if (pin_open(&link, &k->row, side, (const struct pin_auth *)(const void *)secret_peek(auth),
+                 secret_data(content), (uint16_t)len, &why) != 0) {
+        note_failure(k, who, why.code);
+        /* A PIN was on its way: never tried again by itself, but the next try starts anew. */
+        if (tpm_is_stale(&why))
+            tpm_lost(k->tpm);
+        err_take(e, &why);
+        goto out;
+    }
+    *out = content;
+    content = NULL;
+    rc = 0;
+out:
+    secret_free(content);
+    secret_free(auth);
+    return rc;
+}
+
+int token_login(struct token *k, enum token_user who, struct bytes pin, struct err *e)
+{
+    struct secret *content = NULL, *seal = NULL;
+    uint32_t mark = who == TOKEN_USER ? STORE_TOKEN_CHANGE_USER : STORE_TOKEN_CHANGE_SO;
+
+    if (token_reload(k, e) != 0 || check_login(k, who, pin, e) != 0 ||
+        token_open_guard(k, who, pin, &content, e) != 0)
+        return -1;
+    if (who == TOKEN_USER) {
+        seal = secret_new(sizeof(struct store_seal), e);
+        if (seal == NULL ||
+            store_seal_derive(secret_bytes(content),
+                              (struct store_seal *)(void *)secret_data(seal), e) != 0) {
+            secret_free(content);
+            secret_free(seal);
+            return -1;
+        }
+    }
+    forget_login(k);
+    k->secret = content;
+    k->seal = seal;
+    k->who = who;
+    /* Both locks took the same PIN: no change is pending. */
+    note_tries(k, who, 0, mark);
+    return 0;
+}
+
+int token_logout(struct token *k, struct err *e)
+{
+    if (k->who == TOKEN_NOBODY)
+        return err_set(e, E_LOGIN, "nobody is logged in to token '%s'", k->row.label);
+    forget_login(k);
+    loaded_flush_all(k->tpm);
+    return 0;
+}

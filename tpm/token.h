@@ -1,0 +1,151 @@
+#ifndef TPM_TOKEN_H
+#define TPM_TOKEN_H
+
+#include "core/pubkey.h"
+#include "core/secret.h"
+#include "core/signer.h"
+#include "core/store.h"
+#include "tpm/tpm.h"
+
+/*
+ * A token: rows of the store plus four NV indices and keys in one TPM, guarded
+ * by the two PIN locks. This is what the PKCS#11 room shows as a slot's token
+ * and what the CLI provisions. Not thread-safe (see tpm.h).
+ */
+struct token;
+
+enum token_user { TOKEN_NOBODY, TOKEN_USER, TOKEN_SO };
+
+#define TOKEN_PIN_MIN 6
+#define TOKEN_PIN_MAX 64
+
+/* What `token_provision` needs. PINs are 6 to 64 bytes (E_PIN_LENGTH). */
+struct token_params {
+    const char *label;      /* 1 to 32 bytes of UTF-8 */
+    struct bytes so_pin;
+    struct bytes user_pin;  /* empty: the SO sets it later (C_InitPIN) */
+    uint32_t user_tries;    /* 0 means 10 */
+    uint32_t so_tries;      /* 0 means 10 */
+    bool weak_lockout;      /* go on although the TPM's lockoutAuth is empty and stays so */
+};
+
+/* What provisioning found and did, for `token init` to say in words. */
+struct token_report {
+    bool lockout_set;          /* lockoutAuth was empty; a random one was set, see below */
+    bool lockout_foreign;      /* lockoutAuth was set already and is unknown to us */
+    char recovery_code[80];    /* hex of the new lockoutAuth, printed once; wipe after use */
+};
+
+/*
+ * Makes a new token in the TPM and the store (two-phase: the row is INCOMPLETE
+ * until all NV indices are there; leftovers of a crash are erased by the next
+ * provisioning). On success the token is open, nobody logged in.
+ */
+int token_provision(struct token **out, struct tpm *t, struct store *s,
+                    const struct token_params *p, struct token_report *report, struct err *e)
+    MUST_USE;
+
+/* Opens a token of the store; sends nothing. */
+int token_open(struct token **out, struct tpm *t, struct store *s, int64_t id, struct err *e)
+    MUST_USE;
+void token_free(struct token *k); /* logs out; NULL is fine */
+
+/* The row as last read. */
+const struct store_token *token_row(const struct token *k);
+/* Reads the row again (another process may have changed it). */
+int token_reload(struct token *k, struct err *e) MUST_USE;
+
+/*
+ * Proves a PIN to the TPM (at most 8 commands for the user, wrong PIN 5).
+ * E_PIN_WRONG, E_PIN_LOCKED, E_PIN_LENGTH, E_PIN_UNSET, E_PIN_INTERRUPT,
+ * E_LOCKOUT (TPM-wide), E_TAMPERED, E_NO_DEVICE... Success clears the count.
+ */
+int token_login(struct token *k, enum token_user who, struct bytes pin, struct err *e) MUST_USE;
+int token_logout(struct token *k, struct err *e);
+enum token_user token_who(const struct token *k);
+
+/* Change of one's own PIN, proving the old one. Works logged in or out. */
+int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct bytes pin,
+                  struct err *e) MUST_USE;
+
+/* The SO sets or resets the user PIN and clears its count. Needs the SO's login. */
+int token_init_pin(struct token *k, struct bytes pin, struct err *e) MUST_USE;
+
+/*
+ * C_InitToken on a token that exists: proves the SO PIN, destroys every object
+ * and key, draws a new token secret, leaves the user PIN unset. E_BUSY is the
+ * caller's to check (open sessions).
+ */
+int token_reset(struct token *k, struct bytes so_pin, const char *label, struct err *e) MUST_USE;
+
+/* Undefines the NV indices and deletes all rows: the keys are gone for good. */
+int token_erase(struct token *k, struct err *e) MUST_USE;
+
+/* The seal of the store's rows: NULL unless the user is logged in. */
+const struct store_seal *token_seal(const struct token *k);
+
+/* --- keys ---------------------------------------------------------------- */
+
+struct key_spec {
+    uint16_t type;                 /* TPM2_ALG_ECC or TPM2_ALG_RSA */
+    const struct alg_curve *curve; /* ECC */
+    uint16_t bits;                 /* RSA: 2048, 3072, 4096 */
+    uint32_t exponent;             /* RSA: 0 or 65537 */
+    bool sign, decrypt;            /* TPM attributes of the same names */
+    enum store_key_mode mode;
+    struct bytes outside_info;     /* into the creation data; up to 64 bytes */
+};
+
+/* Is this kind of key one that the TPM makes? 0, or E_UNSUPPORTED. */
+int token_key_supported(struct token *k, const struct key_spec *spec, struct err *e) MUST_USE;
+
+/* TPM2_Create under the storage primary (one command; RSA takes seconds). Fills
+ * `out`, a fresh uuid included; writing it to the store is the caller's. User login. */
+int token_key_create(struct token *k, const struct key_spec *spec, struct store_key *out,
+                     struct err *e) MUST_USE;
+
+/*
+ * TPM2_Import of a private key that exists outside: `priv` is the ECC private
+ * scalar or one RSA prime factor. The public area is made from `pub` and `spec`. The
+ * TPM attributes then lack fixedTPM: never level 3.
+ */
+int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
+                     struct bytes priv, struct store_key *out, struct err *e) MUST_USE;
+
+/* Public half of a blob. */
+int token_key_public(const struct store_key *key, struct pubkey *out, struct err *e) MUST_USE;
+
+/*
+ * Signs a digest: one TPM command once the key is loaded, two the first time.
+ *   ECDSA: `digest` of any length (truncated or padded as ECDSA does), hash ignored.
+ *   RSASSA: hash and its digest; hash NULL: `digest` is the bare content of the
+ *     padding (a DigestInfo goes to TPM2_Sign; other data needs a decrypt key).
+ *   RSAPSS: hash, mgf hash, salt length. Where the TPM's own PSS cannot do it
+ *     the padding is ours and the key must have decrypt.
+ * `sig` takes pubkey_sig_len() bytes. E_UNSUPPORTED when the key cannot. The user
+ * is logged in, or the key's mode is NONE.
+ */
+struct token_sign {
+    enum pubkey_scheme scheme;
+    const struct alg_hash *hash, *mgf;
+    int salt;
+    struct bytes digest;
+};
+int token_sign(struct token *k, const struct store_key *key, const struct token_sign *what,
+               uint8_t *sig, struct err *e) MUST_USE;
+
+/* Raw RSA private operation (scheme NULL) on n_len bytes; needs a decrypt key. */
+int token_rsa_raw(struct token *k, const struct store_key *key, struct bytes in, uint8_t *out,
+                  struct err *e) MUST_USE;
+
+/* The key's object was destroyed: flush it if it is loaded. */
+void token_key_forget(struct token *k, const uint8_t uuid[STORE_UUID]);
+
+/* A signer over a key; borrows the token and copies the key. */
+int token_signer(struct token *k, const struct store_key *key, struct signer **out, struct err *e)
+    MUST_USE;
+
+struct tpm *token_tpm(struct token *k);
+struct store *token_store(struct token *k);
+
+#endif

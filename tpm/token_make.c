@@ -1,0 +1,350 @@
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/tpmname.h"
+#include "tpm/lockout.h"
+#include "tpm/nv.h"
+#include "tpm/primary.h"
+#include "tpm/token_priv.h"
+
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_TRIES 10
+
+static int check_params(const struct token_params *p, struct err *e)
+{
+    size_t n = p->label != NULL ? strlen(p->label) : 0;
+
+    if (n == 0 || n > 32)
+        return err_set(e, E_ARG, "a token label has 1 to 32 bytes, not %zu", n);
+    if (p->so_pin.len < TOKEN_PIN_MIN || p->so_pin.len > TOKEN_PIN_MAX)
+        return err_set(e, E_PIN_LENGTH, "the SO PIN must have %d to %d characters, not %zu",
+                       TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->so_pin.len);
+    if (p->user_pin.len != 0 &&
+        (p->user_pin.len < TOKEN_PIN_MIN || p->user_pin.len > TOKEN_PIN_MAX))
+        return err_set(e, E_PIN_LENGTH, "the user PIN must have %d to %d characters, not %zu",
+                       TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->user_pin.len);
+    return 0;
+}
+
+/* The store's row of this TPM, by its storage primary; made when it is new. */
+static int find_hw(struct tpm *t, struct store *s, struct store_tpm *out, struct err *e)
+{
+    struct store_tpm hw = {0}, *list = NULL;
+    struct buf wire = {0}, caps = {0};
+    struct tpm_caps c;
+    size_t n = 0;
+    int rc = -1;
+
+    if (primary_ensure(t, &hw.primary, &wire, e) != 0 || tpm_caps(t, &c, e) != 0 ||
+        tpm_caps_encode(&c, &caps, e) != 0 || store_tpm_list(s, &list, &n, e) != 0)
+        goto out;
+    if (wire.len > sizeof(hw.primary_public) || caps.len > sizeof(hw.caps)) {
+        err_set(e, E_TPM, "the TPM's description is too long");
+        goto out;
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].primary == hw.primary &&
+            bytes_equal(bytes_of(list[i].primary_public, list[i].primary_public_len),
+                        buf_bytes(&wire))) {
+            *out = list[i];
+            rc = 0;
+            goto out;
+        }
+    }
+    memcpy(hw.primary_public, wire.p, wire.len);
+    hw.primary_public_len = (uint16_t)wire.len;
+    memcpy(hw.caps, caps.p, caps.len);
+    hw.caps_len = (uint16_t)caps.len;
+    if (store_tpm_put(s, &hw, e) != 0)
+        goto out;
+    *out = hw;
+    rc = 0;
+out:
+    free(list);
+    buf_free(&wire);
+    buf_free(&caps);
+    return rc;
+}
+
+/* Serial: 5 bytes of the storage primary's digest tell the TPM, 3 random ones the
+ * token; unique in the store by constraint. */
+static int draw_serial(struct token *k, struct err *e)
+{
+    uint8_t id[8], digest[32];
+
+    if (hash_sha256(bytes_of(k->primary_name.name, k->primary_name.size), digest, e) != 0)
+        return -1;
+    memcpy(id, digest, 5);
+    if (RAND_bytes(id + 5, 3) != 1)
+        return err_openssl(e, E_CRYPTO, "random serial");
+    hex_encode(k->row.serial, id, sizeof(id));
+    return 0;
+}
+
+/* Random bytes that need both the TPM's and the system's generator to be bad. */
+static int draw(struct tpm *t, uint8_t *out, size_t len, struct err *e)
+{
+    uint8_t other[32];
+
+    if (len > sizeof(other))
+        return err_set(e, E_ARG, "too many random bytes at once");
+    if (tpm_random(t, out, len, e) != 0)
+        return -1;
+    if (RAND_bytes(other, (int)len) != 1)
+        return err_openssl(e, E_CRYPTO, "random bytes");
+    for (size_t i = 0; i < len; i++)
+        out[i] ^= other[i];
+    secret_wipe(other, sizeof(other));
+    return 0;
+}
+
+static int plan_handles(struct token *k, struct err *e)
+{
+    uint32_t free_handle[STORE_NV_COUNT];
+
+    if (nv_free(k->tpm, free_handle, STORE_NV_COUNT, e) != 0)
+        return -1;
+    for (size_t i = 0; i < STORE_NV_COUNT; i++) {
+        k->row.nv[i].handle = free_handle[i];
+        k->row.nv[i].name.len = 0;
+    }
+    return 0;
+}
+
+/* Removes what a provisioning or an erasure that died left in this TPM. */
+static int sweep(struct token *k, struct err *e)
+{
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    struct store_token *list = NULL;
+    size_t n = 0;
+    int rc = -1;
+
+    if (store_token_list(k->store, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (list[i].tpm != k->hw.id || (list[i].flags & STORE_TOKEN_INCOMPLETE) == 0)
+            continue;
+        link.main = token_session(k, e);
+        if (link.main == NULL || pin_erase(&link, &list[i], e) != 0 ||
+            store_token_delete(k->store, list[i].id, e) != 0)
+            goto out;
+        log_info("removed the unfinished token '%s'", list[i].label);
+    }
+    rc = 0;
+out:
+    free(list);
+    return rc;
+}
+
+/* Is there another token of ours in this TPM, which has set lockoutAuth then? */
+static bool has_sibling(struct token *k)
+{
+    struct store_token *list = NULL;
+    bool found = false;
+    size_t n = 0;
+
+    if (store_token_list(k->store, &list, &n, NULL) != 0)
+        return false;
+    for (size_t i = 0; i < n; i++)
+        found = found || (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
+                          (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT)) ==
+                              0);
+    free(list);
+    return found;
+}
+
+/* Everything secret of a token in the making, in one locked place. */
+struct making {
+    struct pin_auth auth[2];
+    struct pin_so_content content;
+};
+
+static int draw_making(struct token *k, const struct token_params *p, struct making *m,
+                       struct err *e)
+{
+    if (draw(k->tpm, k->row.salt, sizeof(k->row.salt), e) != 0 ||
+        draw(k->tpm, m->content.secret, PIN_SECRET, e) != 0 ||
+        draw(k->tpm, m->content.k_seed, 32, e) != 0 ||
+        pin_derive(&k->row, PIN_SO, p->so_pin, &m->auth[PIN_SO], e) != 0)
+        return -1;
+    if (p->user_pin.len != 0)
+        return pin_derive(&k->row, PIN_USER, p->user_pin, &m->auth[PIN_USER], e);
+    /* Unknown to anybody until the SO sets a PIN. */
+    if (RAND_bytes((uint8_t *)&m->auth[PIN_USER], (int)sizeof(m->auth[PIN_USER])) != 1)
+        return err_openssl(e, E_CRYPTO, "random PIN");
+    return 0;
+}
+
+/* lockoutAuth is changed only after the token that keeps it is complete, so that a
+ * crash cannot lose it. */
+static int settle_lockout(struct token *k, const struct making *m, struct token_report *report,
+                          struct err *e)
+{
+    struct session *main = token_session(k, e);
+
+    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, e) != 0)
+        return -1;
+    report->lockout_set = true;
+    hex_encode(report->recovery_code, m->content.lockout_auth, 32);
+    k->row.flags &= ~STORE_TOKEN_WEAK_LOCKOUT;
+    return store_token_put(k->store, &k->row, e);
+}
+
+static int make(struct token *k, const struct token_params *p, struct making *m,
+                struct token_report *report, struct err *e)
+{
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    struct lockout_state lockout;
+    bool secure;
+
+    if (lockout_read(k->tpm, &lockout, e) != 0)
+        return -1;
+    secure = !lockout.auth_set && !p->weak_lockout;
+    report->lockout_foreign = lockout.auth_set && !has_sibling(k);
+    if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
+        return -1;
+    k->row.flags = STORE_TOKEN_INCOMPLETE;
+    if (plan_handles(k, e) != 0 || store_token_put(k->store, &k->row, e) != 0)
+        return -1;
+    link.main = token_session(k, e);
+    if (link.main == NULL || pin_provision(&link, &k->row, m->auth, &m->content, e) != 0) {
+        struct err ignored = {0};
+
+        if (link.main != NULL && pin_erase(&link, &k->row, &ignored) == 0 &&
+            store_token_delete(k->store, k->row.id, &ignored) != 0)
+            log_info("an unfinished token stays in the store: %s", ignored.msg);
+        return -1;
+    }
+    k->row.flags = (p->user_pin.len != 0 ? STORE_TOKEN_PIN_SET : 0) |
+                   (lockout.auth_set ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
+    if (store_token_put(k->store, &k->row, e) != 0)
+        return -1;
+    return secure ? settle_lockout(k, m, report, e) : 0;
+}
+
+int token_provision(struct token **out, struct tpm *t, struct store *s,
+                    const struct token_params *p, struct token_report *report, struct err *e)
+{
+    struct token *k = calloc(1, sizeof(*k));
+    struct token_report done = {0};
+    struct secret *making = NULL;
+    int rc = -1;
+
+    if (k == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a token");
+    k->tpm = t;
+    k->store = s;
+    if (check_params(p, e) != 0 || find_hw(t, s, &k->hw, e) != 0)
+        goto out;
+    if (tpmname_unmarshal_public(bytes_of(k->hw.primary_public, k->hw.primary_public_len),
+                                 &k->primary, e) != 0 ||
+        tpmname_object(bytes_of(k->hw.primary_public, k->hw.primary_public_len), &k->primary_name,
+                       e) != 0)
+        goto out;
+    k->salt = (struct salt_key){k->hw.primary, &k->primary};
+    k->row.tpm = k->hw.id;
+    k->row.user_limit = p->user_tries != 0 ? p->user_tries : DEFAULT_TRIES;
+    k->row.so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
+    snprintf(k->row.label, sizeof(k->row.label), "%s", p->label);
+    making = secret_new(sizeof(struct making), e);
+    if (making == NULL || sweep(k, e) != 0 || draw_serial(k, e) != 0 ||
+        draw_making(k, p, (struct making *)(void *)secret_data(making), e) != 0 ||
+        make(k, p, (struct making *)(void *)secret_data(making), &done, e) != 0)
+        goto out;
+    if (report != NULL)
+        *report = done;
+    *out = k;
+    k = NULL;
+    rc = 0;
+out:
+    secret_wipe(&done, sizeof(done));
+    secret_free(making);
+    token_free(k);
+    return rc;
+}
+
+int token_erase(struct token *k, struct err *e)
+{
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+
+    if (token_reload(k, e) != 0)
+        return -1;
+    loaded_flush_all(k->tpm);
+    k->row.flags |= STORE_TOKEN_INCOMPLETE;
+    if (store_token_put(k->store, &k->row, e) != 0)
+        return -1;
+    link.main = token_session(k, e);
+    if (link.main == NULL || pin_erase(&link, &k->row, e) != 0)
+        return -1;
+    return store_token_delete(k->store, k->row.id, e);
+}
+
+/* Exchanges the rows: the token goes on with fresh indices, the placeholder takes
+ * the old ones and is swept away, now or by the next provisioning. */
+static int exchange(struct token *k, struct token *fresh, const char *label, struct err *e)
+{
+    struct store_token old = k->row, now = fresh->row;
+
+    now.id = old.id;
+    snprintf(now.label, sizeof(now.label), "%s", label);
+    now.flags = (now.flags & ~STORE_TOKEN_PIN_SET) | (old.flags & STORE_TOKEN_WEAK_LOCKOUT);
+    old.id = fresh->row.id;
+    old.flags = STORE_TOKEN_INCOMPLETE;
+    if (store_begin(k->store, e) != 0)
+        return -1;
+    /* The serial goes with the salt of scrypt, so it moves too; it is unique, and
+     * so the old one leaves first. */
+    if (store_token_clear(k->store, now.id, e) != 0 ||
+        store_token_delete(k->store, old.id, e) != 0 || store_token_put(k->store, &now, e) != 0)
+        goto fail;
+    old.id = 0;
+    if (store_token_put(k->store, &old, e) != 0 || store_commit(k->store, e) != 0)
+        goto fail;
+    k->row = now;
+    fresh->row = old;
+    return 0;
+fail:
+    store_rollback(k->store);
+    return -1;
+}
+
+int token_reset(struct token *k, struct bytes so_pin, const char *label, struct err *e)
+{
+    struct token_params p = {.label = label, .so_pin = so_pin, .weak_lockout = true};
+    const struct pin_so_content *old;
+    struct token_report report = {0};
+    struct token fresh = {0};
+    struct secret *making = NULL;
+    struct making *m;
+    int rc = -1;
+
+    if (check_params(&p, e) != 0 || token_login(k, TOKEN_SO, so_pin, e) != 0)
+        return -1;
+    p.user_tries = k->row.user_limit;
+    p.so_tries = k->row.so_limit;
+    making = secret_new(sizeof(*m), e);
+    if (making == NULL)
+        goto out;
+    m = (struct making *)(void *)secret_data(making);
+    fresh = *k;
+    fresh.who = TOKEN_NOBODY;
+    fresh.row.id = 0;
+    if (draw_serial(&fresh, e) != 0 || draw_making(&fresh, &p, m, e) != 0)
+        goto out;
+    old = (const struct pin_so_content *)(const void *)secret_peek(k->secret);
+    memcpy(m->content.lockout_auth, old->lockout_auth, sizeof(old->lockout_auth));
+    memcpy(m->content.owner_auth, old->owner_auth, sizeof(old->owner_auth));
+    fresh.salt.pub = &fresh.primary;
+    if (make(&fresh, &p, m, &report, e) != 0 || exchange(k, &fresh, label, e) != 0)
+        goto out;
+    loaded_flush_all(k->tpm);
+    rc = sweep(k, e);
+out:
+    secret_free(making);
+    if (k->who != TOKEN_NOBODY && token_logout(k, NULL) != 0)
+        log_debug("logout after a reset failed");
+    return rc;
+}

@@ -1,0 +1,153 @@
+#include "tpm/token_priv.h"
+
+#include <string.h>
+
+static struct pin_auth *auth_of(struct secret *s)
+{
+    return (struct pin_auth *)(void *)secret_data(s);
+}
+
+static int mark(struct token *k, uint32_t set, uint32_t clear, struct err *e)
+{
+    k->row.flags = (k->row.flags | set) & ~clear;
+    return store_token_put(k->store, &k->row, e);
+}
+
+static int check_new(struct bytes pin, struct err *e)
+{
+    if (pin.len < TOKEN_PIN_MIN || pin.len > TOKEN_PIN_MAX)
+        return err_set(e, E_PIN_LENGTH, "the new PIN must have %d to %d characters, not %zu",
+                       TOKEN_PIN_MIN, TOKEN_PIN_MAX, pin.len);
+    return 0;
+}
+
+/*
+ * Guard first, then counter. After a crash in between the counter has the old PIN
+ * and the guard the new: the mark in the store makes the next change with the same
+ * two PINs look whether the guard took the new one already.
+ */
+static int change(struct token *k, const struct pin_link *l, enum pin_side side,
+                  struct pin_auth *old, struct pin_auth *fresh, bool pending, struct err *e)
+{
+    struct pin_auth mixed = {{0}, {0}};
+    uint8_t content[sizeof(struct pin_so_content)];
+    uint16_t len = side == PIN_USER ? PIN_SECRET : sizeof(content);
+    bool guard_done = false;
+    int rc = -1;
+
+    if (pending) {
+        struct err why = {0};
+
+        memcpy(mixed.counter, old->counter, sizeof(mixed.counter));
+        memcpy(mixed.guard, fresh->guard, sizeof(mixed.guard));
+        guard_done = pin_open(l, &k->row, side, &mixed, content, len, &why) == 0;
+        if (!guard_done && why.code != E_PIN_INTERRUPT) {
+            err_take(e, &why);
+            goto out;
+        }
+    }
+    if (!guard_done && pin_change_guard(l, &k->row, side, old, fresh->guard, e) != 0)
+        goto out;
+    rc = pin_change_counter(l, &k->row, side, old->counter, fresh->counter, e);
+out:
+    secret_wipe(&mixed, sizeof(mixed));
+    secret_wipe(content, sizeof(content));
+    return rc;
+}
+
+static void note_refusal(struct token *k, enum token_user who, const struct err *why)
+{
+    uint32_t *fails = who == TOKEN_USER ? &k->row.user_fails : &k->row.so_fails;
+    uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
+    struct err ignored = {0};
+
+    if (why->code == E_PIN_WRONG && *fails < limit)
+        ++*fails;
+    else if (why->code == E_PIN_LOCKED)
+        *fails = limit;
+    else
+        return;
+    if (store_token_put(k->store, &k->row, &ignored) != 0)
+        return;
+}
+
+int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct bytes pin,
+                  struct err *e)
+{
+    uint32_t flag = who == TOKEN_USER ? STORE_TOKEN_CHANGE_USER : STORE_TOKEN_CHANGE_SO;
+    enum pin_side side = who == TOKEN_USER ? PIN_USER : PIN_SO;
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    struct secret *was = NULL, *will = NULL;
+    struct err why = {0};
+    bool pending;
+    int rc = -1;
+
+    if (check_new(pin, e) != 0 || token_reload(k, e) != 0)
+        return -1;
+    if (who == TOKEN_USER && (k->row.flags & STORE_TOKEN_PIN_SET) == 0)
+        return err_set(e, E_PIN_UNSET, "token '%s' has no user PIN yet", k->row.label);
+    pending = (k->row.flags & flag) != 0;
+    was = secret_new(sizeof(struct pin_auth), e);
+    will = secret_new(sizeof(struct pin_auth), e);
+    if (was == NULL || will == NULL || pin_derive(&k->row, side, old, auth_of(was), e) != 0 ||
+        pin_derive(&k->row, side, pin, auth_of(will), e) != 0)
+        goto out;
+    link.main = token_session(k, e);
+    if (link.main == NULL || mark(k, flag, 0, e) != 0)
+        goto out;
+    if (change(k, &link, side, auth_of(was), auth_of(will), pending, &why) != 0) {
+        note_refusal(k, who, &why);
+        /* Nothing was changed by a refused old PIN: no mark then. */
+        if (!pending && (why.code == E_PIN_WRONG || why.code == E_PIN_LOCKED) &&
+            mark(k, 0, flag, NULL) != 0)
+            goto refused;
+        if (tpm_is_stale(&why))
+            tpm_lost(k->tpm);
+    refused:
+        err_take(e, &why);
+        goto out;
+    }
+    if (who == TOKEN_USER)
+        k->row.user_fails = 0;
+    else
+        k->row.so_fails = 0;
+    rc = mark(k, 0, flag, e);
+out:
+    secret_free(was);
+    secret_free(will);
+    return rc;
+}
+
+int token_init_pin(struct token *k, struct bytes pin, struct err *e)
+{
+    const struct pin_so_content *content;
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    struct secret *fresh = NULL, *key = NULL;
+    struct pin_k *so;
+    int rc = -1;
+
+    if (k->who != TOKEN_SO)
+        return err_set(e, E_LOGIN, "the SO must be logged in to set the user PIN of token '%s'",
+                       k->row.label);
+    if (check_new(pin, e) != 0 || token_reload(k, e) != 0)
+        return -1;
+    fresh = secret_new(sizeof(struct pin_auth), e);
+    key = secret_new(sizeof(struct pin_k), e);
+    if (fresh == NULL || key == NULL || pin_derive(&k->row, PIN_USER, pin, auth_of(fresh), e) != 0)
+        goto out;
+    content = (const struct pin_so_content *)(const void *)secret_peek(k->secret);
+    so = (struct pin_k *)(void *)secret_data(key);
+    if (pin_k_derive(content->k_seed, so, e) != 0)
+        goto out;
+    link.main = token_session(k, e);
+    /* The mark stays until all is done: a login in between is told what happened. */
+    if (link.main == NULL || mark(k, STORE_TOKEN_CHANGE_USER, 0, e) != 0 ||
+        pin_reset_user(&link, &k->row, so, auth_of(fresh), e) != 0)
+        goto out;
+    k->row.user_fails = 0;
+    rc = mark(k, STORE_TOKEN_PIN_SET, STORE_TOKEN_CHANGE_USER, e);
+out:
+    secret_free(fresh);
+    secret_free(key);
+    return rc;
+}

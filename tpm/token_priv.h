@@ -1,0 +1,61 @@
+#ifndef TPM_TOKEN_PRIV_H
+#define TPM_TOKEN_PRIV_H
+
+#include "tpm/ctx.h"
+#include "tpm/loaded.h"
+#include "tpm/pin.h"
+#include "tpm/token.h"
+
+/* The inside of `struct token`, for the files of the tpm room that act on one. */
+struct token {
+    struct tpm *tpm;
+    struct store *store;
+    struct store_token row;
+    struct store_tpm hw;
+    TPMT_PUBLIC primary;       /* pinned: from the store, never from the wire */
+    TPM2B_NAME primary_name;
+    struct salt_key salt;
+    enum token_user who;
+    struct secret *secret;     /* user: the token secret; SO: struct pin_so_content */
+    struct secret *seal;       /* user: struct store_seal */
+};
+
+/* The HMAC session of this process, E_NOT_FOUND saying what to do when the TPM
+ * does not have the storage primary of the token. */
+struct session *token_session(struct token *k, struct err *e);
+
+/* authValue of a key: HKDF(token secret, uuid); empty for mode NONE. `out` of 32
+ * bytes; E_LOGIN without the user's login. */
+int token_key_auth(struct token *k, const struct store_key *key, uint8_t out[32],
+                   struct bytes *auth, struct err *e) MUST_USE;
+
+/* Passes both locks of a side and reads what the guard holds (struct pin_so_content
+ * for the SO); notes a refusal in the store. */
+int token_open_guard(struct token *k, enum token_user who, struct bytes pin, struct secret **out,
+                     struct err *e) MUST_USE;
+
+/* Loads a key under the storage primary, or finds it loaded. */
+int token_key_load(struct token *k, const struct store_key *key, const struct loaded_key **out,
+                   struct err *e) MUST_USE;
+
+/*
+ * Runs `op`, and once more with everything rebuilt when it failed because the TPM
+ * was reset or the connection broke. Only for what may be done twice.
+ */
+int token_retry(struct token *k, int (*op)(struct token *k, void *arg, struct err *e), void *arg,
+                struct err *e) MUST_USE;
+
+/* TPM2_Create under `parent` (authorised by `auth` on `session`) and TPM2_Load. */
+struct key_parent {
+    TPM2_HANDLE handle;
+    const TPM2B_NAME *name;
+    struct session *session; /* satisfies the parent's authorisation with an empty authValue */
+    struct session *helper;  /* HMAC session that encrypts, when `session` cannot; or NULL */
+};
+int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBLIC *template,
+               struct bytes auth, struct bytes outside_info, struct store_key *out, struct err *e)
+    MUST_USE;
+int key_load(struct tpm *t, const struct key_parent *parent, const struct store_key *key,
+             TPM2_HANDLE *handle, TPM2B_NAME *name, struct err *e) MUST_USE;
+
+#endif

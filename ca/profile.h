@@ -41,7 +41,7 @@ enum profile_san {
 /* keyUsage bits as OpenSSL numbers them (KU_DIGITAL_SIGNATURE ...). */
 struct profile {
     const char *name;                 /* for messages: "issuing CA" */
-    bool ca;                          /* basicConstraints, critical when true */
+    bool ca;                          /* basicConstraints says CA:TRUE; critical in any case */
     int pathlen;                      /* or PROFILE_ABSENT */
     uint32_t key_usage;               /* critical (RFC 5280, 4.2.1.3) */
     uint32_t key_usage_rsa;           /* added for an RSA subject key */

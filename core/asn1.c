@@ -6,84 +6,125 @@
 #include <string.h>
 #include <time.h>
 
-ASN1_SEQUENCE(asn1_statement) = {
-    ASN1_SIMPLE(asn1_statement, type, ASN1_OBJECT),
-    ASN1_SIMPLE(asn1_statement, stmt, ASN1_ANY),
-    ASN1_OPT(asn1_statement, hint, ASN1_UTF8STRING),
+ASN1_SEQUENCE(asn1_statement) =
+    {
+        ASN1_SIMPLE(asn1_statement, type, ASN1_OBJECT),
+        ASN1_SIMPLE(asn1_statement, stmt, ASN1_ANY),
+        ASN1_OPT(asn1_statement, hint, ASN1_UTF8STRING),
 } ASN1_SEQUENCE_END(asn1_statement)
 
-ASN1_SEQUENCE(asn1_bundle) = {
-    ASN1_SEQUENCE_OF(asn1_bundle, attestations, asn1_statement),
-    ASN1_SEQUENCE_OF_OPT(asn1_bundle, certs, ASN1_ANY),
+        ASN1_SEQUENCE(asn1_bundle) =
+            {
+                ASN1_SEQUENCE_OF(asn1_bundle, attestations, asn1_statement),
+                ASN1_SEQUENCE_OF_OPT(asn1_bundle, certs, ASN1_ANY),
 } ASN1_SEQUENCE_END(asn1_bundle)
 
-ASN1_SEQUENCE(asn1_certify) = {
-    ASN1_SIMPLE(asn1_certify, attest, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_certify, signature, ASN1_OCTET_STRING),
-    ASN1_OPT(asn1_certify, public, ASN1_OCTET_STRING),
+                ASN1_SEQUENCE(asn1_certify) =
+                    {
+                        ASN1_SIMPLE(asn1_certify, attest, ASN1_OCTET_STRING),
+                        ASN1_SIMPLE(asn1_certify, signature, ASN1_OCTET_STRING),
+                        ASN1_OPT(asn1_certify, public, ASN1_OCTET_STRING),
 } ASN1_SEQUENCE_END(asn1_certify)
 
-ASN1_SEQUENCE(asn1_invitation) = {
-    ASN1_SIMPLE(asn1_invitation, version, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_invitation, authority, ASN1_UTF8STRING),
-    ASN1_SIMPLE(asn1_invitation, nonce, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_invitation, subject, ASN1_UTF8STRING),
-    ASN1_SIMPLE(asn1_invitation, community, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_invitation, level, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_invitation, not_after, ASN1_GENERALIZEDTIME),
-    ASN1_IMP_OPT(asn1_invitation, ek_spki_hash, ASN1_OCTET_STRING, 0),
+                        ASN1_SEQUENCE(asn1_invitation) =
+                            {
+                                ASN1_SIMPLE(asn1_invitation, version, ASN1_INTEGER),
+                                ASN1_SIMPLE(asn1_invitation, authority, ASN1_UTF8STRING),
+                                ASN1_SIMPLE(asn1_invitation, nonce, ASN1_OCTET_STRING),
+                                ASN1_SIMPLE(asn1_invitation, subject, ASN1_UTF8STRING),
+                                ASN1_SIMPLE(asn1_invitation, community, ASN1_INTEGER),
+                                ASN1_SIMPLE(asn1_invitation, level, ASN1_INTEGER),
+                                ASN1_SIMPLE(asn1_invitation, not_after, ASN1_GENERALIZEDTIME),
+                                ASN1_IMP_OPT(asn1_invitation, ek_spki_hash, ASN1_OCTET_STRING, 0),
 } ASN1_SEQUENCE_END(asn1_invitation)
 
-ASN1_SEQUENCE(asn1_request) = {
-    ASN1_SIMPLE(asn1_request, version, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_request, ek_template, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_request, ek_cert, X509),
-    ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, X509, 0),
-    ASN1_SIMPLE(asn1_request, ak_public, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_request, csr, X509_REQ),
+                                ASN1_SEQUENCE(asn1_request) =
+                                    {
+                                        ASN1_SIMPLE(asn1_request, version, ASN1_INTEGER),
+                                        ASN1_SIMPLE(asn1_request, ek_template, ASN1_INTEGER),
+                                        ASN1_SIMPLE(asn1_request, ek_cert, X509),
+                                        ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, X509, 0),
+                                        ASN1_SIMPLE(asn1_request, ak_public, ASN1_OCTET_STRING),
+                                        ASN1_SIMPLE(asn1_request, csr, X509_REQ),
 } ASN1_SEQUENCE_END(asn1_request)
 
-ASN1_SEQUENCE(asn1_record) = {
-    ASN1_SIMPLE(asn1_record, version, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_record, nonce, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_record, ek_template, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_record, ek_cert, X509),
-    ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain, X509, 0),
-    ASN1_SIMPLE(asn1_record, ak_public, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_record, ak_cert, X509),
-    ASN1_SIMPLE(asn1_record, csr, X509_REQ),
-    ASN1_SIMPLE(asn1_record, issued_at, ASN1_GENERALIZEDTIME),
+                                        ASN1_SEQUENCE(asn1_record) =
+                                            {
+                                                ASN1_SIMPLE(asn1_record, version, ASN1_INTEGER),
+                                                ASN1_SIMPLE(asn1_record, nonce, ASN1_OCTET_STRING),
+                                                ASN1_SIMPLE(asn1_record, ek_template, ASN1_INTEGER),
+                                                ASN1_SIMPLE(asn1_record, ek_cert, X509),
+                                                ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain,
+                                                                         X509, 0),
+                                                ASN1_SIMPLE(asn1_record, ak_public,
+                                                            ASN1_OCTET_STRING),
+                                                ASN1_SIMPLE(asn1_record, ak_cert, X509),
+                                                ASN1_SIMPLE(asn1_record, csr, X509_REQ),
+                                                ASN1_SIMPLE(asn1_record, issued_at,
+                                                            ASN1_GENERALIZEDTIME),
 } ASN1_SEQUENCE_END(asn1_record)
 
-ASN1_SEQUENCE(asn1_sealed) = {
-    ASN1_SIMPLE(asn1_sealed, version, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_sealed, ak_name, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_sealed, blob, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_sealed, encrypted_secret, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_sealed, nonce, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_sealed, sealed, ASN1_OCTET_STRING),
+                                                ASN1_SEQUENCE(asn1_sealed) =
+                                                    {
+                                                        ASN1_SIMPLE(asn1_sealed, version,
+                                                                    ASN1_INTEGER),
+                                                        ASN1_SIMPLE(asn1_sealed, ak_name,
+                                                                    ASN1_OCTET_STRING),
+                                                        ASN1_SIMPLE(asn1_sealed, blob,
+                                                                    ASN1_OCTET_STRING),
+                                                        ASN1_SIMPLE(asn1_sealed, encrypted_secret,
+                                                                    ASN1_OCTET_STRING),
+                                                        ASN1_SIMPLE(asn1_sealed, nonce,
+                                                                    ASN1_OCTET_STRING),
+                                                        ASN1_SIMPLE(asn1_sealed, sealed,
+                                                                    ASN1_OCTET_STRING),
 } ASN1_SEQUENCE_END(asn1_sealed)
 
-ASN1_SEQUENCE(asn1_issued) = {
-    ASN1_SIMPLE(asn1_issued, certificate, X509),
-    ASN1_SEQUENCE_OF(asn1_issued, chain, X509),
-    ASN1_SIMPLE(asn1_issued, evidence, asn1_record),
+                                                        ASN1_SEQUENCE(asn1_issued) =
+                                                            {
+                                                                ASN1_SIMPLE(asn1_issued,
+                                                                            certificate, X509),
+                                                                ASN1_SEQUENCE_OF(asn1_issued, chain,
+                                                                                 X509),
+                                                                ASN1_SIMPLE(asn1_issued, evidence,
+                                                                            asn1_record),
 } ASN1_SEQUENCE_END(asn1_issued)
 
-ASN1_SEQUENCE(asn1_csrinfo) = {
-    ASN1_SIMPLE(asn1_csrinfo, version, ASN1_INTEGER),
-    ASN1_SIMPLE(asn1_csrinfo, subject, ASN1_ANY),
-    ASN1_SIMPLE(asn1_csrinfo, spki, ASN1_ANY),
-    ASN1_IMP_SET_OF_OPT(asn1_csrinfo, attributes, X509_ATTRIBUTE, 0),
+                                                                ASN1_SEQUENCE(asn1_csrinfo) =
+                                                                    {
+                                                                        ASN1_SIMPLE(asn1_csrinfo,
+                                                                                    version,
+                                                                                    ASN1_INTEGER),
+                                                                        ASN1_SIMPLE(asn1_csrinfo,
+                                                                                    subject,
+                                                                                    ASN1_ANY),
+                                                                        ASN1_SIMPLE(asn1_csrinfo,
+                                                                                    spki, ASN1_ANY),
+                                                                        ASN1_IMP_SET_OF_OPT(
+                                                                            asn1_csrinfo,
+                                                                            attributes,
+                                                                            X509_ATTRIBUTE, 0),
 } ASN1_SEQUENCE_END(asn1_csrinfo)
 
-ASN1_SEQUENCE(asn1_csr) = {
-    ASN1_SIMPLE(asn1_csr, info, asn1_csrinfo),
-    ASN1_SIMPLE(asn1_csr, algorithm, X509_ALGOR),
-    ASN1_SIMPLE(asn1_csr, signature, ASN1_BIT_STRING),
+                                                                        ASN1_SEQUENCE(asn1_csr) =
+                                                                            {
+                                                                                ASN1_SIMPLE(
+                                                                                    asn1_csr, info,
+                                                                                    asn1_csrinfo),
+                                                                                ASN1_SIMPLE(
+                                                                                    asn1_csr,
+                                                                                    algorithm,
+                                                                                    X509_ALGOR),
+                                                                                ASN1_SIMPLE(
+                                                                                    asn1_csr,
+                                                                                    signature,
+                                                                                    ASN1_BIT_STRING),
 } ASN1_SEQUENCE_END(asn1_csr)
 
-void *asn1_new(const ASN1_ITEM *type, struct err *e)
+                                                                                void *
+                                                                            asn1_new(const ASN1_ITEM
+                                                                                         *type,
+                                                                                     struct err *e)
 {
     void *v = ASN1_item_new(type);
 
@@ -148,8 +189,8 @@ int asn1_encode(const void *value, const ASN1_ITEM *type, struct buf *out, struc
 
 int asn1_set_octets(ASN1_OCTET_STRING *to, struct bytes from, struct err *e)
 {
-    if (from.len > BUF_MAX || ASN1_STRING_set(to, from.p != NULL ? (const void *)from.p : "",
-                                              (int)from.len) != 1)
+    if (from.len > BUF_MAX ||
+        ASN1_STRING_set(to, from.p != NULL ? (const void *)from.p : "", (int)from.len) != 1)
         return err_set(e, E_MEMORY, "out of memory for an ASN.1 value");
     return 0;
 }
@@ -260,14 +301,15 @@ static int pem_none(const char *label, const char *other, struct bytes text, str
     if (other[0] != 0)
         return err_set(e, E_FORMAT, "this is %s, not %s", other, want);
     if (text.len > 1 && text.p[0] == 0x30 && (text.p[1] & 0x80) != 0)
-        return err_set(e, E_FORMAT, "this is a binary (DER) file, not %s: it would begin "
-                       "with -----BEGIN %s-----", want, label);
+        return err_set(e, E_FORMAT,
+                       "this is a binary (DER) file, not %s: it would begin "
+                       "with -----BEGIN %s-----",
+                       want, label);
     return err_set(e, E_FORMAT, "this is not %s: there is no whole block -----BEGIN %s----- in it",
                    want, label);
 }
 
-int asn1_pem_read(const char *label, struct bytes text, size_t max, struct buf *der,
-                  struct err *e)
+int asn1_pem_read(const char *label, struct bytes text, size_t max, struct buf *der, struct err *e)
 {
     char *name = NULL, *header = NULL;
     char other[64] = "";

@@ -52,9 +52,9 @@ struct buf {
 
 void buf_add(struct buf *b, const void *p, size_t len);
 void buf_add_bytes(struct buf *b, struct bytes s);
-void buf_str(struct buf *b, const char *s);          /* without the final NUL */
+void buf_str(struct buf *b, const char *s); /* without the final NUL */
 void buf_u8(struct buf *b, uint8_t v);
-void buf_u16(struct buf *b, uint16_t v);             /* big-endian */
+void buf_u16(struct buf *b, uint16_t v); /* big-endian */
 void buf_u32(struct buf *b, uint32_t v);
 void buf_u64(struct buf *b, uint64_t v);
 void buf_2b(struct buf *b, const void *p, size_t len); /* TPM2B */

@@ -30,14 +30,17 @@ static int target_of(const TPMT_PUBLIC *pub, struct target *t, struct err *e)
 
     t->hash = alg_hash_of(pub->nameAlg);
     if (t->hash == NULL)
-        return err_set(e, E_UNSUPPORTED, "the storage key's name algorithm 0x%04x is not in use "
-                       "here", (unsigned)pub->nameAlg);
+        return err_set(e, E_UNSUPPORTED,
+                       "the storage key's name algorithm 0x%04x is not in use "
+                       "here",
+                       (unsigned)pub->nameAlg);
     if ((pub->objectAttributes & TPMA_OBJECT_RESTRICTED) == 0 ||
         (pub->objectAttributes & TPMA_OBJECT_DECRYPT) == 0)
         return err_set(e, E_ARG, "the key to seal to is not a storage key (Part 1, 23.2)");
     if (sym->algorithm != TPM2_ALG_AES || sym->mode.aes != TPM2_ALG_CFB ||
         (sym->keyBits.aes != 128 && sym->keyBits.aes != 256))
-        return err_set(e, E_UNSUPPORTED, "the storage key protects its children by something else "
+        return err_set(e, E_UNSUPPORTED,
+                       "the storage key protects its children by something else "
                        "than AES-128 or AES-256 in CFB mode");
     t->aes_bits = sym->keyBits.aes;
     return pubkey_from_tpmt(&t->key, pub, e);
@@ -122,9 +125,8 @@ static int wrap(const TPMT_PUBLIC *pub, const char *label, const TPM2B_NAME *nam
     if (target_of(pub, &t, e) != 0)
         return -1;
     seed = secret_new(t.hash->size, e);
-    if (seed == NULL ||
-        (t.key.type == TPM2_ALG_RSA ? seed_rsa : seed_ecc)(&t, label, secret_data(seed), &sent,
-                                                           e) != 0)
+    if (seed == NULL || (t.key.type == TPM2_ALG_RSA ? seed_rsa : seed_ecc)(
+                            &t, label, secret_data(seed), &sent, e) != 0)
         goto out;
     buf_2b(&data, inner.p, inner.len);
     if (buf_ok(&data, e) != 0 || protect(&t, secret_peek(seed), name, &data, &out, e) != 0)

@@ -89,9 +89,8 @@ static struct bytes name_bytes(const TPM2B_NAME *n)
     return bytes_of(n->name, n->size);
 }
 
-int credential_seal(const TPMT_PUBLIC *ek, const TPM2B_NAME *ak,
-                    const struct credential_issued *in, struct credential_sealed *out,
-                    struct err *e)
+int credential_seal(const TPMT_PUBLIC *ek, const TPM2B_NAME *ak, const struct credential_issued *in,
+                    struct credential_sealed *out, struct err *e)
 {
     struct credential_sealed got = {.ak_name = *ak};
     struct secret *secret = secret_new(SECRET_LEN, e);
@@ -147,8 +146,9 @@ int credential_open(const struct credential_sealed *s, struct bytes secret,
         goto out;
     if (cipher_gcm_open(key, s->nonce, name_bytes(&s->ak_name), buf_bytes(&s->sealed), plain,
                         NULL) != 0) {
-        err_set(e, E_CORRUPT, "the sealed credential does not open: it was altered, or made for "
-                              "another TPM; ask the authority to issue it again");
+        err_set(e, E_CORRUPT,
+                "the sealed credential does not open: it was altered, or made for "
+                "another TPM; ask the authority to issue it again");
         goto out;
     }
     rc = issued_decode(bytes_of(plain, len), out, e);
@@ -204,7 +204,8 @@ static int take_sealed(const asn1_sealed *a, struct credential_sealed *s, struct
     if (name.len < 2 || name.len > sizeof(s->ak_name.name) || nonce.len != sizeof(s->nonce) ||
         asn1_octets(a->blob).len > sizeof(TPMS_ID_OBJECT) ||
         asn1_octets(a->encrypted_secret).len > sizeof(TPMU_ENCRYPTED_SECRET))
-        return err_set(e, E_FORMAT, "a part of the sealed credential has a length that no TPM "
+        return err_set(e, E_FORMAT,
+                       "a part of the sealed credential has a length that no TPM "
                        "takes; ask the authority for a new one");
     memcpy(s->ak_name.name, name.p, name.len);
     s->ak_name.size = (UINT16)name.len;

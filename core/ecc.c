@@ -29,8 +29,7 @@ static bool point_out(const EC_GROUP *g, const struct alg_curve *c, const EC_POI
                       uint8_t *y, BN_CTX *ctx)
 {
     BIGNUM *bx = BN_secure_new(), *by = BN_secure_new();
-    bool ok = bx != NULL && by != NULL &&
-              EC_POINT_get_affine_coordinates(g, q, bx, by, ctx) == 1 &&
+    bool ok = bx != NULL && by != NULL && EC_POINT_get_affine_coordinates(g, q, bx, by, ctx) == 1 &&
               BN_bn2binpad(bx, x, (int)c->size) >= 0 &&
               (y == NULL || BN_bn2binpad(by, y, (int)c->size) >= 0);
 
@@ -79,9 +78,8 @@ int ecc_exchange(const struct alg_curve *c, const struct ecc_point *peer,
             goto crypto;
     } while (BN_is_zero(d));
     BN_set_flags(d, BN_FLG_CONSTTIME);
-    if (EC_POINT_mul(g, q, d, NULL, NULL, ctx) != 1 ||
-        EC_POINT_mul(g, s, NULL, p, d, ctx) != 1 || EC_POINT_is_at_infinity(g, s) ||
-        !point_out(g, c, q, ephemeral->x, ephemeral->y, ctx) ||
+    if (EC_POINT_mul(g, q, d, NULL, NULL, ctx) != 1 || EC_POINT_mul(g, s, NULL, p, d, ctx) != 1 ||
+        EC_POINT_is_at_infinity(g, s) || !point_out(g, c, q, ephemeral->x, ephemeral->y, ctx) ||
         !point_out(g, c, s, z, NULL, ctx))
         goto crypto;
     rc = 0;
@@ -136,9 +134,9 @@ int ecc_sign(const struct alg_curve *c, const uint8_t *d, struct bytes digest, u
     ECDSA_SIG *s = NULL;
     int rc = -1;
 
-    if (key == NULL || g == NULL || k == NULL ||
-        EC_KEY_set_method(key, EC_KEY_OpenSSL()) != 1 || EC_KEY_set_group(key, g) != 1 ||
-        BN_bin2bn(d, (int)c->size, k) == NULL || EC_KEY_set_private_key(key, k) != 1 ||
+    if (key == NULL || g == NULL || k == NULL || EC_KEY_set_method(key, EC_KEY_OpenSSL()) != 1 ||
+        EC_KEY_set_group(key, g) != 1 || BN_bin2bn(d, (int)c->size, k) == NULL ||
+        EC_KEY_set_private_key(key, k) != 1 ||
         (s = ECDSA_do_sign(digest.p, (int)digest.len, key)) == NULL ||
         BN_bn2binpad(ECDSA_SIG_get0_r(s), sig, (int)c->size) < 0 ||
         BN_bn2binpad(ECDSA_SIG_get0_s(s), sig + c->size, (int)c->size) < 0) {

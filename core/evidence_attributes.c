@@ -25,8 +25,7 @@ static const struct {
 };
 
 /* What check 13 looks at; all other bits belong to check 12. */
-#define AUTHORIZATION \
-    (TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA)
+#define AUTHORIZATION (TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_ADMINWITHPOLICY | TPMA_OBJECT_NODA)
 
 /* "fixedTPM is clear, decrypt is set": what differs from the wanted attributes. */
 static void differences(uint32_t actual, uint32_t expected, char *out, size_t size)
@@ -55,14 +54,17 @@ static bool judge(struct evidence_case *c, unsigned number, const char *whose, u
     char diff[120];
 
     if (actual == expected) {
-        evidence_rules_set(c, number, EVIDENCE_PASS, "the attributes of the %s are %08x, as "
-                           "demanded", whose, (unsigned)actual);
+        evidence_rules_set(c, number, EVIDENCE_PASS,
+                           "the attributes of the %s are %08x, as "
+                           "demanded",
+                           whose, (unsigned)actual);
         return true;
     }
     differences(actual, expected, diff, sizeof(diff));
-    evidence_rules_set(c, number, EVIDENCE_FAIL, "the attributes of the %s are %08x, expected %08x"
-                       "%s%s", whose, (unsigned)actual, (unsigned)expected,
-                       diff[0] != 0 ? ": " : "", diff);
+    evidence_rules_set(c, number, EVIDENCE_FAIL,
+                       "the attributes of the %s are %08x, expected %08x"
+                       "%s%s",
+                       whose, (unsigned)actual, (unsigned)expected, diff[0] != 0 ? ": " : "", diff);
     return false;
 }
 
@@ -138,6 +140,5 @@ void evidence_attributes_parent(struct evidence_case *c)
         evidence_rules_set(c, 14, EVIDENCE_FAIL, "the key's qualified name cannot be computed");
     else
         evidence_rules_compare(c, 14, "the key's qualified name",
-                               bytes_of(actual->name, actual->size),
-                               bytes_of(key.name, key.size));
+                               bytes_of(actual->name, actual->size), bytes_of(key.name, key.size));
 }

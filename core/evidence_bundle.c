@@ -93,8 +93,8 @@ int evidence_bundle_attach(X509_REQ *csr, const struct evidence_bundle *b, struc
 
     if (a == NULL || oid == NULL || certify_der(b, &stmt, e) != 0 ||
         add_statement(a, OID_TCG_CERTIFY, V_ASN1_SEQUENCE, buf_bytes(&stmt), e) != 0 ||
-        (b->parent.len != 0 && add_statement(a, OID_STMT_PARENT, V_ASN1_OCTET_STRING,
-                                             buf_bytes(&b->parent), e) != 0) ||
+        (b->parent.len != 0 &&
+         add_statement(a, OID_STMT_PARENT, V_ASN1_OCTET_STRING, buf_bytes(&b->parent), e) != 0) ||
         add_certs(a, b->certs, e) != 0 || asn1_encode(a, type, &der, e) != 0)
         goto out;
     if (X509_REQ_get_attr_by_OBJ(csr, oid, -1) >= 0) {
@@ -208,14 +208,16 @@ static const ASN1_TYPE *only_value(X509_REQ *csr, struct err *e)
         return NULL;
     at = X509_REQ_get_attr_by_OBJ(csr, oid, -1);
     if (at < 0) {
-        err_set(e, E_NOT_FOUND, "the certification request carries no attestation; make it with "
-                                "`fusetsu request`");
+        err_set(e, E_NOT_FOUND,
+                "the certification request carries no attestation; make it with "
+                "`fusetsu request`");
         goto out;
     }
     attr = X509_REQ_get_attr(csr, at);
     if (X509_REQ_get_attr_by_OBJ(csr, oid, at) >= 0 || X509_ATTRIBUTE_count(attr) != 1) {
-        err_set(e, E_FORMAT, "the certification request carries more than one attestation bundle, "
-                             "or an empty one");
+        err_set(e, E_FORMAT,
+                "the certification request carries more than one attestation bundle, "
+                "or an empty one");
         goto out;
     }
     v = X509_ATTRIBUTE_get0_type(attr, 0);
@@ -283,8 +285,8 @@ static asn1_csrinfo *info_of(X509_REQ *csr, struct err *e)
     } else {
         len = i2d_X509_REQ(csr, &der);
         if (len > 0)
-            whole = asn1_decode(ASN1_ITEM_rptr(asn1_csr), bytes_of(der, (size_t)len),
-                                EVIDENCE_MAX, "certification request", e);
+            whole = asn1_decode(ASN1_ITEM_rptr(asn1_csr), bytes_of(der, (size_t)len), EVIDENCE_MAX,
+                                "certification request", e);
         if (whole != NULL) {
             info = whole->info;
             whole->info = NULL;

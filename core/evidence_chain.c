@@ -16,9 +16,8 @@
  * A path from `cert` to one of `trusted` (which need not be self-signed), valid at `now`. On
  * success *path holds it (free with sk_X509_pop_free), else NULL is there and `why` says why.
  */
-static STACK_OF(X509) * find_path(X509 *cert, STACK_OF(X509) * trusted,
-                                  STACK_OF(X509) * untrusted, STACK_OF(X509_CRL) * crls,
-                                  int64_t now, const char **why)
+static STACK_OF(X509) * find_path(X509 *cert, STACK_OF(X509) * trusted, STACK_OF(X509) * untrusted,
+                                  STACK_OF(X509_CRL) * crls, int64_t now, const char **why)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
     STACK_OF(X509) *path = NULL;
@@ -102,7 +101,8 @@ void evidence_chain_ak(struct evidence_case *c)
     }
     if (c->ak_cert == NULL) {
         if (t->ak_sealed)
-            evidence_rules_set(c, 7, EVIDENCE_ASSERTED, "the certificate will be sealed to this EK "
+            evidence_rules_set(c, 7, EVIDENCE_ASSERTED,
+                               "the certificate will be sealed to this EK "
                                "and AK: only the TPM that holds both can open it");
         else
             evidence_rules_set(c, 7, EVIDENCE_FAIL, "the AK has no certificate");
@@ -114,8 +114,10 @@ void evidence_chain_ak(struct evidence_case *c)
     if (path == NULL)
         evidence_rules_set(c, 7, EVIDENCE_FAIL, "%s", why);
     else
-        evidence_rules_set(c, 7, EVIDENCE_PASS, "the AK's certificate leads to a given root; "
-                           "revocation %s", t->ak_crls != NULL ? "checked by CRL" : "not judged");
+        evidence_rules_set(c, 7, EVIDENCE_PASS,
+                           "the AK's certificate leads to a given root; "
+                           "revocation %s",
+                           t->ak_crls != NULL ? "checked by CRL" : "not judged");
     sk_X509_pop_free(path, X509_free);
 }
 
@@ -210,14 +212,17 @@ void evidence_chain_ek(struct evidence_case *c)
         path = find_path(c->ek_cert, pins, c->ek_chain, t->ek_crls, t->now, &why);
     X509_NAME_oneline(X509_get_issuer_name(c->ek_cert), issuer, sizeof(issuer));
     if (path == NULL) {
-        evidence_rules_set(c, 18, EVIDENCE_FAIL, "no pinned issuer vouches for the EK "
-                           "certificate (issuer %s): %s", issuer, why);
+        evidence_rules_set(c, 18, EVIDENCE_FAIL,
+                           "no pinned issuer vouches for the EK "
+                           "certificate (issuer %s): %s",
+                           issuer, why);
     } else if ((why = ek_fault(c, path)) != NULL) {
         evidence_rules_set(c, 18, EVIDENCE_FAIL, "%s", why);
     } else {
-        evidence_rules_set(c, 18, EVIDENCE_PASS, "the EK certificate (issuer %s) leads to a pinned "
-                           "issuer; revocation %s", issuer,
-                           t->ek_crls != NULL ? "checked by CRL" : "not judged");
+        evidence_rules_set(c, 18, EVIDENCE_PASS,
+                           "the EK certificate (issuer %s) leads to a pinned "
+                           "issuer; revocation %s",
+                           issuer, t->ek_crls != NULL ? "checked by CRL" : "not judged");
     }
     sk_X509_free(pins);
     sk_X509_pop_free(path, X509_free);
@@ -305,7 +310,8 @@ void evidence_chain_subject(struct evidence_case *c)
     char text[64];
 
     if (want == NULL) {
-        evidence_rules_set(c, 23, EVIDENCE_ASSERTED, "no name was given to compare with; the "
+        evidence_rules_set(c, 23, EVIDENCE_ASSERTED,
+                           "no name was given to compare with; the "
                            "issuer chose the certificate's");
         return;
     }
@@ -314,11 +320,15 @@ void evidence_chain_subject(struct evidence_case *c)
         evidence_rules_set(c, 23, EVIDENCE_FAIL, "the request's common name is %s, expected %.100s",
                            plain(cn, text), want);
     else if (other_san(c->csr, want))
-        evidence_rules_set(c, 23, EVIDENCE_FAIL, "the request asks for another alternative name "
-                           "than %.100s", want);
+        evidence_rules_set(c, 23, EVIDENCE_FAIL,
+                           "the request asks for another alternative name "
+                           "than %.100s",
+                           want);
     else
-        evidence_rules_set(c, 23, EVIDENCE_PASS, "the request asks for no other name than %.100s; "
-                           "nothing of it is copied", want);
+        evidence_rules_set(c, 23, EVIDENCE_PASS,
+                           "the request asks for no other name than %.100s; "
+                           "nothing of it is copied",
+                           want);
 }
 
 /* --- 24: the certificate that came of it ------------------------------------ */

@@ -127,7 +127,8 @@ static int judge(struct evidence_case *c, struct evidence_verdict *out, struct e
     struct evidence_verdict v;
 
     if (c->csr == NULL || c->ek_cert == NULL)
-        return err_set(e, E_ARG, "evidence without certification request or EK certificate cannot "
+        return err_set(e, E_ARG,
+                       "evidence without certification request or EK certificate cannot "
                        "be judged");
     memset(&v, 0, sizeof(v));
     c->verdict = &v;

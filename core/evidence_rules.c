@@ -110,12 +110,14 @@ void evidence_rules_proof(struct evidence_case *c)
     int md = csr_hash(c->csr);
 
     if (!c->verdict->has_subject || key == NULL)
-        evidence_rules_set(c, 1, EVIDENCE_FAIL, "the request's public key is not one in use here: "
+        evidence_rules_set(c, 1, EVIDENCE_FAIL,
+                           "the request's public key is not one in use here: "
                            "RSA of 2048 bits or more, P-256, P-384 or P-521");
     else if (md != NID_sha256 && md != NID_sha384 && md != NID_sha512)
-        evidence_rules_set(c, 1, EVIDENCE_FAIL, "the request is signed with %s, not with SHA-256, "
-                           "SHA-384 or SHA-512", md != NID_undef ? OBJ_nid2sn(md)
-                                                                 : "an unknown hash");
+        evidence_rules_set(c, 1, EVIDENCE_FAIL,
+                           "the request is signed with %s, not with SHA-256, "
+                           "SHA-384 or SHA-512",
+                           md != NID_undef ? OBJ_nid2sn(md) : "an unknown hash");
     else if (X509_REQ_verify(c->csr, key) != 1)
         evidence_rules_set(c, 1, EVIDENCE_FAIL, "the request's signature does not fit its %s key",
                            pubkey_name(&c->verdict->subject));
@@ -168,8 +170,8 @@ void evidence_rules_form(struct evidence_case *c)
     buf_free(&ak);
     if (evidence_bundle_extract(c->csr, &c->bundle, &e) == 0) {
         c->has_attest = tpmwire_attest(buf_bytes(&c->bundle.attest), &c->attest, &e) == 0;
-        c->has_signature =
-            tpmwire_signature(buf_bytes(&c->bundle.signature), &c->signature, &e) == 0;
+        c->has_signature = tpmwire_signature(buf_bytes(&c->bundle.signature), &c->signature, &e) ==
+                           0;
         if (c->bundle.public.len == 0)
             err_set(&e, E_FORMAT, "the Certify statement lacks tpmTPublic");
         else
@@ -193,8 +195,10 @@ void evidence_rules_magic(struct evidence_case *c)
     if (!c->has_attest)
         evidence_rules_set(c, 3, EVIDENCE_NA, NOT_READ);
     else if (c->attest.magic != TPM2_GENERATED_VALUE)
-        evidence_rules_set(c, 3, EVIDENCE_FAIL, "the magic is %08x, expected %08x: no TPM made "
-                           "this structure", (unsigned)c->attest.magic, TPM2_GENERATED_VALUE);
+        evidence_rules_set(c, 3, EVIDENCE_FAIL,
+                           "the magic is %08x, expected %08x: no TPM made "
+                           "this structure",
+                           (unsigned)c->attest.magic, TPM2_GENERATED_VALUE);
     else
         evidence_rules_set(c, 3, EVIDENCE_PASS, "the magic is %08x", TPM2_GENERATED_VALUE);
 }
@@ -209,9 +213,10 @@ void evidence_rules_type(struct evidence_case *c)
     if (!c->has_attest)
         evidence_rules_set(c, 4, EVIDENCE_NA, NOT_READ);
     else if (!is_certify(c))
-        evidence_rules_set(c, 4, EVIDENCE_FAIL, "the attestation is of type %04x, expected %04x "
-                           "(TPM_ST_ATTEST_CERTIFY)", (unsigned)c->attest.type,
-                           TPM2_ST_ATTEST_CERTIFY);
+        evidence_rules_set(c, 4, EVIDENCE_FAIL,
+                           "the attestation is of type %04x, expected %04x "
+                           "(TPM_ST_ATTEST_CERTIFY)",
+                           (unsigned)c->attest.type, TPM2_ST_ATTEST_CERTIFY);
     else
         evidence_rules_set(c, 4, EVIDENCE_PASS, "the attestation is TPM_ST_ATTEST_CERTIFY");
 }
@@ -240,15 +245,21 @@ void evidence_rules_scheme(struct evidence_case *c)
         want_hash = c->ak.parameters.eccDetail.scheme.details.anySig.hashAlg;
     }
     if (scheme != want_scheme || hash != want_hash)
-        evidence_rules_set(c, 5, EVIDENCE_FAIL, "the signature is scheme %04x with hash %04x, the "
-                           "AK's are %04x and %04x", (unsigned)scheme, (unsigned)hash,
-                           (unsigned)want_scheme, (unsigned)want_hash);
+        evidence_rules_set(c, 5, EVIDENCE_FAIL,
+                           "the signature is scheme %04x with hash %04x, the "
+                           "AK's are %04x and %04x",
+                           (unsigned)scheme, (unsigned)hash, (unsigned)want_scheme,
+                           (unsigned)want_hash);
     else if (!current_hash(hash))
-        evidence_rules_set(c, 5, EVIDENCE_FAIL, "the signature's hash is %04x, expected SHA-256, "
-                           "SHA-384 or SHA-512", (unsigned)hash);
+        evidence_rules_set(c, 5, EVIDENCE_FAIL,
+                           "the signature's hash is %04x, expected SHA-256, "
+                           "SHA-384 or SHA-512",
+                           (unsigned)hash);
     else
-        evidence_rules_set(c, 5, EVIDENCE_PASS, "scheme %04x with hash %04x, as in the AK's public "
-                           "area", (unsigned)scheme, (unsigned)hash);
+        evidence_rules_set(c, 5, EVIDENCE_PASS,
+                           "scheme %04x with hash %04x, as in the AK's public "
+                           "area",
+                           (unsigned)scheme, (unsigned)hash);
 }
 
 void evidence_rules_signature(struct evidence_case *c)
@@ -360,8 +371,10 @@ void evidence_rules_nonce_state(struct evidence_case *c)
     struct bytes expected = c->terms->nonce, nonce = evidence_rules_nonce(c);
 
     if (nonce.len < EVIDENCE_NONCE_MIN || nonce.len > EVIDENCE_NONCE_MAX) {
-        evidence_rules_set(c, 16, EVIDENCE_FAIL, "a nonce of %zu bytes proves no freshness: %d to "
-                           "%d are asked for", nonce.len, EVIDENCE_NONCE_MIN, EVIDENCE_NONCE_MAX);
+        evidence_rules_set(c, 16, EVIDENCE_FAIL,
+                           "a nonce of %zu bytes proves no freshness: %d to "
+                           "%d are asked for",
+                           nonce.len, EVIDENCE_NONCE_MIN, EVIDENCE_NONCE_MAX);
         return;
     }
     if (c->record != NULL && expected.len != 0 &&
@@ -370,10 +383,12 @@ void evidence_rules_nonce_state(struct evidence_case *c)
         return;
     }
     if (c->terms->nonce_state == EVIDENCE_NONCE_STALE)
-        evidence_rules_set(c, 16, EVIDENCE_FAIL, "the nonce has expired or was used before; ask "
+        evidence_rules_set(c, 16, EVIDENCE_FAIL,
+                           "the nonce has expired or was used before; ask "
                            "for a new invitation");
     else if (c->terms->nonce_state == EVIDENCE_NONCE_ASSERTED || expected.len == 0)
-        evidence_rules_set(c, 16, EVIDENCE_ASSERTED, "the issuer says that it gave out this nonce "
+        evidence_rules_set(c, 16, EVIDENCE_ASSERTED,
+                           "the issuer says that it gave out this nonce "
                            "and took it once");
     else
         evidence_rules_set(c, 16, EVIDENCE_PASS, "the nonce is ours, unexpired, and now used");

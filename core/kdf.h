@@ -24,7 +24,7 @@ int kdf_hkdf(struct bytes key, struct bytes info, uint8_t *out, size_t len, stru
 
 /* scrypt (RFC 7914) with N = 2^13, r = 8, p = 1: what stands between a stolen
  * store with a stolen TPM dump and the PIN. `len` bytes out. */
-int kdf_scrypt(struct bytes pin, struct bytes salt, uint8_t *out, size_t len, struct err *e)
-    MUST_USE;
+int kdf_scrypt(struct bytes pin, struct bytes salt, uint8_t *out, size_t len,
+               struct err *e) MUST_USE;
 
 #endif

@@ -19,21 +19,23 @@ typedef struct spki {
     X509_ALGOR *algorithm;
     ASN1_BIT_STRING *key;
 } spki;
-ASN1_SEQUENCE(spki) = {
-    ASN1_SIMPLE(spki, algorithm, X509_ALGOR),
-    ASN1_SIMPLE(spki, key, ASN1_BIT_STRING),
+ASN1_SEQUENCE(spki) =
+    {
+        ASN1_SIMPLE(spki, algorithm, X509_ALGOR),
+        ASN1_SIMPLE(spki, key, ASN1_BIT_STRING),
 } static_ASN1_SEQUENCE_END(spki)
 
-typedef struct rsa_public {
+        typedef struct rsa_public {
     ASN1_INTEGER *n;
     ASN1_INTEGER *e;
 } rsa_public;
-ASN1_SEQUENCE(rsa_public) = {
-    ASN1_SIMPLE(rsa_public, n, ASN1_INTEGER),
-    ASN1_SIMPLE(rsa_public, e, ASN1_INTEGER),
+ASN1_SEQUENCE(rsa_public) =
+    {
+        ASN1_SIMPLE(rsa_public, n, ASN1_INTEGER),
+        ASN1_SIMPLE(rsa_public, e, ASN1_INTEGER),
 } static_ASN1_SEQUENCE_END(rsa_public)
 
-static int set_rsa(struct pubkey *k, struct bytes n, uint32_t exponent, struct err *e)
+        static int set_rsa(struct pubkey * k, struct bytes n, uint32_t exponent, struct err *e)
 {
     struct pubkey out = {.type = TPM2_ALG_RSA, .exponent = exponent};
 
@@ -93,8 +95,7 @@ int pubkey_from_tpmt(struct pubkey *k, const TPMT_PUBLIC *pub, struct err *e)
                            (unsigned)pub->parameters.eccDetail.curveID);
         if (q->x.size > sizeof(q->x.buffer) || q->y.size > sizeof(q->y.buffer))
             return err_set(e, E_DATA, "a coordinate is longer than the structure");
-        return set_ecc(k, c, bytes_of(q->x.buffer, q->x.size), bytes_of(q->y.buffer, q->y.size),
-                       e);
+        return set_ecc(k, c, bytes_of(q->x.buffer, q->x.size), bytes_of(q->y.buffer, q->y.size), e);
     default:
         return err_set(e, E_UNSUPPORTED, "a TPM object of type 0x%04x is no RSA or ECC key",
                        (unsigned)pub->type);
@@ -191,8 +192,8 @@ static int rsa_from_bits(struct pubkey *k, struct bytes bits, struct err *e)
     if (r == NULL)
         return -1;
     n = asn1_octets(r->n);
-    if (ASN1_STRING_type(r->n) != V_ASN1_INTEGER ||
-        ASN1_INTEGER_get_uint64(&exponent, r->e) != 1 || exponent > UINT32_MAX)
+    if (ASN1_STRING_type(r->n) != V_ASN1_INTEGER || ASN1_INTEGER_get_uint64(&exponent, r->e) != 1 ||
+        exponent > UINT32_MAX)
         err_set(e, E_UNSUPPORTED, "the RSA key has a negative modulus or an exponent over 32 bits");
     else
         rc = set_rsa(k, n, (uint32_t)exponent, e);
@@ -216,11 +217,8 @@ int pubkey_from_spki(struct pubkey *k, struct bytes der, struct err *e)
     case NID_X9_62_id_ecPublicKey:
         rc = ecc_from_bits(&got, s->algorithm, asn1_octets(s->key), e);
         break;
-    case NID_rsaEncryption:
-        rc = rsa_from_bits(&got, asn1_octets(s->key), e);
-        break;
-    default:
-        err_set(e, E_UNSUPPORTED, "the public key is neither RSA nor on a NIST curve");
+    case NID_rsaEncryption: rc = rsa_from_bits(&got, asn1_octets(s->key), e); break;
+    default: err_set(e, E_UNSUPPORTED, "the public key is neither RSA nor on a NIST curve");
     }
     /* One key, one encoding: parameters and unused bits included. */
     if (rc == 0 && (rc = pubkey_to_spki(&got, &again, e)) == 0 &&

@@ -96,9 +96,8 @@ int pubkey_pad_pkcs1(const struct pubkey *k, struct bytes t, uint8_t *em, struct
     return 0;
 }
 
-int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash,
-                   const struct alg_hash *mgf, int salt, struct bytes digest, uint8_t *em,
-                   struct err *e)
+int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash, const struct alg_hash *mgf,
+                   int salt, struct bytes digest, uint8_t *em, struct err *e)
 {
     RSA *r = NULL;
     int rc = -1;
@@ -107,8 +106,10 @@ int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash,
         return -1;
     /* RFC 8017, 9.1.1: emLen is at least hLen + sLen + 2. */
     if (digest.len != hash->size || salt < 0 || hash->size + (size_t)salt + 2 > k->n_len)
-        return err_set(e, E_DATA, "a digest of %zu bytes with a salt of %d does not fit PSS under "
-                       "%s and %s", digest.len, salt, hash->name, pubkey_name(k));
+        return err_set(e, E_DATA,
+                       "a digest of %zu bytes with a salt of %d does not fit PSS under "
+                       "%s and %s",
+                       digest.len, salt, hash->name, pubkey_name(k));
     r = rsa_of(k, e);
     if (r == NULL)
         return -1;
@@ -272,8 +273,8 @@ int pubkey_sig_from_der(const struct pubkey *k, struct bytes der, struct buf *ou
     n = k->curve->size;
     es = d2i_ECDSA_SIG(NULL, &p, (long)der.len);
     if (es == NULL || p != der.p + der.len || (len = i2d_ECDSA_SIG(es, &again)) <= 0 ||
-        !bytes_equal(bytes_of(again, (size_t)len), der) ||
-        BN_is_negative(ECDSA_SIG_get0_r(es)) || BN_is_negative(ECDSA_SIG_get0_s(es)) ||
+        !bytes_equal(bytes_of(again, (size_t)len), der) || BN_is_negative(ECDSA_SIG_get0_r(es)) ||
+        BN_is_negative(ECDSA_SIG_get0_s(es)) ||
         BN_bn2binpad(ECDSA_SIG_get0_r(es), raw, (int)n) < 0 ||
         BN_bn2binpad(ECDSA_SIG_get0_s(es), raw + n, (int)n) < 0) {
         ERR_clear_error();

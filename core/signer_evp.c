@@ -121,14 +121,15 @@ static int rsa_scheme(EVP_PKEY_CTX *ctx, const struct alg_hash *h, enum pubkey_s
         return err_set(e, E_CRYPTO, "the PSS parameters of the signature are not known");
     if ((salt != RSA_PSS_SALTLEN_DIGEST && salt != (int)h->size) ||
         (mgf != NULL && EVP_MD_get_type(mgf) != h->nid))
-        return err_set(e, E_UNSUPPORTED, "PSS here has a salt as long as the digest and one hash: "
+        return err_set(e, E_UNSUPPORTED,
+                       "PSS here has a salt as long as the digest and one hash: "
                        "set rsa_pss_saltlen:digest");
     *scheme = PUBKEY_RSAPSS;
     return 0;
 }
 
-static int rsa_sign(EVP_PKEY_CTX *ctx, unsigned char *sig, size_t *siglen,
-                    const unsigned char *tbs, size_t tbslen)
+static int rsa_sign(EVP_PKEY_CTX *ctx, unsigned char *sig, size_t *siglen, const unsigned char *tbs,
+                    size_t tbslen)
 {
     const RSA *rsa = EVP_PKEY_get0_RSA(EVP_PKEY_CTX_get0_pkey(ctx));
     struct signer *s = rsa != NULL ? RSA_get_ex_data(rsa, way.rsa_slot) : NULL;
@@ -182,8 +183,8 @@ static void set_up(void)
     way.rsa_slot = RSA_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     way.rsa_pkey = EVP_PKEY_meth_new(EVP_PKEY_RSA, EVP_PKEY_FLAG_AUTOARGLEN);
     way.engine = ENGINE_new();
-    if (way.ec == NULL || way.ec_slot < 0 || way.rsa == NULL || way.rsa_slot < 0 ||
-        base == NULL || way.rsa_pkey == NULL || way.engine == NULL)
+    if (way.ec == NULL || way.ec_slot < 0 || way.rsa == NULL || way.rsa_slot < 0 || base == NULL ||
+        way.rsa_pkey == NULL || way.engine == NULL)
         return;
     EC_KEY_METHOD_set_sign(way.ec, ec_sign, NULL, ec_sign_sig);
     EVP_PKEY_meth_copy(way.rsa_pkey, base);

@@ -59,8 +59,7 @@ int tpmname_qualified(const TPM2B_NAME *parent, const TPM2B_NAME *child, TPM2B_N
     struct buf in = {0};
     int rc = -1;
 
-    if (child->size < 2 || child->size > sizeof(child->name) ||
-        parent->size > sizeof(parent->name))
+    if (child->size < 2 || child->size > sizeof(child->name) || parent->size > sizeof(parent->name))
         return err_set(e, E_ARG, "a qualified name needs the Names of parent and child");
     buf_add(&in, parent->name, parent->size);
     buf_add(&in, child->name, child->size);

@@ -22,7 +22,7 @@ int tpmpolicy_command(struct tpmpolicy *p, TPM2_CC code, struct err *e) MUST_USE
 int tpmpolicy_nvwritten(struct tpmpolicy *p, bool written, struct err *e) MUST_USE;
 
 /* 2 to 8 branches. The digest before does not matter. */
-int tpmpolicy_or(struct tpmpolicy *p, const struct tpmpolicy *branch, size_t n, struct err *e)
-    MUST_USE;
+int tpmpolicy_or(struct tpmpolicy *p, const struct tpmpolicy *branch, size_t n,
+                 struct err *e) MUST_USE;
 
 #endif

@@ -109,8 +109,8 @@ static int rsa_raw(const TPMS_SIGNATURE_RSA *s, const struct pubkey *k, struct b
 }
 
 int tpmwire_signature_raw(const TPMT_SIGNATURE *sig, const struct pubkey *k,
-                          enum pubkey_scheme *scheme, const struct alg_hash **hash,
-                          struct buf *out, struct err *e)
+                          enum pubkey_scheme *scheme, const struct alg_hash **hash, struct buf *out,
+                          struct err *e)
 {
     /* All schemes of TPMU_SIGNATURE in use here begin with the hash. */
     const struct alg_hash *h = alg_hash_of(sig->signature.any.hashAlg);

@@ -79,8 +79,8 @@ static int ak_load(struct token *k, const struct store_key *ak, struct ek *ek, T
     return key_load(k->tpm, &parent, ak, h, name, e);
 }
 
-static int keep(const TPM2B_ATTEST *attest, const TPMT_SIGNATURE *sig, struct buf *a,
-                struct buf *s, struct err *e)
+static int keep(const TPM2B_ATTEST *attest, const TPMT_SIGNATURE *sig, struct buf *a, struct buf *s,
+                struct err *e)
 {
     uint8_t wire[sizeof(*sig)];
     size_t n = 0;
@@ -164,9 +164,9 @@ int attest_parent(struct token *k, struct buf *tpmt_public, struct err *e)
 }
 
 static int activate(struct token *k, const struct store_key *ak, TPM2_HANDLE ak_handle,
-                    const TPM2B_NAME *ak_name, const struct ek *ek,
-                    const struct key_parent *parent, const TPM2B_ID_OBJECT *blob,
-                    const TPM2B_ENCRYPTED_SECRET *enc, struct secret **out, struct err *e)
+                    const TPM2B_NAME *ak_name, const struct ek *ek, const struct key_parent *parent,
+                    const TPM2B_ID_OBJECT *blob, const TPM2B_ENCRYPTED_SECRET *enc,
+                    struct secret **out, struct err *e)
 {
     TPM2B_DIGEST got = {.size = sizeof(got.buffer)};
     uint8_t ak_value[32];
@@ -181,8 +181,8 @@ static int activate(struct token *k, const struct store_key *ak, TPM2_HANDLE ak_
     if (token_key_auth(k, ak, ak_value, &ak_auth, e) != 0 ||
         session_start(k->tpm, TPM2_SE_HMAC, &k->salt, &second, e) != 0)
         goto out;
-    x.auth[0] = (struct exec_auth){.session = &second, .auth = ak_auth, .encrypt = true,
-                                   .last = true};
+    x.auth[0] =
+        (struct exec_auth){.session = &second, .auth = ak_auth, .encrypt = true, .last = true};
     x.auth[1] = (struct exec_auth){.session = parent->session};
     sys = tpm_sys(k->tpm, e);
     if (sys == NULL)

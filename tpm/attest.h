@@ -10,8 +10,8 @@
 
 /* An EK certificate found in NV (TCG EK Credential Profile, 2.2.1.4). */
 struct attest_ek {
-    uint32_t index;   /* the NV index it came from, which also names the EK template */
-    struct buf cert;  /* DER, padding behind it cut off */
+    uint32_t index;  /* the NV index it came from, which also names the EK template */
+    struct buf cert; /* DER, padding behind it cut off */
 };
 
 /*

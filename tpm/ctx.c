@@ -1,7 +1,6 @@
 #include "tpm/ctx.h"
 
 #include "core/log.h"
-#include "tpm/loaded.h"
 #include "tpm/rc.h"
 
 #include <stdlib.h>
@@ -14,9 +13,7 @@ struct tpm {
     unsigned generation;
     bool have_caps;
     struct tpm_caps caps;
-    struct session main;
-    unsigned main_generation;
-    struct loaded loaded;
+    struct tpm_guest *guest;
     enum tpm_pss pss;
 };
 
@@ -41,10 +38,8 @@ void tpm_free(struct tpm *t)
 {
     if (t == NULL)
         return;
-    loaded_flush_all(t);
-    if (t->main.handle != 0 && t->main_generation == t->generation)
-        session_end(t, &t->main);
-    session_gone(&t->main);
+    if (t->guest != NULL)
+        t->guest->end(t, t->guest);
     if (t->sys != NULL)
         Tss2_Sys_Finalize(t->sys);
     free(t->sys);
@@ -70,28 +65,14 @@ const char *tpm_tcti(const struct tpm *t)
     return t->tcti;
 }
 
-struct session *tpm_main(struct tpm *t, const struct salt_key *salt, struct err *e)
+struct tpm_guest *tpm_guest(const struct tpm *t)
 {
-    if (t->main.handle != 0 && t->main_generation == t->generation)
-        return &t->main;
-    session_gone(&t->main);
-    for (int tries = 0;;) {
-        struct err why = {0};
-
-        if (session_start(t, TPM2_SE_HMAC, salt, &t->main, &why) == 0)
-            break;
-        if (!loaded_try_again(t, why.rc, &tries)) {
-            err_take(e, &why);
-            return NULL;
-        }
-    }
-    t->main_generation = t->generation;
-    return &t->main;
+    return t->guest;
 }
 
-struct loaded *tpm_loaded(struct tpm *t)
+void tpm_set_guest(struct tpm *t, struct tpm_guest *g)
 {
-    return &t->loaded;
+    t->guest = g;
 }
 
 enum tpm_pss tpm_pss(const struct tpm *t)
@@ -196,29 +177,18 @@ static int properties(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
                            (uint8_t)(p->value >> 8), (uint8_t)p->value};
 
         switch (p->property) {
-        case TPM2_PT_REVISION:
-            c->spec_revision = p->value;
-            break;
-        case TPM2_PT_MANUFACTURER:
-            memcpy(c->manufacturer, four, 4);
-            break;
+        case TPM2_PT_REVISION: c->spec_revision = p->value; break;
+        case TPM2_PT_MANUFACTURER: memcpy(c->manufacturer, four, 4); break;
         case TPM2_PT_VENDOR_STRING_1:
         case TPM2_PT_VENDOR_STRING_2:
         case TPM2_PT_VENDOR_STRING_3:
         case TPM2_PT_VENDOR_STRING_4:
             memcpy(c->vendor + 4 * (p->property - TPM2_PT_VENDOR_STRING_1), four, 4);
             break;
-        case TPM2_PT_FIRMWARE_VERSION_1:
-            c->firmware[0] = p->value;
-            break;
-        case TPM2_PT_FIRMWARE_VERSION_2:
-            c->firmware[1] = p->value;
-            break;
-        case TPM2_PT_NV_BUFFER_MAX:
-            c->max_nv = (uint16_t)p->value;
-            break;
-        default:
-            break;
+        case TPM2_PT_FIRMWARE_VERSION_1: c->firmware[0] = p->value; break;
+        case TPM2_PT_FIRMWARE_VERSION_2: c->firmware[1] = p->value; break;
+        case TPM2_PT_NV_BUFFER_MAX: c->max_nv = (uint16_t)p->value; break;
+        default: break;
         }
     }
     /* PIN indices came with revision 1.38. */
@@ -237,17 +207,10 @@ static int curves(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
         return rc_fail(e, rc, "reading the TPM's curves");
     for (uint32_t i = 0; i < data.data.eccCurves.count; i++) {
         switch (data.data.eccCurves.eccCurves[i]) {
-        case TPM2_ECC_NIST_P256:
-            c->p256 = true;
-            break;
-        case TPM2_ECC_NIST_P384:
-            c->p384 = true;
-            break;
-        case TPM2_ECC_NIST_P521:
-            c->p521 = true;
-            break;
-        default:
-            break;
+        case TPM2_ECC_NIST_P256: c->p256 = true; break;
+        case TPM2_ECC_NIST_P384: c->p384 = true; break;
+        case TPM2_ECC_NIST_P521: c->p521 = true; break;
+        default: break;
         }
     }
     return 0;

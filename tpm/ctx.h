@@ -2,7 +2,6 @@
 #define TPM_CTX_H
 
 #include "tpm/link.h"
-#include "tpm/session.h"
 #include "tpm/tpm.h"
 
 #include <tss2/tss2_sys.h>
@@ -27,13 +26,14 @@ void tpm_lost(struct tpm *t);
 bool tpm_is_stale(const struct err *e);
 
 /*
- * The HMAC session that authorises everything in this process: salted to the
- * storage primary, started when first needed and again after tpm_lost().
+ * What a higher file keeps for as long as the TPM object lives (tpm/held.c: sessions and
+ * loaded keys). `end` is called while the connection still works, and frees it.
  */
-struct session *tpm_main(struct tpm *t, const struct salt_key *salt, struct err *e);
-
-/* Keys that this process has loaded (tpm/loaded.c). */
-struct loaded *tpm_loaded(struct tpm *t);
+struct tpm_guest {
+    void (*end)(struct tpm *t, struct tpm_guest *g);
+};
+struct tpm_guest *tpm_guest(const struct tpm *t);
+void tpm_set_guest(struct tpm *t, struct tpm_guest *g);
 
 /* What salt the TPM's own RSASSA-PSS uses: found out by the first signature. */
 enum tpm_pss { TPM_PSS_UNKNOWN, TPM_PSS_DIGEST, TPM_PSS_OTHER };

@@ -1,81 +1,15 @@
 #include "tpm/ek.h"
 
 #include "core/ektemplate.h"
-#include "core/log.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
-#include "tpm/nv.h"
 #include "tpm/rc.h"
 
-#include <openssl/x509.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Persistent handles of endorsement keys (TCG handle registry, 2.3.1). */
 #define EK_FIRST 0x81010000U
 #define EK_LAST 0x8101FFFFU
-
-/* The DER structure at the start of an index; firmware pads behind it. */
-static int trim(struct buf *cert, struct err *e)
-{
-    const unsigned char *p = cert->p;
-    X509 *x = d2i_X509(NULL, &p, (long)cert->len);
-
-    if (x == NULL)
-        return err_openssl(e, E_FORMAT, "the EK certificate in NV");
-    cert->len = (size_t)(p - cert->p);
-    X509_free(x);
-    return 0;
-}
-
-int attest_ek_read(struct tpm *t, struct attest_ek **out, size_t *n, struct err *e)
-{
-    struct attest_ek *list = NULL;
-    size_t found = 0;
-
-    for (size_t i = 0;; i++) {
-        const struct ektemplate *row = ektemplate_at(i);
-        struct buf cert = {0};
-        struct err why = {0};
-        struct attest_ek *more;
-
-        if (row == NULL)
-            break;
-        if (nv_read_open(t, row->nv_cert, &cert, &why) != 0 || trim(&cert, &why) != 0) {
-            buf_free(&cert);
-            if (why.code == E_NO_DEVICE || why.code == E_REMOVED) {
-                attest_ek_free(list, found);
-                return err_take(e, &why);
-            }
-            if (why.code != E_NOT_FOUND)
-                log_info("EK certificate at 0x%08x passed over: %s", row->nv_cert, why.msg);
-            continue;
-        }
-        more = realloc(list, (found + 1) * sizeof(*list));
-        if (more == NULL) {
-            buf_free(&cert);
-            attest_ek_free(list, found);
-            return err_set(e, E_MEMORY, "out of memory for EK certificates");
-        }
-        list = more;
-        list[found].index = row->nv_cert;
-        list[found++].cert = cert;
-    }
-    if (found == 0)
-        return err_set(e, E_NOT_FOUND,
-                       "this TPM has no endorsement certificate in NV that we know of; an "
-                       "authority cannot tell it from a software TPM");
-    *out = list;
-    *n = found;
-    return 0;
-}
-
-void attest_ek_free(struct attest_ek *ek, size_t n)
-{
-    for (size_t i = 0; ek != NULL && i < n; i++)
-        buf_free(&ek[i].cert);
-    free(ek);
-}
 
 /* Is the object at `h` made from the template? Then its Name is noted. */
 static bool is_ek(struct token *k, TPM2_HANDLE h, const TPMT_PUBLIC *want, TPM2B_NAME *name)
@@ -86,19 +20,17 @@ static bool is_ek(struct token *k, TPM2_HANDLE h, const TPMT_PUBLIC *want, TPM2B
     struct buf wire = {0};
     bool same;
 
-    if (sys == NULL ||
-        Tss2_Sys_ReadPublic(sys, h, NULL, &pub, &told, &qn, NULL) != TSS2_RC_SUCCESS)
+    if (sys == NULL || Tss2_Sys_ReadPublic(sys, h, NULL, &pub, &told, &qn, NULL) != TSS2_RC_SUCCESS)
         return false;
-    same = pub.publicArea.type == want->type && pub.publicArea.nameAlg == want->nameAlg &&
-           pub.publicArea.objectAttributes == want->objectAttributes &&
-           pub.publicArea.authPolicy.size == want->authPolicy.size &&
-           memcmp(pub.publicArea.authPolicy.buffer, want->authPolicy.buffer,
-                  want->authPolicy.size) == 0 &&
-           (want->type == TPM2_ALG_ECC
-                ? pub.publicArea.parameters.eccDetail.curveID ==
-                      want->parameters.eccDetail.curveID
-                : pub.publicArea.parameters.rsaDetail.keyBits ==
-                      want->parameters.rsaDetail.keyBits);
+    same =
+        pub.publicArea.type == want->type && pub.publicArea.nameAlg == want->nameAlg &&
+        pub.publicArea.objectAttributes == want->objectAttributes &&
+        pub.publicArea.authPolicy.size == want->authPolicy.size &&
+        memcmp(pub.publicArea.authPolicy.buffer, want->authPolicy.buffer, want->authPolicy.size) ==
+            0 &&
+        (want->type == TPM2_ALG_ECC
+             ? pub.publicArea.parameters.eccDetail.curveID == want->parameters.eccDetail.curveID
+             : pub.publicArea.parameters.rsaDetail.keyBits == want->parameters.rsaDetail.keyBits);
     same = same && tpmname_marshal_public(&pub.publicArea, &wire, NULL) == 0 &&
            tpmname_object(buf_bytes(&wire), name, NULL) == 0;
     buf_free(&wire);
@@ -142,9 +74,9 @@ static int create(struct token *k, const TPMT_PUBLIC *template, struct ek *out, 
 
     if (sys == NULL)
         return -1;
-    if (exec_sapi(Tss2_Sys_CreatePrimary(sys, TPM2_RH_ENDORSEMENT, &auth, &sensitive, &in,
-                                         &outside, &pcr, &out->handle, &pub, &data, &digest,
-                                         &ticket, &told, NULL),
+    if (exec_sapi(Tss2_Sys_CreatePrimary(sys, TPM2_RH_ENDORSEMENT, &auth, &sensitive, &in, &outside,
+                                         &pcr, &out->handle, &pub, &data, &digest, &ticket, &told,
+                                         NULL),
                   "creating the endorsement key", e) != 0)
         return -1;
     out->transient = true;
@@ -163,7 +95,7 @@ int ek_open(struct token *k, uint32_t ek_index, struct ek *out, struct err *e)
     if (out->template == NULL || ektemplate_public(ek_index, &template, e) != 0)
         return err_set(e, E_UNSUPPORTED, "no EK template is known for NV index 0x%08x", ek_index);
     /* The EK, its child and their loading take every slot that a chip has. */
-    loaded_flush_all(k->tpm);
+    held_flush_all(k->tpm);
     if (find_persistent(k, &template, out))
         return 0;
     return create(k, &template, out, e);

@@ -1,7 +1,6 @@
 #ifndef TPM_EK_H
 #define TPM_EK_H
 
-#include "tpm/attest.h"
 #include "tpm/token_priv.h"
 
 /* An endorsement key in use: at its persistent handle, or created from its template

@@ -120,10 +120,8 @@ static int run(struct token *k, const TPMT_PUBLIC *area, const struct buf *dupli
 int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
                      struct bytes priv, struct store_key *out, struct err *e)
 {
-    struct store_key made = {.token = k->row.id,
-                             .use = STORE_USE_OBJECT,
-                             .mode = spec->mode,
-                             .imported = true};
+    struct store_key made = {
+        .token = k->row.id, .use = STORE_USE_OBJECT, .mode = spec->mode, .imported = true};
     struct buf duplicate = {.secret = true}, seed = {0};
     struct secret *sensitive = NULL;
     uint8_t auth_value[32];
@@ -136,7 +134,7 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
         return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
     if (token_key_supported(k, spec, e) != 0)
         return -1;
-    loaded_flush_all(k->tpm);
+    held_flush_all(k->tpm);
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     if (token_key_auth(k, &made, auth_value, &auth, e) != 0 ||
@@ -144,8 +142,8 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
         tpmname_marshal_public(&area, &made.public, e) != 0 ||
         tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
         sensitive_of(spec->type, priv, auth, &sensitive, e) != 0 ||
-        credential_wrap_import(&k->primary, &name, secret_bytes(sensitive), &duplicate, &seed,
-                               e) != 0 ||
+        credential_wrap_import(&k->primary, &name, secret_bytes(sensitive), &duplicate, &seed, e) !=
+            0 ||
         run(k, &area, &duplicate, &seed, &made.private, e) != 0)
         goto out;
     *out = made;

@@ -155,13 +155,13 @@ int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBL
 {
     int tries = 0;
 
-    loaded_make_room(k->tpm);
+    held_make_room(k->tpm);
     for (;;) {
         struct err why = {0};
 
         if (create_once(k, parent, template, auth, outside_info, out, &why) == 0)
             return 0;
-        if (!loaded_try_again(k->tpm, why.rc, &tries))
+        if (!held_try_again(k->tpm, why.rc, &tries))
             return err_take(e, &why);
     }
 }
@@ -232,7 +232,7 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
                    struct err *e)
 {
     struct key_parent parent = {.handle = k->hw.primary, .name = &k->primary_name};
-    const struct loaded_key *l = loaded_find(k->tpm, key->uuid);
+    const struct loaded_key *l = held_find(k->tpm, key->uuid);
     TPM2_HANDLE h = 0;
     TPM2B_NAME name;
     int tries = 0;
@@ -241,7 +241,7 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
         *out = l;
         return 0;
     }
-    loaded_make_room(k->tpm);
+    held_make_room(k->tpm);
     for (;;) {
         struct err why = {0};
 
@@ -250,10 +250,10 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
             return -1;
         if (key_load(k->tpm, &parent, key, &h, &name, &why) == 0)
             break;
-        if (!loaded_try_again(k->tpm, why.rc, &tries))
+        if (!held_try_again(k->tpm, why.rc, &tries))
             return err_take(e, &why);
     }
-    *out = loaded_add(k->tpm, key->uuid, h, &name);
+    *out = held_add(k->tpm, key->uuid, h, &name);
     return 0;
 }
 
@@ -268,5 +268,5 @@ int token_key_public(const struct store_key *key, struct pubkey *out, struct err
 
 void token_key_forget(struct token *k, const uint8_t uuid[STORE_UUID])
 {
-    loaded_flush(k->tpm, uuid);
+    held_flush(k->tpm, uuid);
 }

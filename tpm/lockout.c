@@ -34,20 +34,11 @@ int lockout_read(struct tpm *t, struct lockout_state *out, struct err *e)
             s.auth_set = (p->value & TPMA_PERMANENT_LOCKOUTAUTHSET) != 0;
             s.in_lockout = (p->value & TPMA_PERMANENT_INLOCKOUT) != 0;
             break;
-        case TPM2_PT_LOCKOUT_COUNTER:
-            s.count = p->value;
-            break;
-        case TPM2_PT_MAX_AUTH_FAIL:
-            s.max_tries = p->value;
-            break;
-        case TPM2_PT_LOCKOUT_INTERVAL:
-            s.interval = p->value;
-            break;
-        case TPM2_PT_LOCKOUT_RECOVERY:
-            s.recovery = p->value;
-            break;
-        default:
-            break;
+        case TPM2_PT_LOCKOUT_COUNTER: s.count = p->value; break;
+        case TPM2_PT_MAX_AUTH_FAIL: s.max_tries = p->value; break;
+        case TPM2_PT_LOCKOUT_INTERVAL: s.interval = p->value; break;
+        case TPM2_PT_LOCKOUT_RECOVERY: s.recovery = p->value; break;
+        default: break;
         }
     }
     *out = s;
@@ -70,8 +61,8 @@ int lockout_secure(struct tpm *t, struct session *main, const uint8_t auth[32], 
     params.auth[0] = (struct exec_auth){.session = main};
     change.auth[0] = (struct exec_auth){.session = main, .decrypt = true, .new_auth = &fresh};
     memcpy(a.buffer, auth, 32);
-    if (exec_sapi(Tss2_Sys_DictionaryAttackParameters_Prepare(
-                      sys, TPM2_RH_LOCKOUT, MAX_TRIES, RECOVERY_TIME, LOCKOUT_RECOVERY),
+    if (exec_sapi(Tss2_Sys_DictionaryAttackParameters_Prepare(sys, TPM2_RH_LOCKOUT, MAX_TRIES,
+                                                              RECOVERY_TIME, LOCKOUT_RECOVERY),
                   "setting the lockout parameters", e) != 0 ||
         exec_run(t, &params, "setting the lockout parameters", e) != 0 ||
         exec_sapi(Tss2_Sys_DictionaryAttackParameters_Complete(sys),

@@ -9,13 +9,13 @@
  */
 
 struct lockout_state {
-    bool auth_set;       /* lockoutAuth is not empty */
-    bool owner_set;      /* ownerAuth is not empty */
+    bool auth_set;  /* lockoutAuth is not empty */
+    bool owner_set; /* ownerAuth is not empty */
     bool in_lockout;
-    uint32_t count;      /* failed tries so far */
+    uint32_t count; /* failed tries so far */
     uint32_t max_tries;
-    uint32_t interval;   /* seconds until one try is forgiven */
-    uint32_t recovery;   /* seconds after a failure of lockoutAuth itself */
+    uint32_t interval; /* seconds until one try is forgiven */
+    uint32_t recovery; /* seconds after a failure of lockoutAuth itself */
 };
 int lockout_read(struct tpm *t, struct lockout_state *out, struct err *e) MUST_USE;
 
@@ -23,7 +23,7 @@ int lockout_read(struct tpm *t, struct lockout_state *out, struct err *e) MUST_U
  * For an empty lockoutAuth: sets maxTries 32, one try forgiven per hour, a day
  * after a failed recovery, then the given lockoutAuth (encrypted on the way).
  */
-int lockout_secure(struct tpm *t, struct session *main, const uint8_t auth[32], struct err *e)
-    MUST_USE;
+int lockout_secure(struct tpm *t, struct session *main, const uint8_t auth[32],
+                   struct err *e) MUST_USE;
 
 #endif

@@ -20,8 +20,8 @@ int nv_free(struct tpm *t, uint32_t *out, size_t n, struct err *e)
     while (found < n && next <= NV_OWNER_LAST) {
         TPMS_CAPABILITY_DATA data = {0};
         TPMI_YES_NO more = 0;
-        TSS2_RC rc = Tss2_Sys_GetCapability(sys, NULL, TPM2_CAP_HANDLES, next,
-                                            TPM2_MAX_CAP_HANDLES, &more, &data, NULL);
+        TSS2_RC rc = Tss2_Sys_GetCapability(sys, NULL, TPM2_CAP_HANDLES, next, TPM2_MAX_CAP_HANDLES,
+                                            &more, &data, NULL);
         const TPML_HANDLE *list = &data.data.handles;
 
         if (rc != TSS2_RC_SUCCESS)

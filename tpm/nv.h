@@ -38,12 +38,12 @@ int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_N
 /* TPM2_NV_ChangeAuth (Part 3, 31.15); ends the policy session. With `helper`
  * the old authValue is not known and `auth` is empty. */
 int nv_change_auth(struct tpm *t, struct session *policy, struct session *helper, uint32_t index,
-                   const TPM2B_NAME *name, struct bytes auth, struct bytes fresh, struct err *e)
-    MUST_USE;
+                   const TPM2B_NAME *name, struct bytes auth, struct bytes fresh,
+                   struct err *e) MUST_USE;
 
 /* TPM2_NV_ReadPublic; E_NOT_FOUND when there is no such index. */
-int nv_public(struct tpm *t, uint32_t index, TPMS_NV_PUBLIC *out, TPM2B_NAME *name, struct err *e)
-    MUST_USE;
+int nv_public(struct tpm *t, uint32_t index, TPMS_NV_PUBLIC *out, TPM2B_NAME *name,
+              struct err *e) MUST_USE;
 
 /* Whole content of an index that an empty authValue may read (EK certificates). */
 int nv_read_open(struct tpm *t, uint32_t index, struct buf *out, struct err *e) MUST_USE;

@@ -39,8 +39,7 @@ int pin_derive(const struct store_token *row, enum pin_side side, struct bytes p
     buf_str(&salt, row->serial);
     buf_add(&salt, row->salt, sizeof(row->salt));
     buf_u8(&salt, (uint8_t)side);
-    if (buf_ok(&salt, e) != 0 ||
-        kdf_scrypt(pin, buf_bytes(&salt), both, sizeof(both), e) != 0)
+    if (buf_ok(&salt, e) != 0 || kdf_scrypt(pin, buf_bytes(&salt), both, sizeof(both), e) != 0)
         goto out;
     memcpy(out->counter, both, 32);
     memcpy(out->guard, both + 32, 32);
@@ -98,10 +97,8 @@ static int policy_of(const struct store_token *row, enum store_nv which, struct 
     if (pin_k_name(row->k_public, &pub, &k, e) != 0)
         return -1;
     switch (which) {
-    case STORE_NV_U:
-        return pin_policy_counter(&k, out, e);
-    case STORE_NV_O:
-        return pin_policy_counter(NULL, out, e);
+    case STORE_NV_U: return pin_policy_counter(&k, out, e);
+    case STORE_NV_O: return pin_policy_counter(NULL, out, e);
     case STORE_NV_S:
         index_name(&row->nv[STORE_NV_U], &counter);
         return pin_policy_guard(&counter, &k, out, e);
@@ -168,9 +165,8 @@ static void counter_content(uint32_t limit, uint8_t out[COUNTER_SIZE])
         out[4 + i] = (uint8_t)(limit >> (24 - 8 * i));
 }
 
-int pin_provision(const struct pin_link *l, struct store_token *row,
-                  const struct pin_auth auth[2], const struct pin_so_content *content,
-                  struct err *e)
+int pin_provision(const struct pin_link *l, struct store_token *row, const struct pin_auth auth[2],
+                  const struct pin_so_content *content, struct err *e)
 {
     uint8_t u[COUNTER_SIZE], o[COUNTER_SIZE];
     struct pin_k k;
@@ -184,10 +180,9 @@ int pin_provision(const struct pin_link *l, struct store_token *row,
     counter_content(row->so_limit, o);
     if (define(l, row, STORE_NV_U, auth[PIN_USER].counter, bytes_of(u, sizeof(u)), e) != 0 ||
         define(l, row, STORE_NV_O, auth[PIN_SO].counter, bytes_of(o, sizeof(o)), e) != 0 ||
-        define(l, row, STORE_NV_S, auth[PIN_USER].guard,
-               bytes_of(content->secret, PIN_SECRET), e) != 0 ||
-        define(l, row, STORE_NV_R, auth[PIN_SO].guard, bytes_of(content, sizeof(*content)), e) !=
-            0)
+        define(l, row, STORE_NV_S, auth[PIN_USER].guard, bytes_of(content->secret, PIN_SECRET),
+               e) != 0 ||
+        define(l, row, STORE_NV_R, auth[PIN_SO].guard, bytes_of(content, sizeof(*content)), e) != 0)
         goto out;
     rc = 0;
 out:
@@ -353,8 +348,7 @@ out:
 
 /* A policy session satisfied by K's signature for one command on one index. */
 static int by_k(const struct pin_link *l, const struct store_token *row, enum store_nv which,
-                uint32_t key, const struct pin_k *k, TPM2_CC code, struct session *p,
-                struct err *e)
+                uint32_t key, const struct pin_k *k, TPM2_CC code, struct session *p, struct err *e)
 {
     struct pin_policy policy;
 
@@ -378,8 +372,8 @@ static int reset_auth(const struct pin_link *l, const struct store_token *row, e
     index_name(&row->nv[which], &name);
     if (by_k(l, row, which, key, k, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         return -1;
-    rc = nv_change_auth(l->tpm, &p, l->main, row->nv[which].handle, &name,
-                        (struct bytes){NULL, 0}, bytes_of(fresh, 32), e);
+    rc = nv_change_auth(l->tpm, &p, l->main, row->nv[which].handle, &name, (struct bytes){NULL, 0},
+                        bytes_of(fresh, 32), e);
     session_end(l->tpm, &p);
     return rc;
 }

@@ -32,10 +32,10 @@ int pin_derive(const struct store_token *row, enum pin_side side, struct bytes p
 /* What S and R hold. */
 #define PIN_SECRET 32
 struct pin_so_content {
-    uint8_t secret[PIN_SECRET];  /* the token secret, the same as in S */
-    uint8_t k_seed[32];          /* the SO's key K is derived from it */
-    uint8_t lockout_auth[32];    /* zeros: not ours */
-    uint8_t owner_auth[32];      /* zeros: not ours */
+    uint8_t secret[PIN_SECRET]; /* the token secret, the same as in S */
+    uint8_t k_seed[32];         /* the SO's key K is derived from it */
+    uint8_t lockout_auth[32];   /* zeros: not ours */
+    uint8_t owner_auth[32];     /* zeros: not ours */
 };
 
 /* K, by which the SO resets the user's PIN without owner authorisation. */
@@ -46,8 +46,8 @@ struct pin_k {
 int pin_k_derive(const uint8_t seed[32], struct pin_k *out, struct err *e) MUST_USE;
 
 /* Name of K's public area (Part 1, 16), as PolicySigned binds it. */
-int pin_k_name(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name, struct err *e)
-    MUST_USE;
+int pin_k_name(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name,
+               struct err *e) MUST_USE;
 
 /* Everything a PIN operation talks with: the TPM, the salted HMAC session and the
  * key that further sessions are salted to. */
@@ -62,9 +62,8 @@ struct pin_link {
  * their Names and row->k_public. On failure whatever was defined stays for
  * pin_erase.
  */
-int pin_provision(const struct pin_link *l, struct store_token *row,
-                  const struct pin_auth auth[2], const struct pin_so_content *content,
-                  struct err *e) MUST_USE;
+int pin_provision(const struct pin_link *l, struct store_token *row, const struct pin_auth auth[2],
+                  const struct pin_so_content *content, struct err *e) MUST_USE;
 
 /* Undefines the four indices (those that are there). */
 int pin_erase(const struct pin_link *l, const struct store_token *row, struct err *e) MUST_USE;

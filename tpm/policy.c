@@ -38,8 +38,8 @@ int policy_authvalue(struct tpm *t, struct session *p, struct err *e)
 {
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
 
-    if (sys == NULL || exec_sapi(Tss2_Sys_PolicyAuthValue(sys, p->handle, NULL, NULL),
-                                 "PolicyAuthValue", e) != 0)
+    if (sys == NULL ||
+        exec_sapi(Tss2_Sys_PolicyAuthValue(sys, p->handle, NULL, NULL), "PolicyAuthValue", e) != 0)
         return -1;
     p->auth_value = true;
     return 0;
@@ -110,8 +110,8 @@ int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t 
     sig.signature.ecdsa.signatureS.size = 32;
     memcpy(sig.signature.ecdsa.signatureR.buffer, rs, 32);
     memcpy(sig.signature.ecdsa.signatureS.buffer, rs + 32, 32);
-    rc = exec_sapi(Tss2_Sys_PolicySigned(sys, key, p->handle, NULL, &nonce, &cp_hash, &ref, 0,
-                                         &sig, &timeout, &ticket, NULL),
+    rc = exec_sapi(Tss2_Sys_PolicySigned(sys, key, p->handle, NULL, &nonce, &cp_hash, &ref, 0, &sig,
+                                         &timeout, &ticket, NULL),
                    "PolicySigned", e);
 out:
     buf_free(&in);

@@ -11,9 +11,9 @@
 #define FIRST_HANDLE 0x81000001U
 #define HANDLES 8
 
-#define MUST_HAVE                                                                                  \
-    (TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM |                         \
-     TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA | TPMA_OBJECT_USERWITHAUTH |                       \
+#define MUST_HAVE                                                            \
+    (TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT | TPMA_OBJECT_FIXEDTPM |   \
+     TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_NODA | TPMA_OBJECT_USERWITHAUTH | \
      TPMA_OBJECT_SENSITIVEDATAORIGIN)
 
 void primary_template(bool ecc, TPMT_PUBLIC *out)
@@ -40,8 +40,7 @@ void primary_template(bool ecc, TPMT_PUBLIC *out)
 static bool fits(const TPMT_PUBLIC *p)
 {
     return (p->objectAttributes & MUST_HAVE) == MUST_HAVE && p->nameAlg == TPM2_ALG_SHA256 &&
-           ((p->type == TPM2_ALG_ECC &&
-             p->parameters.eccDetail.curveID == TPM2_ECC_NIST_P256) ||
+           ((p->type == TPM2_ALG_ECC && p->parameters.eccDetail.curveID == TPM2_ECC_NIST_P256) ||
             (p->type == TPM2_ALG_RSA && p->parameters.rsaDetail.keyBits == 2048));
 }
 
@@ -65,8 +64,8 @@ static int create(struct tpm *t, uint32_t handle, TPM2B_PUBLIC *out, struct err 
         return -1;
     primary_template(caps.p256, &in.publicArea);
     *out = (TPM2B_PUBLIC){0};
-    rc = Tss2_Sys_CreatePrimary(sys, TPM2_RH_OWNER, &auth, &sensitive, &in, &outside, &pcr, &h,
-                                out, &data, &digest, &ticket, &name, NULL);
+    rc = Tss2_Sys_CreatePrimary(sys, TPM2_RH_OWNER, &auth, &sensitive, &in, &outside, &pcr, &h, out,
+                                &data, &digest, &ticket, &name, NULL);
     if (rc_base(rc) == TPM2_RC_BAD_AUTH || rc_base(rc) == TPM2_RC_AUTH_FAIL)
         return err_set_rc(e, E_DENIED, rc,
                           "the TPM's owner authorisation is set and unknown here; have the "

@@ -45,9 +45,9 @@ TSS2_RC rc_base(TSS2_RC rc)
 
 bool rc_is_transport(TSS2_RC rc)
 {
-    TSS2_RC layer = rc & TSS2_RC_LAYER_MASK;
-
-    return layer == TSS2_TCTI_RC_LAYER || layer == TSS2_RC_LAYER(8);
+    /* SAPI's own two: what came back is no response. Its others blame the caller. */
+    return (rc & TSS2_RC_LAYER_MASK) == TSS2_TCTI_RC_LAYER ||
+           rc == TSS2_SYS_RC_MALFORMED_RESPONSE || rc == TSS2_SYS_RC_INSUFFICIENT_RESPONSE;
 }
 
 int rc_fail(struct err *e, TSS2_RC rc, const char *what)

@@ -111,8 +111,8 @@ static int salt_rsa(const struct pubkey *k, const struct alg_hash *name_alg, uin
 {
     if (RAND_bytes(salt, (int)name_alg->size) != 1)
         return err_openssl(e, E_CRYPTO, "random salt");
-    if (pubkey_oaep(k, name_alg, bytes_of("SECRET", 7), bytes_of(salt, name_alg->size),
-                    out->secret, e) != 0)
+    if (pubkey_oaep(k, name_alg, bytes_of("SECRET", 7), bytes_of(salt, name_alg->size), out->secret,
+                    e) != 0)
         return -1;
     out->size = k->n_len;
     return 0;

@@ -12,13 +12,13 @@
  * parameters.
  */
 struct session {
-    TPM2_HANDLE handle;        /* 0: no session */
-    TPM2_SE type;              /* TPM2_SE_HMAC or TPM2_SE_POLICY */
-    bool auth_value;           /* policy session in which PolicyAuthValue was executed */
+    TPM2_HANDLE handle; /* 0: no session */
+    TPM2_SE type;       /* TPM2_SE_HMAC or TPM2_SE_POLICY */
+    bool auth_value;    /* policy session in which PolicyAuthValue was executed */
     size_t key_len;
-    uint8_t key[32];           /* sessionKey (Part 1, 19.6.8) */
-    TPM2B_NONCE caller;        /* nonceCaller, the newer of ours */
-    TPM2B_NONCE tpm;           /* nonceTPM */
+    uint8_t key[32];    /* sessionKey (Part 1, 19.6.8) */
+    TPM2B_NONCE caller; /* nonceCaller, the newer of ours */
+    TPM2B_NONCE tpm;    /* nonceTPM */
 };
 
 /* The key that a salt is encrypted to: a loaded decrypt key and the public area

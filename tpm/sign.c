@@ -195,8 +195,8 @@ static int sign_pss(struct token *k, const struct job *j, struct err *e)
     if (w->digest.len != w->hash->size)
         return err_set(e, E_DATA, "a %s digest has %zu bytes, not %zu", w->hash->name,
                        w->hash->size, w->digest.len);
-    if (w->mgf == w->hash && w->salt == (int)w->hash->size &&
-        can(j, TPMA_OBJECT_SIGN_ENCRYPT) && tpm_pss(k->tpm) != TPM_PSS_OTHER) {
+    if (w->mgf == w->hash && w->salt == (int)w->hash->size && can(j, TPMA_OBJECT_SIGN_ENCRYPT) &&
+        tpm_pss(k->tpm) != TPM_PSS_OTHER) {
         struct err why = {0};
 
         if (by_tpm(k, j, w->hash, TPM2_ALG_RSAPSS, w->digest, &why) == 0) {
@@ -222,12 +222,9 @@ static int sign_once(struct token *k, void *arg, struct err *e)
     const struct job *j = arg;
 
     switch (j->what->scheme) {
-    case PUBKEY_ECDSA:
-        return sign_ecdsa(k, j, e);
-    case PUBKEY_RSASSA:
-        return sign_pkcs1(k, j, e);
-    default:
-        return sign_pss(k, j, e);
+    case PUBKEY_ECDSA: return sign_ecdsa(k, j, e);
+    case PUBKEY_RSASSA: return sign_pkcs1(k, j, e);
+    default: return sign_pss(k, j, e);
     }
 }
 

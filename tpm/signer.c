@@ -14,9 +14,11 @@ static int sign(struct signer *s, enum pubkey_scheme scheme, const struct alg_ha
                 struct bytes digest, uint8_t *sig, struct err *e)
 {
     struct token_signer *ts = (struct token_signer *)(void *)s;
-    struct token_sign what = {
-        .scheme = scheme, .hash = hash, .mgf = hash, .digest = digest,
-        .salt = hash != NULL ? (int)hash->size : 0};
+    struct token_sign what = {.scheme = scheme,
+                              .hash = hash,
+                              .mgf = hash,
+                              .digest = digest,
+                              .salt = hash != NULL ? (int)hash->size : 0};
 
     return token_sign(ts->token, &ts->key, &what, sig, e);
 }

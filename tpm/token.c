@@ -27,8 +27,8 @@ int token_open(struct token **out, struct tpm *t, struct store *s, int64_t id, s
         return err_set(e, E_MEMORY, "out of memory for a token");
     k->tpm = t;
     k->store = s;
-    if (store_token_get(s, id, &k->row, e) != 0 ||
-        store_tpm_get(s, k->row.tpm, &k->hw, e) != 0 || pin_primary(k, e) != 0) {
+    if (store_token_get(s, id, &k->row, e) != 0 || store_tpm_get(s, k->row.tpm, &k->hw, e) != 0 ||
+        pin_primary(k, e) != 0) {
         token_free(k);
         return -1;
     }
@@ -88,7 +88,7 @@ const struct store_seal *token_seal(const struct token *k)
 struct session *token_session(struct token *k, struct err *e)
 {
     struct err why = {0};
-    struct session *s = tpm_main(k->tpm, &k->salt, &why);
+    struct session *s = held_session(k->tpm, &k->salt, &why);
 
     if (s != NULL)
         return s;
@@ -192,8 +192,8 @@ int token_login(struct token *k, enum token_user who, struct bytes pin, struct e
     if (who == TOKEN_USER) {
         seal = secret_new(sizeof(struct store_seal), e);
         if (seal == NULL ||
-            store_seal_derive(secret_bytes(content),
-                              (struct store_seal *)(void *)secret_data(seal), e) != 0) {
+            store_seal_derive(secret_bytes(content), (struct store_seal *)(void *)secret_data(seal),
+                              e) != 0) {
             secret_free(content);
             secret_free(seal);
             return -1;
@@ -213,6 +213,6 @@ int token_logout(struct token *k, struct err *e)
     if (k->who == TOKEN_NOBODY)
         return err_set(e, E_LOGIN, "nobody is logged in to token '%s'", k->row.label);
     forget_login(k);
-    loaded_flush_all(k->tpm);
+    held_flush_all(k->tpm);
     return 0;
 }

@@ -21,19 +21,19 @@ enum token_user { TOKEN_NOBODY, TOKEN_USER, TOKEN_SO };
 
 /* What `token_provision` needs. PINs are 6 to 64 bytes (E_PIN_LENGTH). */
 struct token_params {
-    const char *label;      /* 1 to 32 bytes of UTF-8 */
+    const char *label; /* 1 to 32 bytes of UTF-8 */
     struct bytes so_pin;
-    struct bytes user_pin;  /* empty: the SO sets it later (C_InitPIN) */
-    uint32_t user_tries;    /* 0 means 10 */
-    uint32_t so_tries;      /* 0 means 10 */
-    bool weak_lockout;      /* go on although the TPM's lockoutAuth is empty and stays so */
+    struct bytes user_pin; /* empty: the SO sets it later (C_InitPIN) */
+    uint32_t user_tries;   /* 0 means 10 */
+    uint32_t so_tries;     /* 0 means 10 */
+    bool weak_lockout;     /* go on although the TPM's lockoutAuth is empty and stays so */
 };
 
 /* What provisioning found and did, for `token init` to say in words. */
 struct token_report {
-    bool lockout_set;          /* lockoutAuth was empty; a random one was set, see below */
-    bool lockout_foreign;      /* lockoutAuth was set already and is unknown to us */
-    char recovery_code[80];    /* hex of the new lockoutAuth, printed once; wipe after use */
+    bool lockout_set;       /* lockoutAuth was empty; a random one was set, see below */
+    bool lockout_foreign;   /* lockoutAuth was set already and is unknown to us */
+    char recovery_code[80]; /* hex of the new lockoutAuth, printed once; wipe after use */
 };
 
 /*
@@ -42,12 +42,12 @@ struct token_report {
  * provisioning). On success the token is open, nobody logged in.
  */
 int token_provision(struct token **out, struct tpm *t, struct store *s,
-                    const struct token_params *p, struct token_report *report, struct err *e)
-    MUST_USE;
+                    const struct token_params *p, struct token_report *report,
+                    struct err *e) MUST_USE;
 
 /* Opens a token of the store; sends nothing. */
-int token_open(struct token **out, struct tpm *t, struct store *s, int64_t id, struct err *e)
-    MUST_USE;
+int token_open(struct token **out, struct tpm *t, struct store *s, int64_t id,
+               struct err *e) MUST_USE;
 void token_free(struct token *k); /* logs out; NULL is fine */
 
 /* The row as last read. */
@@ -93,7 +93,7 @@ struct key_spec {
     uint32_t exponent;             /* RSA: 0 or 65537 */
     bool sign, decrypt;            /* TPM attributes of the same names */
     enum store_key_mode mode;
-    struct bytes outside_info;     /* into the creation data; up to 64 bytes */
+    struct bytes outside_info; /* into the creation data; up to 64 bytes */
 };
 
 /* Is this kind of key one that the TPM makes? 0, or E_UNSUPPORTED. */
@@ -142,8 +142,8 @@ int token_rsa_raw(struct token *k, const struct store_key *key, struct bytes in,
 void token_key_forget(struct token *k, const uint8_t uuid[STORE_UUID]);
 
 /* A signer over a key; borrows the token and copies the key. */
-int token_signer(struct token *k, const struct store_key *key, struct signer **out, struct err *e)
-    MUST_USE;
+int token_signer(struct token *k, const struct store_key *key, struct signer **out,
+                 struct err *e) MUST_USE;
 
 struct tpm *token_tpm(struct token *k);
 struct store *token_store(struct token *k);

@@ -149,9 +149,9 @@ static bool has_sibling(struct token *k)
     if (store_token_list(k->store, &list, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n; i++)
-        found = found || (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
-                          (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT)) ==
-                              0);
+        found = found ||
+                (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
+                 (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT)) == 0);
     free(list);
     return found;
 }
@@ -272,7 +272,7 @@ int token_erase(struct token *k, struct err *e)
 
     if (token_reload(k, e) != 0)
         return -1;
-    loaded_flush_all(k->tpm);
+    held_flush_all(k->tpm);
     k->row.flags |= STORE_TOKEN_INCOMPLETE;
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
@@ -340,7 +340,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     fresh.salt.pub = &fresh.primary;
     if (make(&fresh, &p, m, &report, e) != 0 || exchange(k, &fresh, label, e) != 0)
         goto out;
-    loaded_flush_all(k->tpm);
+    held_flush_all(k->tpm);
     rc = sweep(k, e);
 out:
     secret_free(making);

@@ -2,7 +2,7 @@
 #define TPM_TOKEN_PRIV_H
 
 #include "tpm/ctx.h"
-#include "tpm/loaded.h"
+#include "tpm/held.h"
 #include "tpm/pin.h"
 #include "tpm/token.h"
 
@@ -12,12 +12,12 @@ struct token {
     struct store *store;
     struct store_token row;
     struct store_tpm hw;
-    TPMT_PUBLIC primary;       /* pinned: from the store, never from the wire */
+    TPMT_PUBLIC primary; /* pinned: from the store, never from the wire */
     TPM2B_NAME primary_name;
     struct salt_key salt;
     enum token_user who;
-    struct secret *secret;     /* user: the token secret; SO: struct pin_so_content */
-    struct secret *seal;       /* user: struct store_seal */
+    struct secret *secret; /* user: the token secret; SO: struct pin_so_content */
+    struct secret *seal;   /* user: struct store_seal */
 };
 
 /* The HMAC session of this process, E_NOT_FOUND saying what to do when the TPM
@@ -53,8 +53,8 @@ struct key_parent {
     struct session *helper;  /* HMAC session that encrypts, when `session` cannot; or NULL */
 };
 int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBLIC *template,
-               struct bytes auth, struct bytes outside_info, struct store_key *out, struct err *e)
-    MUST_USE;
+               struct bytes auth, struct bytes outside_info, struct store_key *out,
+               struct err *e) MUST_USE;
 int key_load(struct tpm *t, const struct key_parent *parent, const struct store_key *key,
              TPM2_HANDLE *handle, TPM2B_NAME *name, struct err *e) MUST_USE;
 

@@ -27,12 +27,12 @@ int tpm_random(struct tpm *t, uint8_t *out, size_t len, struct err *e) MUST_USE;
 
 /* What the TPM is and can do; read once, then cached (and kept in the store). */
 struct tpm_caps {
-    char manufacturer[5];  /* "IBM ", "IFX ", "STM " ... */
-    char vendor[17];       /* vendor string */
+    char manufacturer[5]; /* "IBM ", "IFX ", "STM " ... */
+    char vendor[17];      /* vendor string */
     uint32_t firmware[2];
-    uint32_t spec_revision;/* e.g. 164 */
-    uint16_t max_nv;       /* TPM_PT_NV_BUFFER_MAX */
-    bool pin_fail;         /* has PIN_FAIL indices (spec 1.38 and up) */
+    uint32_t spec_revision; /* e.g. 164 */
+    uint16_t max_nv;        /* TPM_PT_NV_BUFFER_MAX */
+    bool pin_fail;          /* has PIN_FAIL indices (spec 1.38 and up) */
     bool p256, p384, p521;
     bool rsa2048, rsa3072, rsa4096;
 };

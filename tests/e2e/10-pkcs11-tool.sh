@@ -26,13 +26,19 @@ offered() { # offered MECHANISM BITS: whether the token advertises keys of that 
     [ -n "$range" ] && [ "$2" -ge "${range% *}" ] && [ "$2" -le "${range#* }" ]
 }
 ec_keys=() rsa_keys=()
+export_key() { # export_key LABEL ID
+    # OpenSC 0.23 with OpenSSL 3.0 cannot write P-384 keys, whoever's token it is; GnuTLS can.
+    if [ "$1" = p384 ]; then
+        foreign p11tool --provider="$MODULE" --export "pkcs11:object=$1;type=public" --outfile "$D/$1.pem"
+    else
+        p11 --read-object --type pubkey --id "$2" --output-file "$D/$1.der" &&
+            openssl pkey -pubin -inform DER -in "$D/$1.der" -out "$D/$1.pem"
+    fi
+}
 make_key() { # make_key TYPE LABEL ID MECHANISM BITS
     if offered "$4" "$5"; then
         check "C_GenerateKeyPair: $1" new_key "$1" "$2" "$3"
-        check "its public key is exported" \
-            p11 --read-object --type pubkey --id "$3" --output-file "$D/$2.der"
-        openssl pkey -pubin -inform DER -in "$D/$2.der" -out "$D/$2.pem" 2>"$D/out" ||
-            not_ok "OpenSSL reads the public key $2" "it does not parse"
+        check "its public key is exported" export_key "$2" "$3"
     else
         skip "C_GenerateKeyPair: $1" "this TPM has no such keys"
         return

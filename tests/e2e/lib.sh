@@ -77,8 +77,7 @@ _end() {
     local pid
     for pid in "${STORY_PIDS[@]}"; do
         kill -CONT "$pid" 2>/dev/null
-        kill "$pid" 2>/dev/null
-        poll 5 gone "$pid" || kill -KILL "$pid" 2>/dev/null
+        end "$pid"
     done
     rm -rf "$D"
 }
@@ -193,6 +192,23 @@ _expect() { # _expect CODE-OR-EMPTY WHAT PATTERN COMMAND...
 }
 expect_fail() { _expect '' "$@"; }
 expect_exit() { _expect "$@"; }
+
+# end PID: SIGTERM, and SIGKILL for who does not hear it.
+end() {
+    kill "$1" 2>/dev/null
+    poll 5 gone "$1" || kill -KILL "$1" 2>/dev/null
+}
+
+# tidy [N]: flushes what killed programs left in a TPM. On a real machine its resource manager does.
+tidy() {
+    local tcti=TPM_TCTI_${1:-1}
+    tpm2_flushcontext -Q -T "${!tcti}" -t && tpm2_flushcontext -Q -T "${!tcti}" -l
+}
+
+# listening PORT, or the process PID has ended.
+listening() {
+    gone "$2" || grep -qiE "$(printf ':%04X 0+:0000 0A' "$1")" /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
 
 # A port that nobody listens at now; for programs that cannot choose one themselves.
 free_port() {

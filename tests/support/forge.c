@@ -50,9 +50,9 @@ static X509 *read_cert(const char *path)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"invite", required_argument, NULL, 'i'},  {"ek-cert", required_argument, NULL, 'c'},
+        {"invite", required_argument, NULL, 'i'},   {"ek-cert", required_argument, NULL, 'c'},
         {"ek-index", required_argument, NULL, 'x'}, {"out", required_argument, NULL, 'o'},
-        {"perfect", no_argument, NULL, 'p'},       {0},
+        {"perfect", no_argument, NULL, 'p'},        {0},
     };
     const char *invite = NULL, *cert = NULL, *out = NULL;
     struct evidence_invitation v = {0};
@@ -64,27 +64,17 @@ int main(int argc, char **argv)
 
     for (int o; (o = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (o) {
-        case 'i':
-            invite = optarg;
-            break;
-        case 'c':
-            cert = optarg;
-            break;
-        case 'x':
-            index = (uint32_t)strtoul(optarg, NULL, 0);
-            break;
-        case 'o':
-            out = optarg;
-            break;
-        case 'p':
-            perfect = true;
-            break;
-        default:
-            return 2;
+        case 'i': invite = optarg; break;
+        case 'c': cert = optarg; break;
+        case 'x': index = (uint32_t)strtoul(optarg, NULL, 0); break;
+        case 'o': out = optarg; break;
+        case 'p': perfect = true; break;
+        default: return 2;
         }
     }
     if (invite == NULL || cert == NULL || out == NULL)
-        die("usage: forge --invite FILE --ek-cert FILE --out FILE [--ek-index N] [--perfect]", NULL);
+        die("usage: forge --invite FILE --ek-cert FILE --out FILE [--ek-index N] [--perfect]",
+            NULL);
     read_invite(invite, &v);
     unit_forge_init(&f, index == 0x01C00002 ? UNIT_RSA : UNIT_P384, UNIT_P256, UNIT_P256);
     if (v.nonce_len != sizeof(f.nonce))

@@ -18,10 +18,10 @@
 #include <tss2/tss2_mu.h>
 
 #define YEAR (365 * 86400)
-#define KEY_ATTRIBUTES \
+#define KEY_ATTRIBUTES                                                                  \
     (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN | \
      TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_SIGN_ENCRYPT)
-#define PARENT_ATTRIBUTES \
+#define PARENT_ATTRIBUTES                                                               \
     (TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT | TPMA_OBJECT_SENSITIVEDATAORIGIN | \
      TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA | TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_DECRYPT)
 
@@ -90,7 +90,8 @@ static void set_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme)
     }
 }
 
-void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak, enum unit_key subject)
+void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
+                     enum unit_key subject)
 {
     TPMT_SYM_DEF_OBJECT aes = {
         .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
@@ -195,9 +196,9 @@ static X509 *make_ek_cert(struct unit_forge *f)
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:FALSE");
     unit_forge_ext(x, NID_ext_key_usage, OID_TCG_KP_EK);
-    unit_forge_ext(x, NID_key_usage, EVP_PKEY_get_base_id(f->ek) == EVP_PKEY_RSA
-                                         ? "critical,keyEncipherment"
-                                         : "critical,keyAgreement");
+    unit_forge_ext(x, NID_key_usage,
+                   EVP_PKEY_get_base_id(f->ek) == EVP_PKEY_RSA ? "critical,keyEncipherment"
+                                                               : "critical,keyAgreement");
     add_tpm_names(x);
     if (f->on_ek_cert != NULL)
         f->on_ek_cert(f, x);

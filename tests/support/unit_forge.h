@@ -32,8 +32,8 @@ struct unit_forge {
     TPMT_PUBLIC ek_pub, ak_pub, key_pub, parent_pub;
     uint8_t nonce[32];
     int64_t ek_not_after;
-    X509 *genuine_ek;        /* stands in the request instead of a made EK certificate; borrowed */
-    const char *cn, *san;    /* asked for in the CSR; NULL: none */
+    X509 *genuine_ek;     /* stands in the request instead of a made EK certificate; borrowed */
+    const char *cn, *san; /* asked for in the CSR; NULL: none */
 
     void (*on_attest)(struct unit_forge *f, TPMS_ATTEST *a);
     void (*on_attest_wire)(struct unit_forge *f, struct buf *wire); /* before it is signed */
@@ -53,7 +53,8 @@ struct unit_forge {
     TPM2B_NAME ek_name, ak_name;
 };
 
-void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak, enum unit_key subject);
+void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
+                     enum unit_key subject);
 void unit_forge_build(struct unit_forge *f);
 void unit_forge_free(struct unit_forge *f);
 

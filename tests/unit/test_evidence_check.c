@@ -787,8 +787,8 @@ static void dns_names(struct unit_forge *f, X509 *x)
 
 static void test_18_ek_certificates_of_the_wrong_kind_are_refused(void **state)
 {
-    void (*const bad[])(struct unit_forge *, X509 *) = {no_eku,      tls_eku,      as_ca,    no_usage,
-                                                        wrong_usage, no_tpm_names, dns_names};
+    void (*const bad[])(struct unit_forge *, X509 *) = {
+        no_eku, tls_eku, as_ca, no_usage, wrong_usage, no_tpm_names, dns_names};
     struct unit_forge f;
 
     (void)state;

@@ -147,17 +147,16 @@ static void test_ecdsa_signatures_of_openssl_are_judged_right(void **state)
         assert_int_equal(raw.len, pubkey_sig_len(&k));
         assert_int_equal(pubkey_sig_to_der(&k, buf_bytes(&raw), &der, NULL), 0);
         assert_true(bytes_equal(buf_bytes(&der), bytes_of(sig, len)));
-        assert_int_equal(pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32),
-                                       buf_bytes(&raw), NULL),
-                         0);
+        assert_int_equal(
+            pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32), buf_bytes(&raw), NULL), 0);
         raw.p[5] ^= 1;
-        assert_int_equal(pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32),
-                                       buf_bytes(&raw), NULL),
-                         -1);
+        assert_int_equal(
+            pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32), buf_bytes(&raw), NULL),
+            -1);
         memset(raw.p, 0, raw.len);
-        assert_int_equal(pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32),
-                                       buf_bytes(&raw), NULL),
-                         -1);
+        assert_int_equal(
+            pubkey_verify(&k, PUBKEY_ECDSA, h, -1, bytes_of(digest, 32), buf_bytes(&raw), NULL),
+            -1);
         for (size_t cut = 0; cut < len; cut++)
             assert_int_equal(pubkey_sig_from_der(&k, bytes_of(sig, cut), &raw, NULL), -1);
         buf_free(&raw);
@@ -180,9 +179,8 @@ static void test_rsa_signatures_of_openssl_are_judged_right(void **state)
     assert_int_equal(pubkey_verify(&k, PUBKEY_RSASSA, h, -1, d, s, NULL), 0);
     memcpy(info, h->info, h->info_len);
     memcpy(info + h->info_len, digest, 32);
-    assert_int_equal(pubkey_verify(&k, PUBKEY_RSASSA, NULL, -1, bytes_of(info, sizeof(info)), s,
-                                   NULL),
-                     0);
+    assert_int_equal(
+        pubkey_verify(&k, PUBKEY_RSASSA, NULL, -1, bytes_of(info, sizeof(info)), s, NULL), 0);
     assert_int_equal(pubkey_verify(&k, PUBKEY_RSAPSS, h, -1, d, s, NULL), -1);
     for (int salt = 0; salt <= 64; salt += 32) {
         sign(key, RSA_PKCS1_PSS_PADDING, salt, d, sig, &len);

@@ -35,10 +35,8 @@ static void test_a_name_is_algorithm_and_digest(void **state)
 /* Part 2, 13.5: index, nameAlg, attributes, authPolicy, dataSize. */
 static void test_the_name_of_an_nv_index_covers_its_public_area(void **state)
 {
-    TPMS_NV_PUBLIC nv = {.nvIndex = 0x01800001,
-                         .nameAlg = TPM2_ALG_SHA256,
-                         .attributes = 0x20040004,
-                         .dataSize = 8};
+    TPMS_NV_PUBLIC nv = {
+        .nvIndex = 0x01800001, .nameAlg = TPM2_ALG_SHA256, .attributes = 0x20040004, .dataSize = 8};
     static const uint8_t wire[] = {0x01, 0x80, 0x00, 0x01, 0x00, 0x0b, 0x20,
                                    0x04, 0x00, 0x04, 0x00, 0x00, 0x00, 0x08};
     uint8_t want[32];

@@ -53,6 +53,11 @@ $(BUILD)/lib$(1).a: $(call obj,$(call src,$(1)))
 endef
 $(foreach r,core tpm pkcs11 ca,$(eval $(call room_lib,$(r))))
 
+# The CLI but for its main(), for the tests.
+$(BUILD)/libcli.a: $(filter-out %/main.o,$(call obj,$(call src,cli)))
+	@rm -f $@
+	ar rcs $@ $^
+
 $(PROGRAM): $(call obj,$(call src,cli)) $(ROOM_LIBS)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)
 
@@ -60,7 +65,7 @@ $(MODULE): $(call obj,$(call src,pkcs11)) $(BUILD)/libtpm.a $(BUILD)/libcore.a p
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=pkcs11/module.map \
 	    -Wl,-soname,fusetsu-pkcs11.so -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
 
-$(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(ROOM_LIBS)
+$(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(BUILD)/libcli.a $(ROOM_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
 	    $(PKG_LIBS) -lcmocka -lpthread -ldl

@@ -10,11 +10,16 @@
  * Every object identifier that we define or that OpenSSL has no number for, in
  * one place, in dotted form.
  *
- * Our arc is 2.25.<UUID> (ITU-T X.667): anybody may draw one, nobody registers it.
+ * The arc is that of the documentation enterprise (RFC 5612); a federation in service
+ * puts its own enterprise number here (make CFLAGS='-DOID_ARC="\"1.3.6.1.4.1.N.1\""').
+ * Not 2.25.<UUID>, which nobody would have to register: libtasn1 4.19, and so GnuTLS,
+ * refuses certificates that hold a component over 64 bits.
  *   .1.<community>.<level>   certificate policies: one OID carries both
  *   .3.<n>                   extensions and attestation statements
  */
-#define OID_ARC "2.25.76088277489233931468383475748957701207"
+#ifndef OID_ARC
+#define OID_ARC "1.3.6.1.4.1.32473.1"
+#endif
 
 #define OID_EXT_EVIDENCE OID_ARC ".3.1" /* extension: SHA-256 of the EvidenceRecord's DER */
 #define OID_EXT_LEDGER OID_ARC ".3.2"   /* extension: where the ledger holds the issuance */

@@ -68,7 +68,7 @@ static void test_policies_are_what_the_profile_defines(void **state)
         if (t->policy)
             policy_a(h, want);
         else
-            policy_b(h, 0x01C07F01 + (h->tpm - TPM2_ALG_SHA256), want);
+            policy_b(h, 0x01C07F01u + h->tpm - TPM2_ALG_SHA256, want);
         assert_int_equal(pub.authPolicy.size, h->size);
         assert_memory_equal(pub.authPolicy.buffer, want, h->size);
         assert_int_equal((pub.objectAttributes & TPMA_OBJECT_USERWITHAUTH) == 0, t->policy);

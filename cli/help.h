@@ -1,7 +1,7 @@
 #ifndef CLI_HELP_H
 #define CLI_HELP_H
 
-#include "cli/cli.h"
+#include "cli/command.h"
 
 /* --help, printed from the tables to standard output. */
 

@@ -16,10 +16,8 @@ static const char *outcome_word(enum evidence_outcome o)
 
 static void print_failure(FILE *f, const struct evidence_result *r)
 {
-    char head[300];
-
-    snprintf(head, sizeof(head), "check %u failed: %s (%s)", r->number, r->title, r->clause);
-    out_words(f, 0, head);
+    /* One line, however long: scripts take the first. */
+    fprintf(f, "check %u failed: %s (%s)\n", r->number, r->title, r->clause);
     out_words(f, 2, r->reason);
 }
 

@@ -1,7 +1,7 @@
 #ifndef CORE_EVIDENCE_RULES_H
 #define CORE_EVIDENCE_RULES_H
 
-#include "core/evidence_check.h"
+#include "core/evidence_verdict.h"
 
 /*
  * The inside of core/evidence_check: one function per check. Each sets exactly one result of

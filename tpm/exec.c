@@ -212,6 +212,7 @@ int exec_run(struct tpm *t, struct exec *x, const char *what, struct err *e)
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
     TSS2L_SYS_AUTH_COMMAND auths = {0};
     uint8_t cp_hash[32];
+    TSS2_RC sapi;
     int rc = -1;
 
     if (sys == NULL || roll(x, e) != 0)
@@ -224,8 +225,17 @@ int exec_run(struct tpm *t, struct exec *x, const char *what, struct err *e)
         goto out;
     if (x->n_auth != 0 && exec_sapi(Tss2_Sys_SetCmdAuths(sys, &auths), what, e) != 0)
         goto out;
-    if (exec_sapi(Tss2_Sys_Execute(sys), what, e) != 0)
+    sapi = Tss2_Sys_Execute(sys);
+    if (sapi != TSS2_RC_SUCCESS) {
+        struct err why = {.rc = sapi};
+
+        /* A reset, or a response that was lost: the TPM's nonces may have rolled without
+         * ours, and an HMAC over old ones would count as a wrong PIN. */
+        if (tpm_is_stale(&why))
+            tpm_lost(t);
+        (void)rc_fail(e, sapi, what);
         goto out;
+    }
     if (x->n_auth != 0 && check_response(x, sys, what, e) != 0) {
         for (size_t i = 0; i < x->n_auth; i++) {
             if (x->auth[i].session != NULL)

@@ -54,7 +54,7 @@ check "an application: login, sign, verify, digest, generate" \
 check_out "our own program: a token is read" '"label": "alpha"' "$FUSETSU" token info --json
 check "our own program: a key is made" \
     "$FUSETSU" key generate --token alpha --pin-file "$D/pin" --type p256 --label fourth
-check_out "our own program: keys are listed" fourth "$FUSETSU" key list --token alpha --pin-file "$D/pin"
+check_out "our own program: keys are listed" fourth "$FUSETSU" key list --token alpha
 check_out "and a software key is made by OpenSSL as ever" 'BEGIN PRIVATE KEY' \
     foreign openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 

@@ -17,8 +17,10 @@
  *   digest         C_Digest with SHA-256
  *   generate LABEL C_GenerateKeyPair, EC P-256, token objects
  *   hold FILE      keeps the bytes of FILE in memory: what a search for secrets must find
+ *   leak           allocates and forgets
  *   pause          prints "paused", then stops itself (SIGSTOP) until SIGCONT
- *   phase NAME     prints "NAME N": how many lines $SPY_LOG has grown by since the last phase
+ *   phase NAME     prints "NAME N R": how many lines the spy's log $SPY_LOG has grown by since the
+ *                  last phase, and how many of them were answered with "retry"
  *   fork           from here on two processes take the remaining steps; the parent waits at its end
  *
  * Exit status 0; 1 with the name of the function and its CKR_ value when a step failed; 2 usage.
@@ -286,6 +288,16 @@ static bool do_hold(struct loop *l, const char *arg)
     return n > 0;
 }
 
+/* Loses 64 bytes, so that a story can see that a leak would be seen. */
+static bool do_leak(struct loop *l, const char *arg)
+{
+    (void)arg;
+    l->held = malloc(64);
+    memset(l->held, 1, 64);
+    l->held = NULL;
+    return true;
+}
+
 static bool do_pause(struct loop *l, const char *arg)
 {
     (void)l;
@@ -299,15 +311,20 @@ static bool do_phase(struct loop *l, const char *arg)
 {
     const char *path = getenv("SPY_LOG");
     FILE *f = path != NULL ? fopen(path, "re") : NULL;
-    unsigned long n = 0;
-    int c;
+    unsigned long n = 0, resent = 0;
+    char *line = NULL;
+    size_t room = 0;
 
     /* No file yet: nothing was sent. */
-    while (f != NULL && (c = getc(f)) != EOF)
-        n += c == '\n';
+    while (f != NULL && getline(&line, &room, f) > 0) {
+        /* Part 2, 6.6.3: TPM_RC_RETRY, "send it again". */
+        if (n++ >= l->counted && strstr(line, " rc=0x922 ") != NULL)
+            resent++;
+    }
+    free(line);
     if (f != NULL)
         fclose(f);
-    printf("%s %lu\n", arg, n - l->counted);
+    printf("%s %lu %lu\n", arg, n - l->counted, resent);
     fflush(stdout);
     l->counted = n;
     return true;
@@ -328,12 +345,12 @@ static const struct step {
     bool (*run)(struct loop *l, const char *arg);
     bool arg;
 } steps[] = {
-    {"init", do_init, false},     {"fin", do_fin, false},          {"slots", do_slots, false},
-    {"mechs", do_mechs, false},   {"open", do_open, true},         {"login", do_login, true},
-    {"logout", do_logout, false}, {"find", do_find, true},         {"attrs", do_attrs, false},
-    {"sign", do_sign, true},      {"verify", do_verify, false},    {"digest", do_digest, false},
-    {"hold", do_hold, true},      {"pause", do_pause, false},      {"phase", do_phase, true},
-    {"fork", do_fork, false},     {"generate", do_generate, true},
+    {"init", do_init, false},     {"fin", do_fin, false},       {"slots", do_slots, false},
+    {"mechs", do_mechs, false},   {"open", do_open, true},      {"login", do_login, true},
+    {"logout", do_logout, false}, {"find", do_find, true},      {"attrs", do_attrs, false},
+    {"sign", do_sign, true},      {"verify", do_verify, false}, {"digest", do_digest, false},
+    {"hold", do_hold, true},      {"pause", do_pause, false},   {"phase", do_phase, true},
+    {"leak", do_leak, false},     {"fork", do_fork, false},     {"generate", do_generate, true},
 };
 
 static const struct step *step_named(const char *name)

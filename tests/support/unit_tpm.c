@@ -20,7 +20,6 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-/* Looks for the key that unit_tpm_sign made its signature with. */
 static const uint8_t some_digest[32] = {0x5a, 1, 2, 3, 4, 5, 6, 7};
 
 static const char *real_tcti(void)
@@ -248,19 +247,18 @@ size_t unit_tpm_handles(uint32_t first, uint32_t last, uint32_t *out, size_t max
 
 void unit_tpm_flush(void)
 {
-    static const uint32_t first[] = {TPM2_LOADED_SESSION_FIRST, TPM2_TRANSIENT_FIRST};
-    TSS2_TCTI_CONTEXT *tcti = NULL;
-    TSS2_SYS_CONTEXT *sys;
-    uint32_t h[64];
+    /* Part 3, 30.2: each list holds handles of its own kind only. */
+    const uint32_t first[] = {TPM2_LOADED_SESSION_FIRST, TPM2_TRANSIENT_FIRST};
 
     for (size_t i = 0; i < ARRAY_LEN(first); i++) {
+        TSS2_TCTI_CONTEXT *tcti = NULL;
+        TSS2_SYS_CONTEXT *sys;
+        uint32_t h[64];
         size_t n = unit_tpm_handles(first[i], UINT32_MAX, h, ARRAY_LEN(h));
 
         sys = raw_open(&tcti);
-        for (size_t j = 0; j < n; j++) {
-            if (h[j] >> 24 == first[i] >> 24 || (i == 0 && h[j] >> 24 == TPM2_HT_POLICY_SESSION))
-                (void)Tss2_Sys_FlushContext(sys, h[j]);
-        }
+        while (n > 0)
+            (void)Tss2_Sys_FlushContext(sys, h[--n]);
         raw_close(sys, tcti);
     }
 }

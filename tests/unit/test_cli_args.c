@@ -237,7 +237,7 @@ static void test_a_pin_comes_from_file_descriptor_or_uri(void **state)
     assert_int_equal(RUN("ask", "--pin-fd", word), CLI_OK);
     assert_string_equal(seen.name, "second2");
     close(ends[0]);
-    assert_int_equal(RUN("ask", "--pin-fd", word), CLI_FILE);
+    assert_int_equal(RUN("ask", "--pin-fd", "999"), CLI_FILE);
     assert_int_equal(RUN("ask", "--pin-fd", "x"), CLI_USAGE);
 }
 

@@ -1,6 +1,6 @@
 /* Goal: each check of the verifier has input that fails it and nothing else, and good evidence
  * of every kind passes. */
-#include "tests/support/unit_forge.h"
+#include "tests/support/unit_verdict.h"
 
 #include "core/asn1.h"
 #include "core/oid.h"
@@ -12,63 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <cmocka.h>
-
-/* --- helpers ---------------------------------------------------------------- */
-
-static void start(struct unit_forge *f)
-{
-    unit_forge_init(f, UNIT_RSA, UNIT_P256, UNIT_P256);
-}
-
-static void judge(struct unit_forge *f, bool record, struct evidence_verdict *v)
-{
-    struct err e = {0};
-    int rc = record ? evidence_check_record(&f->record, &f->terms, v, &e)
-                    : evidence_check_request(&f->request, &f->terms, v, &e);
-
-    if (rc != 0)
-        fail_msg("%s", e.msg);
-}
-
-/* Exactly check `number` fails (0: none), with and without the record's AK certificate. */
-static void expect(const struct evidence_verdict *v, unsigned number)
-{
-    for (size_t i = 0; i < EVIDENCE_CHECKS; i++) {
-        const struct evidence_result *r = &v->result[i];
-
-        assert_int_equal(r->number, i + 1);
-        assert_true(r->title != NULL && r->clause != NULL && r->reason[0] != 0);
-        if ((r->outcome == EVIDENCE_FAIL) != (r->number == number))
-            fail_msg("check %u: %s: %s (expected check %u to fail)", r->number,
-                     evidence_outcome_name(r->outcome), r->reason, number);
-    }
-    if (number != 0) {
-        struct err e = {0};
-
-        assert_false(v->accepted);
-        assert_true(v->level < 3);
-        assert_int_equal(evidence_check_verdict(v, &e), -1);
-        assert_int_equal(e.code, E_REJECTED);
-        print_message("  %s\n", e.msg);
-    } else if (!v->accepted) {
-        fail_msg("nothing failed, but the verdict is not acceptance");
-    }
-}
-
-static void only_fails_built(struct unit_forge *f, unsigned number, bool record)
-{
-    struct evidence_verdict v;
-
-    judge(f, record, &v);
-    expect(&v, number);
-    unit_forge_free(f);
-}
-
-static void only_fails(struct unit_forge *f, unsigned number)
-{
-    unit_forge_build(f);
-    only_fails_built(f, number, true);
-}
 
 /* --- the good path ------------------------------------------------------------ */
 
@@ -84,14 +27,14 @@ static void good(enum unit_key ek, enum unit_key ak, enum unit_key subject, bool
         f.ak_pub.parameters.rsaDetail.scheme.scheme = TPM2_ALG_RSAPSS;
     }
     unit_forge_build(&f);
-    judge(&f, false, &v);
-    expect(&v, 0);
+    unit_verdict_judge(&f, false, &v);
+    unit_verdict_expect(&v, 0);
     assert_int_equal(v.level, 3);
     assert_int_equal(v.result[6].outcome, EVIDENCE_ASSERTED);
     assert_int_equal(v.result[15].outcome, EVIDENCE_PASS);
     f.terms.leaf = f.leaf;
-    judge(&f, true, &v);
-    expect(&v, 0);
+    unit_verdict_judge(&f, true, &v);
+    unit_verdict_expect(&v, 0);
     assert_int_equal(v.level, 3);
     assert_int_equal(v.result[6].outcome, EVIDENCE_PASS);
     assert_int_equal(v.result[23].outcome, EVIDENCE_PASS);
@@ -127,13 +70,13 @@ static void test_an_ally_without_the_nonce_sees_what_is_asserted(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.terms.nonce = (struct bytes){NULL, 0};
     f.terms.subject = NULL;
     f.terms.ek_spki_asserted = true;
-    judge(&f, true, &v);
-    expect(&v, 0);
+    unit_verdict_judge(&f, true, &v);
+    unit_verdict_expect(&v, 0);
     assert_int_equal(v.result[14].outcome, EVIDENCE_PASS);
     assert_int_equal(v.result[15].outcome, EVIDENCE_ASSERTED);
     assert_int_equal(v.result[21].outcome, EVIDENCE_ASSERTED);
@@ -149,9 +92,9 @@ static void test_1_a_request_signed_by_another_key_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.csr_signer = f.other;
-    only_fails(&f, 1);
+    unit_verdict_only(&f, 1);
 }
 
 static void test_1_a_request_signed_with_sha1_is_refused(void **state)
@@ -159,9 +102,9 @@ static void test_1_a_request_signed_with_sha1_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.csr_md = EVP_sha1();
-    only_fails(&f, 1);
+    unit_verdict_only(&f, 1);
 }
 
 static void trail_attest(struct unit_forge *f, struct buf *wire)
@@ -193,22 +136,22 @@ static void test_2_a_byte_after_any_tpm_structure_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest_wire = trail_attest;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_bundle = trail_signature;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_bundle = trail_public;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_bundle = trail_parent;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     buf_u8(&f.record.ak_public, 0);
-    only_fails_built(&f, 2, true);
+    unit_verdict_only_built(&f, 2, true);
 }
 
 static void overrun(struct unit_forge *f, struct buf *wire)
@@ -234,15 +177,15 @@ static void test_2_missing_and_overrun_parts_are_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest_wire = overrun;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_bundle = no_public;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_bundle = no_parent;
-    only_fails(&f, 2);
+    unit_verdict_only(&f, 2);
 }
 
 /* The record's CSR again with a second attribute .59: OpenSSL would not add one. */
@@ -309,16 +252,16 @@ static void test_2_two_bundles_two_values_or_none_are_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     twice(&f);
-    only_fails_built(&f, 2, true);
-    start(&f);
+    unit_verdict_only_built(&f, 2, true);
+    unit_verdict_start(&f);
     f.on_csr = two_values;
-    only_fails(&f, 2);
-    start(&f);
+    unit_verdict_only(&f, 2);
+    unit_verdict_start(&f);
     f.on_csr = none;
-    only_fails(&f, 2);
+    unit_verdict_only(&f, 2);
 }
 
 /* --- 3 to 6 ------------------------------------------------------------------- */
@@ -334,9 +277,9 @@ static void test_3_another_magic_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest_wire = wrong_magic;
-    only_fails(&f, 3);
+    unit_verdict_only(&f, 3);
 }
 
 static void quote(struct unit_forge *f, TPMS_ATTEST *a)
@@ -352,9 +295,9 @@ static void test_4_a_quote_in_the_certify_slot_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest = quote;
-    only_fails(&f, 4);
+    unit_verdict_only(&f, 4);
 }
 
 static void test_5_a_sha1_signature_is_refused(void **state)
@@ -362,14 +305,14 @@ static void test_5_a_sha1_signature_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.sig_hash = TPM2_ALG_SHA1;
-    only_fails(&f, 5);
+    unit_verdict_only(&f, 5);
     /* also when the AK's own scheme says so */
-    start(&f);
+    unit_verdict_start(&f);
     f.sig_hash = TPM2_ALG_SHA1;
     f.ak_pub.parameters.eccDetail.scheme.details.ecdsa.hashAlg = TPM2_ALG_SHA1;
-    only_fails(&f, 5);
+    unit_verdict_only(&f, 5);
 }
 
 static void test_5_a_scheme_other_than_the_aks_is_refused(void **state)
@@ -379,7 +322,7 @@ static void test_5_a_scheme_other_than_the_aks_is_refused(void **state)
     (void)state;
     unit_forge_init(&f, UNIT_RSA, UNIT_RSA, UNIT_P256);
     f.sig_pss = true;
-    only_fails(&f, 5);
+    unit_verdict_only(&f, 5);
 }
 
 static void test_6_a_signature_by_another_key_is_refused(void **state)
@@ -387,9 +330,9 @@ static void test_6_a_signature_by_another_key_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.attest_signer = f.other;
-    only_fails(&f, 6);
+    unit_verdict_only(&f, 6);
 }
 
 static void zero_r(struct unit_forge *f, TPMT_SIGNATURE *s)
@@ -409,98 +352,12 @@ static void test_6_a_signature_with_a_zero_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_signature = zero_r;
-    only_fails(&f, 6);
-    start(&f);
+    unit_verdict_only(&f, 6);
+    unit_verdict_start(&f);
     f.on_signature = zero_s;
-    only_fails(&f, 6);
-}
-
-/* --- 7: the AK certificate ------------------------------------------------------ */
-
-static void drop_ext(X509 *x, int nid)
-{
-    X509_EXTENSION_free(X509_delete_ext(x, X509_get_ext_by_NID(x, nid, -1)));
-}
-
-static void no_eku(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_ext_key_usage);
-}
-
-static void tls_eku(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_ext_key_usage);
-    unit_forge_ext(x, NID_ext_key_usage, "serverAuth");
-}
-
-static void as_ca(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_basic_constraints);
-    unit_forge_ext(x, NID_basic_constraints, "critical,CA:TRUE");
-}
-
-static void for_other(struct unit_forge *f, X509 *x)
-{
-    X509_set_pubkey(x, f->other);
-}
-
-static void test_7_ak_certificates_of_the_wrong_kind_are_refused(void **state)
-{
-    void (*const bad[])(struct unit_forge *, X509 *) = {no_eku, tls_eku, as_ca, for_other};
-    struct unit_forge f;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        start(&f);
-        f.on_ak_cert = bad[i];
-        only_fails(&f, 7);
-    }
-}
-
-static void test_7_an_ak_without_certificate_or_sealing_is_refused(void **state)
-{
-    struct unit_forge f;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    f.terms.ak_sealed = false;
-    only_fails_built(&f, 7, false);
-}
-
-static void test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused(void **state)
-{
-    struct unit_forge f;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    f.terms.ak_roots = NULL;
-    only_fails_built(&f, 7, true);
-}
-
-static void test_7_a_revoked_ak_is_refused(void **state)
-{
-    STACK_OF(X509_CRL) *crls = sk_X509_CRL_new_null();
-    struct evidence_verdict v;
-    struct unit_forge f;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    sk_X509_CRL_push(crls, unit_forge_crl(&f, NULL));
-    f.terms.ak_crls = crls;
-    judge(&f, true, &v);
-    expect(&v, 0);
-    X509_CRL_free(sk_X509_CRL_pop(crls));
-    sk_X509_CRL_push(crls, unit_forge_crl(&f, f.record.ak_cert));
-    only_fails_built(&f, 7, true);
-    sk_X509_CRL_pop_free(crls, X509_CRL_free);
+    unit_verdict_only(&f, 6);
 }
 
 /* --- 8 to 11 --------------------------------------------------------------------- */
@@ -513,13 +370,13 @@ static void test_8_an_ak_that_signs_anything_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
-        start(&f);
+        unit_verdict_start(&f);
         f.ak_pub.objectAttributes &= ~clear[i];
-        only_fails(&f, 8);
+        unit_verdict_only(&f, 8);
     }
-    start(&f);
+    unit_verdict_start(&f);
     f.ak_pub.objectAttributes |= TPMA_OBJECT_DECRYPT;
-    only_fails(&f, 8);
+    unit_verdict_only(&f, 8);
 }
 
 /* The AK is the child of another TPM's EK. */
@@ -547,12 +404,12 @@ static void test_9_an_ak_of_another_tpm_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest = other_ek;
-    only_fails(&f, 9);
-    start(&f);
+    unit_verdict_only(&f, 9);
+    unit_verdict_start(&f);
     f.on_attest = primary_ak;
-    only_fails(&f, 9);
+    unit_verdict_only(&f, 9);
 }
 
 static void other_name(struct unit_forge *f, TPMS_ATTEST *a)
@@ -566,9 +423,9 @@ static void test_10_another_attested_name_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest = other_name;
-    only_fails(&f, 10);
+    unit_verdict_only(&f, 10);
 }
 
 static void test_11_a_request_for_another_key_is_refused(void **state)
@@ -576,13 +433,13 @@ static void test_11_a_request_for_another_key_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.csr_key = f.csr_signer = f.other;
-    only_fails(&f, 11);
+    unit_verdict_only(&f, 11);
     /* a point off the curve, with a Name that fits */
-    start(&f);
+    unit_verdict_start(&f);
     f.key_pub.unique.ecc.y.buffer[7] ^= 1;
-    only_fails(&f, 11);
+    unit_verdict_only(&f, 11);
 }
 
 /* --- 12 to 14 -------------------------------------------------------------------- */
@@ -597,14 +454,14 @@ static void test_12_imported_and_movable_keys_are_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(clear); i++) {
-        start(&f);
+        unit_verdict_start(&f);
         f.key_pub.objectAttributes &= ~clear[i];
-        only_fails(&f, 12);
+        unit_verdict_only(&f, 12);
     }
     for (size_t i = 0; i < ARRAY_LEN(set); i++) {
-        start(&f);
+        unit_verdict_start(&f);
         f.key_pub.objectAttributes |= set[i];
-        only_fails(&f, 12);
+        unit_verdict_only(&f, 12);
     }
 }
 
@@ -618,8 +475,8 @@ static void test_12_decrypt_is_fine_where_the_profile_allows_it(void **state)
     f.key_pub.objectAttributes |= TPMA_OBJECT_DECRYPT;
     unit_forge_build(&f);
     f.terms.profile = evidence_profile_signing(true);
-    judge(&f, true, &v);
-    expect(&v, 0);
+    unit_verdict_judge(&f, true, &v);
+    unit_verdict_expect(&v, 0);
     unit_forge_free(&f);
 }
 
@@ -628,11 +485,11 @@ static void test_12_an_empty_profile_still_refuses_a_movable_key(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.key_pub.objectAttributes &= ~(uint32_t)(TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT);
     unit_forge_build(&f);
     f.terms.profile = (struct evidence_profile){0};
-    only_fails_built(&f, 12, true);
+    unit_verdict_only_built(&f, 12, true);
 }
 
 static void test_13_another_authorization_is_refused(void **state)
@@ -643,14 +500,14 @@ static void test_13_another_authorization_is_refused(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(flip); i++) {
-        start(&f);
+        unit_verdict_start(&f);
         f.key_pub.objectAttributes ^= flip[i];
-        only_fails(&f, 13);
+        unit_verdict_only(&f, 13);
     }
-    start(&f);
+    unit_verdict_start(&f);
     f.key_pub.authPolicy.size = 32;
     memset(f.key_pub.authPolicy.buffer, 7, 32);
-    only_fails(&f, 13);
+    unit_verdict_only(&f, 13);
 }
 
 static void test_13_the_policy_asked_for_is_accepted_and_needed(void **state)
@@ -661,7 +518,7 @@ static void test_13_the_policy_asked_for_is_accepted_and_needed(void **state)
 
     (void)state;
     memset(policy, 7, sizeof(policy));
-    start(&f);
+    unit_verdict_start(&f);
     f.key_pub.authPolicy.size = 32;
     memcpy(f.key_pub.authPolicy.buffer, policy, 32);
     f.key_pub.objectAttributes &= ~(uint32_t)TPMA_OBJECT_USERWITHAUTH;
@@ -669,10 +526,10 @@ static void test_13_the_policy_asked_for_is_accepted_and_needed(void **state)
     f.terms.profile.required &= ~(uint32_t)TPMA_OBJECT_USERWITHAUTH;
     f.terms.profile.forbidden |= TPMA_OBJECT_USERWITHAUTH;
     f.terms.profile.auth_policy = bytes_of(policy, sizeof(policy));
-    judge(&f, true, &v);
-    expect(&v, 0);
+    unit_verdict_judge(&f, true, &v);
+    unit_verdict_expect(&v, 0);
     policy[31] ^= 1;
-    only_fails_built(&f, 13, true);
+    unit_verdict_only_built(&f, 13, true);
 }
 
 static void other_qualified(struct unit_forge *f, TPMS_ATTEST *a)
@@ -686,15 +543,15 @@ static void test_14_another_parent_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest = other_qualified;
-    only_fails(&f, 14);
-    start(&f);
+    unit_verdict_only(&f, 14);
+    unit_verdict_start(&f);
     f.parent_hierarchy = TPM2_RH_NULL;
-    only_fails(&f, 14);
-    start(&f);
+    unit_verdict_only(&f, 14);
+    unit_verdict_start(&f);
     f.parent_pub.objectAttributes &= ~(uint32_t)TPMA_OBJECT_FIXEDTPM;
-    only_fails(&f, 14);
+    unit_verdict_only(&f, 14);
 }
 
 /* --- 15 and 16 ------------------------------------------------------------------- */
@@ -725,17 +582,17 @@ static void test_15_evidence_not_made_for_this_request_is_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     f.on_attest = constant_extra;
-    only_fails(&f, 15);
-    start(&f);
+    unit_verdict_only(&f, 15);
+    unit_verdict_start(&f);
     f.on_csr = new_subject;
-    only_fails(&f, 15);
+    unit_verdict_only(&f, 15);
     /* evidence for another session's nonce */
-    start(&f);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.nonce[0] ^= 1;
-    only_fails_built(&f, 15, false);
+    unit_verdict_only_built(&f, 15, false);
 }
 
 static void test_16_stale_wrong_and_missing_nonces_are_refused(void **state)
@@ -743,185 +600,18 @@ static void test_16_stale_wrong_and_missing_nonces_are_refused(void **state)
     struct unit_forge f;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.terms.nonce_state = EVIDENCE_NONCE_STALE;
-    only_fails_built(&f, 16, false);
-    start(&f);
+    unit_verdict_only_built(&f, 16, false);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.terms.nonce = (struct bytes){NULL, 0};
-    only_fails_built(&f, 16, false);
-    start(&f);
+    unit_verdict_only_built(&f, 16, false);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.record.nonce.p[0] ^= 1;
-    only_fails_built(&f, 16, true);
-}
-
-/* --- 18: the EK certificate --------------------------------------------------------- */
-
-static void no_usage(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_key_usage);
-}
-
-static void wrong_usage(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_key_usage);
-    unit_forge_ext(x, NID_key_usage, "critical,digitalSignature");
-}
-
-static void no_tpm_names(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_subject_alt_name);
-}
-
-static void dns_names(struct unit_forge *f, X509 *x)
-{
-    (void)f;
-    drop_ext(x, NID_subject_alt_name);
-    unit_forge_ext(x, NID_subject_alt_name, "DNS:tpm.example");
-}
-
-static void test_18_ek_certificates_of_the_wrong_kind_are_refused(void **state)
-{
-    void (*const bad[])(struct unit_forge *, X509 *) = {
-        no_eku, tls_eku, as_ca, no_usage, wrong_usage, no_tpm_names, dns_names};
-    struct unit_forge f;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        start(&f);
-        f.on_ek_cert = bad[i];
-        only_fails(&f, 18);
-    }
-}
-
-static void test_18_a_pin_may_excuse_a_missing_eku_but_no_other(void **state)
-{
-    struct evidence_verdict v;
-    struct unit_forge f;
-
-    (void)state;
-    start(&f);
-    f.on_ek_cert = no_eku;
-    unit_forge_build(&f);
-    f.pin.eku_optional = true;
-    judge(&f, true, &v);
-    expect(&v, 0);
-    unit_forge_free(&f);
-    start(&f);
-    f.on_ek_cert = tls_eku;
-    unit_forge_build(&f);
-    f.pin.eku_optional = true;
-    only_fails_built(&f, 18, true);
-}
-
-static void test_18_unpinned_expired_and_mismatched_eks_are_refused(void **state)
-{
-    struct evidence_verdict v;
-    struct unit_forge f;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    f.terms.n_pin = 0;
-    only_fails_built(&f, 18, true);
-    start(&f);
-    unit_forge_build(&f);
-    f.pin.issuer = f.ca;
-    only_fails_built(&f, 18, true);
-    start(&f);
-    f.ek_not_after = UNIT_FORGE_NOW - 1;
-    only_fails(&f, 18);
-    /* the EK certificate itself is no pin */
-    start(&f);
-    unit_forge_build(&f);
-    f.pin.issuer = f.record.ek_cert;
-    only_fails_built(&f, 18, true);
-    /* the issuing CA alone is enough */
-    start(&f);
-    unit_forge_build(&f);
-    f.pin.issuer = f.ek_ca;
-    judge(&f, true, &v);
-    expect(&v, 0);
-    unit_forge_free(&f);
-    /* an RSA key under an ECC template */
-    start(&f);
-    f.ek_template = 0x01C0000A;
-    only_fails(&f, 18);
-    start(&f);
-    f.ek_template = 0x01C00099;
-    only_fails(&f, 18);
-}
-
-/* --- 22 to 24 ---------------------------------------------------------------------- */
-
-static void test_22_an_unregistered_ek_is_refused(void **state)
-{
-    struct evidence_verdict v;
-    struct unit_forge f;
-    uint8_t id[32];
-    struct pubkey k;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    unit_forge_pubkey(f.ek, &k);
-    assert_int_equal(pubkey_id(&k, id, NULL), 0);
-    f.terms.ek_spki = id;
-    judge(&f, true, &v);
-    expect(&v, 0);
-    assert_int_equal(v.result[21].outcome, EVIDENCE_PASS);
-    id[0] ^= 1;
-    only_fails_built(&f, 22, true);
-}
-
-static void test_23_a_request_for_another_name_is_refused(void **state)
-{
-    static const char *const san[] = {"evil.example", "DNS:" UNIT_FORGE_SUBJECT ",DNS:evil.example",
-                                      "IP:192.0.2.1", "email:a@example.org"};
-    struct unit_forge f;
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(san); i++) {
-        start(&f);
-        f.san = san[i];
-        only_fails(&f, 23);
-    }
-    start(&f);
-    f.cn = "evil.example";
-    only_fails(&f, 23);
-    start(&f);
-    f.cn = "no dns name";
-    f.san = NULL;
-    only_fails(&f, 0);
-}
-
-static void test_24_a_certificate_of_other_evidence_is_refused(void **state)
-{
-    struct unit_forge f;
-    X509 *leaf;
-
-    (void)state;
-    start(&f);
-    unit_forge_build(&f);
-    f.record.issued_at++;
-    f.terms.leaf = f.leaf;
-    only_fails_built(&f, 24, true);
-    start(&f);
-    unit_forge_build(&f);
-    X509_set_pubkey(f.leaf, f.other);
-    X509_sign(f.leaf, f.ca_key, EVP_sha256());
-    f.terms.leaf = f.leaf;
-    only_fails_built(&f, 24, true);
-    start(&f);
-    unit_forge_build(&f);
-    leaf = f.ca;
-    f.terms.leaf = leaf;
-    only_fails_built(&f, 24, true);
+    unit_verdict_only_built(&f, 16, true);
 }
 
 /* --- hostile input ------------------------------------------------------------------ */
@@ -935,7 +625,7 @@ static void test_a_flipped_byte_anywhere_never_passes_unseen(void **state)
     unsigned parsed = 0;
 
     (void)state;
-    start(&f);
+    unit_verdict_start(&f);
     unit_forge_build(&f);
     f.terms.leaf = f.leaf;
     assert_int_equal(evidence_record_encode(&f.record, &der, &e), 0);
@@ -976,10 +666,6 @@ int main(void)
         cmocka_unit_test(test_5_a_scheme_other_than_the_aks_is_refused),
         cmocka_unit_test(test_6_a_signature_by_another_key_is_refused),
         cmocka_unit_test(test_6_a_signature_with_a_zero_is_refused),
-        cmocka_unit_test(test_7_ak_certificates_of_the_wrong_kind_are_refused),
-        cmocka_unit_test(test_7_an_ak_without_certificate_or_sealing_is_refused),
-        cmocka_unit_test(test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused),
-        cmocka_unit_test(test_7_a_revoked_ak_is_refused),
         cmocka_unit_test(test_8_an_ak_that_signs_anything_is_refused),
         cmocka_unit_test(test_9_an_ak_of_another_tpm_is_refused),
         cmocka_unit_test(test_10_another_attested_name_is_refused),
@@ -992,12 +678,6 @@ int main(void)
         cmocka_unit_test(test_14_another_parent_is_refused),
         cmocka_unit_test(test_15_evidence_not_made_for_this_request_is_refused),
         cmocka_unit_test(test_16_stale_wrong_and_missing_nonces_are_refused),
-        cmocka_unit_test(test_18_ek_certificates_of_the_wrong_kind_are_refused),
-        cmocka_unit_test(test_18_a_pin_may_excuse_a_missing_eku_but_no_other),
-        cmocka_unit_test(test_18_unpinned_expired_and_mismatched_eks_are_refused),
-        cmocka_unit_test(test_22_an_unregistered_ek_is_refused),
-        cmocka_unit_test(test_23_a_request_for_another_name_is_refused),
-        cmocka_unit_test(test_24_a_certificate_of_other_evidence_is_refused),
         cmocka_unit_test(test_a_flipped_byte_anywhere_never_passes_unseen),
     };
 

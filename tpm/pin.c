@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/tpmname.h"
 #include "tpm/ctx.h"
+#include "tpm/held.h"
 #include "tpm/nv.h"
 #include "tpm/pin_policy.h"
 #include "tpm/rc.h"
@@ -108,9 +109,18 @@ static int policy_of(const struct store_token *row, enum store_nv which, struct 
     }
 }
 
+/* Without a resource manager the TPM has three sessions for all processes; others hold
+ * their second one for a login only, as we do here. */
 static int start(const struct pin_link *l, struct session *p, struct err *e)
 {
-    return session_start(l->tpm, TPM2_SE_POLICY, l->salt, p, e);
+    for (int tries = 0;;) {
+        struct err why = {0};
+
+        if (session_start(l->tpm, TPM2_SE_POLICY, l->salt, p, &why) == 0)
+            return 0;
+        if (!held_try_again(l->tpm, why.rc, &tries))
+            return err_take(e, &why);
+    }
 }
 
 /* Defines one index, writes it for the first time, and notes the Name that it has

@@ -2,11 +2,55 @@
 
 #include "core/ecc.h"
 #include "core/hash.h"
+#include "core/secret.h"
 #include "core/tpmname.h"
 #include "tpm/ctx.h"
 #include "tpm/rc.h"
 
 #include <string.h>
+
+int policy_start(struct tpm *t, const struct salt_key *key, struct session *under,
+                 struct session *out, struct err *e)
+{
+    TPM2B_NAME key_name, null_name;
+    /* A session beside the handles must encrypt, decrypt or audit (Part 3, 5.6). */
+    struct exec x = {
+        .name = {&key_name, &null_name},
+        .n_names = 2,
+        .auth[0] = {.session = under, .encrypt = true},
+        .n_auth = 1,
+    };
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    const char *what = "opening a policy session with the TPM";
+    struct session_salt salt;
+    struct session s;
+    struct buf wire = {0};
+    int rc = -1;
+
+    if (sys == NULL)
+        return -1;
+    tpmname_handle(TPM2_RH_NULL, &null_name);
+    if (session_prepare(TPM2_SE_POLICY, key, &s, &salt, e) != 0 ||
+        tpmname_marshal_public(key->pub, &wire, e) != 0 ||
+        tpmname_object(buf_bytes(&wire), &key_name, e) != 0 ||
+        exec_sapi(Tss2_Sys_StartAuthSession_Prepare(sys, key->handle, TPM2_RH_NULL, &s.caller,
+                                                    &salt.encrypted, TPM2_SE_POLICY,
+                                                    &salt.symmetric, TPM2_ALG_SHA256),
+                  what, e) != 0 ||
+        exec_run(t, &x, what, e) != 0 ||
+        exec_sapi(Tss2_Sys_StartAuthSession_Complete(sys, &s.handle, &s.tpm), what, e) != 0 ||
+        session_finish(&s, &salt, e) != 0)
+        goto out;
+    *out = s;
+    rc = 0;
+out:
+    if (rc != 0)
+        session_end(t, &s);
+    secret_wipe(&salt, sizeof(salt));
+    session_gone(&s);
+    buf_free(&wire);
+    return rc;
+}
 
 int policy_secret(struct tpm *t, struct session *p, struct session *hmac, uint32_t entity,
                   const TPM2B_NAME *name, struct bytes auth, struct err *e)

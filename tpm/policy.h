@@ -7,6 +7,14 @@
 /* The policy commands (Part 3, 23) on a policy session. Digests are computed in
  * software by core/tpmpolicy; these make the TPM follow. One command each. */
 
+/*
+ * Starts a policy session inside `under`, an HMAC session salted to the same key. The HMACs
+ * of the command prove, before any authValue is used, that the other side is the TPM which
+ * holds that key: another one answers TPM_RC_BAD_AUTH and counts nothing.
+ */
+int policy_start(struct tpm *t, const struct salt_key *key, struct session *under,
+                 struct session *out, struct err *e) MUST_USE;
+
 int policy_secret(struct tpm *t, struct session *p, struct session *hmac, uint32_t entity,
                   const TPM2B_NAME *name, struct bytes auth, struct err *e) MUST_USE;
 int policy_authvalue(struct tpm *t, struct session *p, struct err *e) MUST_USE;

@@ -118,49 +118,61 @@ static int salt_rsa(const struct pubkey *k, const struct alg_hash *name_alg, uin
     return 0;
 }
 
-int session_start(struct tpm *t, TPM2_SE type, const struct salt_key *salt, struct session *out,
+int session_prepare(TPM2_SE type, const struct salt_key *key, struct session *s,
+                    struct session_salt *salt, struct err *e)
+{
+    const struct alg_hash *name_alg = alg_hash_of(key->pub->nameAlg);
+    struct pubkey pub;
+
+    *s = (struct session){.type = type, .caller.size = 32, .tpm.size = sizeof(s->tpm.buffer)};
+    *salt = (struct session_salt){
+        .symmetric = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB}};
+    if (name_alg == NULL || name_alg->size > sizeof(salt->value))
+        return err_set(e, E_UNSUPPORTED, "the storage primary has an unknown name algorithm");
+    salt->len = name_alg->size;
+    if (pubkey_from_tpmt(&pub, key->pub, e) != 0)
+        return -1;
+    if (RAND_bytes(s->caller.buffer, s->caller.size) != 1)
+        return err_openssl(e, E_CRYPTO, "random nonce");
+    return pub.type == TPM2_ALG_ECC ? salt_ecc(&pub, name_alg, salt->value, &salt->encrypted, e)
+                                    : salt_rsa(&pub, name_alg, salt->value, &salt->encrypted, e);
+}
+
+int session_finish(struct session *s, const struct session_salt *salt, struct err *e)
+{
+    if (s->tpm.size < 16)
+        return err_set(e, E_TPM, "the TPM gave a session nonce of only %u bytes", s->tpm.size);
+    return session_key(s, bytes_of(salt->value, salt->len), e);
+}
+
+int session_start(struct tpm *t, TPM2_SE type, const struct salt_key *key, struct session *out,
                   struct err *e)
 {
-    const struct alg_hash *name_alg = alg_hash_of(salt->pub->nameAlg);
-    TPMT_SYM_DEF sym = {.algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
-    TPM2B_ENCRYPTED_SECRET encrypted = {0};
-    struct session s = {.type = type, .caller.size = 32, .tpm.size = sizeof(s.tpm.buffer)};
-    uint8_t secret[ALG_MAX_DIGEST];
-    struct pubkey pub;
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    struct session_salt salt;
+    struct session s;
     TSS2_RC r;
     int rc = -1;
 
     if (sys == NULL)
         return -1;
-    if (name_alg == NULL)
-        return err_set(e, E_UNSUPPORTED, "the storage primary has an unknown name algorithm");
-    if (pubkey_from_tpmt(&pub, salt->pub, e) != 0)
-        return -1;
-    if (RAND_bytes(s.caller.buffer, s.caller.size) != 1)
-        return err_openssl(e, E_CRYPTO, "random nonce");
-    if (pub.type == TPM2_ALG_ECC ? salt_ecc(&pub, name_alg, secret, &encrypted, e) != 0
-                                 : salt_rsa(&pub, name_alg, secret, &encrypted, e) != 0)
+    if (session_prepare(type, key, &s, &salt, e) != 0)
         goto out;
-    r = Tss2_Sys_StartAuthSession(sys, salt->handle, TPM2_RH_NULL, NULL, &s.caller, &encrypted,
-                                  type, &sym, TPM2_ALG_SHA256, &s.handle, &s.tpm, NULL);
+    r = Tss2_Sys_StartAuthSession(sys, key->handle, TPM2_RH_NULL, NULL, &s.caller, &salt.encrypted,
+                                  type, &salt.symmetric, TPM2_ALG_SHA256, &s.handle, &s.tpm, NULL);
     if (r != TSS2_RC_SUCCESS) {
         rc_fail(e, r, "opening a session with the TPM");
         goto out;
     }
-    if (s.tpm.size < 16) {
-        err_set(e, E_TPM, "the TPM gave a session nonce of only %u bytes", s.tpm.size);
-        goto out;
-    }
-    if (session_key(&s, bytes_of(secret, name_alg->size), e) != 0)
+    if (session_finish(&s, &salt, e) != 0)
         goto out;
     *out = s;
     rc = 0;
 out:
-    if (rc != 0 && s.handle != 0)
+    if (rc != 0)
         session_end(t, &s);
-    secret_wipe(secret, sizeof(secret));
-    secret_wipe(&s, sizeof(s));
+    secret_wipe(&salt, sizeof(salt));
+    session_gone(&s);
     return rc;
 }
 

@@ -32,13 +32,17 @@ struct salt_key {
 int session_start(struct tpm *t, TPM2_SE type, const struct salt_key *salt, struct session *out,
                   struct err *e) MUST_USE;
 
-/*
- * The same inside `under`, a session salted to the same key: its HMACs prove, before any
- * authValue is used, that the other side holds the private half of that key. A TPM that
- * does not hold it answers TPM_RC_BAD_AUTH or TPM_RC_AUTH_FAIL, and counts nothing.
- */
-int session_start_under(struct tpm *t, TPM2_SE type, const struct salt_key *salt,
-                        struct session *under, struct session *out, struct err *e) MUST_USE;
+/* The two halves of it, for policy_start(): nonceCaller and a salt for a new session; and
+ * its key, once the command has given handle and nonceTPM. Wipe the salt afterwards. */
+struct session_salt {
+    size_t len;
+    uint8_t value[64];
+    TPM2B_ENCRYPTED_SECRET encrypted;
+    TPMT_SYM_DEF symmetric;
+};
+int session_prepare(TPM2_SE type, const struct salt_key *key, struct session *s,
+                    struct session_salt *salt, struct err *e) MUST_USE;
+int session_finish(struct session *s, const struct session_salt *salt, struct err *e) MUST_USE;
 
 /* Flushes the session if there is one, and wipes it. */
 void session_end(struct tpm *t, struct session *s);

@@ -34,7 +34,7 @@ skip() { echo "ok - $1 # SKIP $2"; }
 not_ok() {
     STORY_FAILED=1
     echo "not ok - $1: $2"
-    [ ! -s "$D/out" ] || sed 's/^/    | /' "$D/out" | tail -n 25
+    [ ! -s "$D/out" ] || sed 's/^/    | /' "$D/out" | tail -n "${STORY_LINES:-25}"
 }
 
 story() {

@@ -22,6 +22,7 @@
  *   phase NAME     prints "NAME N R": how many lines the spy's log $SPY_LOG has grown by since the
  *                  last phase, and how many of them were answered with "retry"
  *   fork           from here on two processes take the remaining steps; the parent waits at its end
+ *   leave          the child of the last fork exits; the parent waits for that and goes on
  *
  * Exit status 0; 1 with the name of the function and its CKR_ value when a step failed; 2 usage.
  */
@@ -269,6 +270,8 @@ static bool do_generate(struct loop *l, const char *arg)
     if (len > sizeof(label))
         return false;
     memcpy(label, arg, len);
+    l->mech.mechanism = CKM_ECDSA;
+    l->data_len = 32;
     return said(l->f->C_GenerateKeyPair(l->session, &mech, pub, 3, key, 4, &l->pub, &l->key),
                 "C_GenerateKeyPair");
 }
@@ -340,17 +343,34 @@ static bool do_fork(struct loop *l, const char *arg)
     return l->child >= 0;
 }
 
+/* exit(), not _exit(): the module's handlers run in the child, too. */
+static bool do_leave(struct loop *l, const char *arg)
+{
+    int status = 0;
+
+    (void)arg;
+    if (l->child == 0)
+        exit(0);
+    if (waitpid(l->child, &status, 0) != l->child || status != 0) {
+        fprintf(stderr, "signloop: the child ended with 0x%x\n", (unsigned)status);
+        return false;
+    }
+    l->child = 0;
+    return true;
+}
+
 static const struct step {
     const char *name;
     bool (*run)(struct loop *l, const char *arg);
     bool arg;
 } steps[] = {
-    {"init", do_init, false},     {"fin", do_fin, false},       {"slots", do_slots, false},
-    {"mechs", do_mechs, false},   {"open", do_open, true},      {"login", do_login, true},
-    {"logout", do_logout, false}, {"find", do_find, true},      {"attrs", do_attrs, false},
-    {"sign", do_sign, true},      {"verify", do_verify, false}, {"digest", do_digest, false},
-    {"hold", do_hold, true},      {"pause", do_pause, false},   {"phase", do_phase, true},
-    {"leak", do_leak, false},     {"fork", do_fork, false},     {"generate", do_generate, true},
+    {"init", do_init, false},        {"fin", do_fin, false},       {"slots", do_slots, false},
+    {"mechs", do_mechs, false},      {"open", do_open, true},      {"login", do_login, true},
+    {"logout", do_logout, false},    {"find", do_find, true},      {"attrs", do_attrs, false},
+    {"sign", do_sign, true},         {"verify", do_verify, false}, {"digest", do_digest, false},
+    {"hold", do_hold, true},         {"pause", do_pause, false},   {"phase", do_phase, true},
+    {"leave", do_leave, false},      {"leak", do_leak, false},     {"fork", do_fork, false},
+    {"generate", do_generate, true},
 };
 
 static const struct step *step_named(const char *name)

@@ -38,7 +38,7 @@ PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge
+           $(BUILD)/forge $(BUILD)/asan_first.so
 
 all: $(PROGRAM) $(MODULE)
 
@@ -81,6 +81,10 @@ $(BUILD)/memsearch: tests/support/memsearch.c
 $(BUILD)/signloop: tests/support/signloop.c pkcs11/p11.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -I. $(shell pkg-config --cflags p11-kit-1) $(WARN) -g -o $@ $< -ldl
+
+$(BUILD)/asan_first.so: tests/support/asan_first.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -Wl,-z,initfirst -o $@ $<
 
 $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka

@@ -18,9 +18,9 @@
 #define PUBKEY_MAX_RSA 512
 
 struct pubkey {
-    uint16_t type;                 /* TPM2_ALG_RSA or TPM2_ALG_ECC */
-    uint32_t exponent;             /* RSA; 65537 stands for the TPM's 0 */
-    uint16_t n_len;                /* RSA modulus length in bytes, no leading zero */
+    uint16_t type;     /* TPM2_ALG_RSA or TPM2_ALG_ECC */
+    uint32_t exponent; /* RSA; 65537 stands for the TPM's 0 */
+    uint16_t n_len;    /* RSA modulus length in bytes, no leading zero */
     uint8_t n[PUBKEY_MAX_RSA];
     const struct alg_curve *curve; /* ECC */
     struct ecc_point point;
@@ -68,14 +68,13 @@ int pubkey_oaep(const struct pubkey *k, const struct alg_hash *hash, struct byte
 /* PKCS#1 v1.5 and PSS encodings for a raw private operation; `em` of n_len bytes.
  * `salt` is the wanted salt length in bytes. */
 int pubkey_pad_pkcs1(const struct pubkey *k, struct bytes t, uint8_t *em, struct err *e) MUST_USE;
-int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash,
-                   const struct alg_hash *mgf, int salt, struct bytes digest, uint8_t *em,
-                   struct err *e) MUST_USE;
+int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash, const struct alg_hash *mgf,
+                   int salt, struct bytes digest, uint8_t *em, struct err *e) MUST_USE;
 
 /* r ‖ s to and from the DER of X.509 and TLS. */
-int pubkey_sig_to_der(const struct pubkey *k, struct bytes raw, struct buf *out, struct err *e)
-    MUST_USE;
-int pubkey_sig_from_der(const struct pubkey *k, struct bytes der, struct buf *out, struct err *e)
-    MUST_USE;
+int pubkey_sig_to_der(const struct pubkey *k, struct bytes raw, struct buf *out,
+                      struct err *e) MUST_USE;
+int pubkey_sig_from_der(const struct pubkey *k, struct bytes der, struct buf *out,
+                        struct err *e) MUST_USE;
 
 #endif

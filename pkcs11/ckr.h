@@ -7,12 +7,13 @@
 /* What was being done: the same failure has other names in other functions. */
 enum ckr_during {
     CKR_DURING_ANY,
-    CKR_DURING_LOGIN,  /* C_Login: has no word for a PIN of impossible length */
-    CKR_DURING_SIGN,   /* the key may be unable to do it */
-    CKR_DURING_VERIFY, /* data that does not fit is a wrong signature */
-    CKR_DURING_KEYGEN, /* the TPM may not make such keys */
-    CKR_DURING_IMPORT, /* the caller's key may be no key */
-    CKR_DURING_INIT,   /* C_InitToken: the token may be missing or not ours */
+    CKR_DURING_LOGIN,     /* C_Login: has no word for a PIN of impossible length */
+    CKR_DURING_SIGN,      /* the key may be unable to do it */
+    CKR_DURING_VERIFY,    /* data that does not fit is a wrong signature */
+    CKR_DURING_KEYGEN,    /* the TPM may not make such keys */
+    CKR_DURING_IMPORT,    /* the caller's key may be no key */
+    CKR_DURING_READ_ONLY, /* a store that could be opened for reading only, for any reason */
+    CKR_DURING_INIT,      /* C_InitToken: the token may be missing or not ours */
 };
 
 /* The return value for a failure; CKR_OK for E_OK. The only place that turns our

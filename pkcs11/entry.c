@@ -49,6 +49,16 @@ static void give_lock(void)
     pthread_mutex_unlock(&the.mutex);
 }
 
+/* Ends sessions and logins, and flushes the TPM where it answers. */
+static void free_all(struct library *lib)
+{
+    if (lib == NULL)
+        return;
+    p11_session_free_all(lib);
+    slot_free_all(lib);
+    library_free(lib);
+}
+
 /* --- fork and exit ------------------------------------------------------- */
 
 static void before_fork(void)
@@ -68,7 +78,11 @@ static void child_after_fork(void)
     pthread_mutexattr_t attr;
 
     if (!the.inside) {
-        library_forget(the.lib);
+        /* From here on the TPM object has no connection that could be talked on: the
+         * parent goes on using it. The store knows the same about itself. */
+        if (the.lib != NULL && the.lib->tpm != NULL)
+            tpm_forget(the.lib->tpm);
+        free_all(the.lib);
         the.lib = NULL;
         the.app = NULL;
     }
@@ -86,7 +100,7 @@ static void at_exit(void)
     if (pthread_mutex_trylock(&the.mutex) != 0)
         return;
     if (!the.inside) {
-        library_free(the.lib);
+        free_all(the.lib);
         the.lib = NULL;
     }
     pthread_mutex_unlock(&the.mutex);
@@ -172,7 +186,7 @@ CK_RV entry_stop(void)
     if (rv != CKR_OK)
         return rv;
     the.lib = NULL;
-    library_free(lib);
+    free_all(lib);
     /* As give_lock(), but the application's mutex ends here. */
     app = the.app;
     the.app = NULL;

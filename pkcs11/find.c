@@ -1,30 +1,15 @@
-#include "pkcs11/find.h"
-
 #include <stdlib.h>
 
 #include "pkcs11/entry.h"
 #include "pkcs11/template.h"
 
-/* The result is fixed when the search begins: what appears or goes afterwards does
- * not disturb it (5.7 C_FindObjects). */
-struct find {
-    CK_OBJECT_HANDLE *found;
-    size_t n, given;
-};
-
-void find_free(struct find *f)
-{
-    if (f == NULL)
-        return;
-    free(f->found);
-    free(f);
-}
+/* C_FindObjects* (5.7): all from memory. */
 
 static CK_RV begin(struct p11_session *s, const struct template *t)
 {
     struct err e = {0};
     struct index *x = NULL;
-    struct find *f = calloc(1, sizeof(*f));
+    struct search *f = calloc(1, sizeof(*f));
 
     if (f == NULL)
         return CKR_HOST_MEMORY;
@@ -33,7 +18,7 @@ static CK_RV begin(struct p11_session *s, const struct template *t)
         free(f);
         return entry_fail(&e, CKR_DURING_ANY);
     }
-    s->find = f;
+    s->search = f;
     return CKR_OK;
 }
 
@@ -45,7 +30,7 @@ CK_RV C_FindObjectsInit(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *t, CK_ULONG coun
 
     if (rv != CKR_OK)
         return rv;
-    if (s->find != NULL)
+    if (s->search != NULL)
         return entry_end(CKR_OPERATION_ACTIVE);
     rv = template_of(t, count, &wanted);
     if (rv == CKR_OK)
@@ -62,12 +47,12 @@ CK_RV C_FindObjects(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE *object, CK_ULONG
 
     if (rv != CKR_OK)
         return rv;
-    if (s->find == NULL)
+    if (s->search == NULL)
         return entry_end(CKR_OPERATION_NOT_INITIALIZED);
     if (count == NULL || (object == NULL && max != 0))
         return entry_end(CKR_ARGUMENTS_BAD);
-    while (n < max && s->find->given < s->find->n)
-        object[n++] = s->find->found[s->find->given++];
+    while (n < max && s->search->given < s->search->n)
+        object[n++] = s->search->found[s->search->given++];
     *count = n;
     return entry_end(CKR_OK);
 }
@@ -79,9 +64,8 @@ CK_RV C_FindObjectsFinal(CK_SESSION_HANDLE handle)
 
     if (rv != CKR_OK)
         return rv;
-    if (s->find == NULL)
+    if (s->search == NULL)
         return entry_end(CKR_OPERATION_NOT_INITIALIZED);
-    find_free(s->find);
-    s->find = NULL;
+    p11_session_end_search(s);
     return entry_end(CKR_OK);
 }

@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "pkcs11/session.h"
-#include "pkcs11/slot.h"
 
 int library_new(struct library **out, struct err *e)
 {
@@ -31,26 +29,10 @@ void library_free(struct library *lib)
 {
     if (lib == NULL)
         return;
-    p11_session_free_all(lib);
-    for (size_t i = 0; i < lib->n_slot; i++)
-        slot_free(lib->slot[i]);
-    free(lib->slot);
-    free(lib->session);
     tpm_free(lib->tpm);
     store_close(lib->store);
     conf_free(lib->conf);
     free(lib);
-}
-
-void library_forget(struct library *lib)
-{
-    if (lib == NULL)
-        return;
-    /* From here on the TPM object has no connection that could be talked on; the
-     * store knows by itself that its connection belongs to the parent. */
-    if (lib->tpm != NULL)
-        tpm_forget(lib->tpm);
-    library_free(lib);
 }
 
 /* A store that may not be written is still good for reading. */
@@ -60,11 +42,14 @@ static int open_best(struct library *lib, bool create, struct err *e)
     struct err first = {0};
 
     lib->read_only = false;
-    if (store_open(&lib->store, path, create ? STORE_CREATE : STORE_WRITE, &first) == 0)
+    if (store_open(&lib->store, path, create ? STORE_CREATE : STORE_WRITE, &first) == 0) {
+        err_clear(&lib->store_err);
         return 0;
+    }
     if (!create && (first.code == E_DENIED || first.code == E_IO) &&
         store_open(&lib->store, path, STORE_READ, NULL) == 0) {
         lib->read_only = true;
+        lib->store_err = first;
         return 0;
     }
     lib->store = NULL;
@@ -82,8 +67,6 @@ int library_store(struct library *lib, bool create, struct err *e)
             if (why.code != lib->store_err.code && why.code != E_NOT_FOUND)
                 log_warn("%s", why.msg);
             lib->store_err = why;
-        } else {
-            err_clear(&lib->store_err);
         }
     }
     if (lib->store == NULL)

@@ -14,7 +14,7 @@ struct library {
     struct conf *conf;    /* NULL when the settings could not be read: no tokens then */
     struct store *store;  /* NULL until it could be opened */
     bool read_only;       /* the store, that is */
-    struct err store_err; /* why there is no store; E_NOT_FOUND: none was made yet */
+    struct err store_err; /* why there is no store (E_NOT_FOUND: none yet), or it is only read */
     uint64_t generation;  /* counts changes of the store by other processes */
     struct tpm *tpm;
     struct slot **slot;
@@ -26,12 +26,9 @@ struct library {
 
 int library_new(struct library **out, struct err *e) MUST_USE;
 
-/* Ends sessions and logins, flushes the TPM where it answers. NULL is fine. */
+/* Flushes the TPM where it answers, and closes the store. Slots and sessions are gone
+ * before (slot_free_all, p11_session_free_all). NULL is fine. */
 void library_free(struct library *lib);
-
-/* In the child after fork: frees everything without a word to the TPM, on whose
- * connection the parent goes on talking, and without touching the parent's store. */
-void library_forget(struct library *lib);
 
 /*
  * Opens the store when that was not possible yet, and looks whether another

@@ -200,7 +200,7 @@ CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *la
     else if (slot->n_session != 0)
         rv = CKR_SESSION_EXISTS;
     else if (lib->read_only)
-        rv = CKR_TOKEN_WRITE_PROTECTED;
+        rv = entry_fail(&lib->store_err, CKR_DURING_READ_ONLY);
     else if (slot->row.id == 0)
         rv = provision(lib, slot, pin_of(pin, len), name);
     else

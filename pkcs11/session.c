@@ -4,8 +4,6 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "pkcs11/entry.h"
-#include "pkcs11/find.h"
 #include "pkcs11/op.h"
 
 /* More than any program keeps open; a leak stops here instead of eating the memory. */
@@ -47,12 +45,20 @@ void p11_session_end_op(struct p11_session *s, enum op_kind kind)
     s->op[kind] = NULL;
 }
 
+void p11_session_end_search(struct p11_session *s)
+{
+    if (s->search != NULL)
+        free(s->search->found);
+    free(s->search);
+    s->search = NULL;
+}
+
 /* Frees a session that is out of the list already. */
 static void end_session(struct p11_session *s)
 {
     for (int i = 0; i < OP_KINDS; i++)
         p11_session_end_op(s, (enum op_kind)i);
-    find_free(s->find);
+    p11_session_end_search(s);
     if (s->slot->index != NULL)
         index_drop_session(s->slot->index, s->handle);
     s->slot->n_session--;
@@ -75,6 +81,21 @@ static void log_out_if_last(struct slot *slot)
     slot->stale = true;
 }
 
+void p11_session_close(struct p11_session *s)
+{
+    struct library *lib = s->lib;
+    struct slot *slot = s->slot;
+    size_t at = 0;
+
+    while (lib->session[at] != s)
+        at++;
+    memmove(&lib->session[at], &lib->session[at + 1],
+            (lib->n_session - at - 1) * sizeof(struct p11_session *));
+    lib->n_session--;
+    end_session(s);
+    log_out_if_last(slot);
+}
+
 void p11_session_close_slot(struct library *lib, struct slot *slot)
 {
     size_t left = 0;
@@ -93,10 +114,12 @@ void p11_session_free_all(struct library *lib)
 {
     for (size_t i = 0; i < lib->n_session; i++)
         end_session(lib->session[i]);
-    lib->n_session = 0;
+    free(lib->session);
+    lib->session = NULL;
+    lib->n_session = lib->cap_session = 0;
 }
 
-static CK_RV add_session(struct library *lib, struct slot *slot, bool rw, CK_SESSION_HANDLE *out)
+CK_RV p11_session_add(struct library *lib, struct slot *slot, bool rw, CK_SESSION_HANDLE *out)
 {
     struct p11_session *s, **grown;
     size_t cap;
@@ -124,96 +147,4 @@ static CK_RV add_session(struct library *lib, struct slot *slot, bool rw, CK_SES
     lib->session[lib->n_session++] = s;
     *out = s->handle;
     return CKR_OK;
-}
-
-static CK_RV open_session(struct library *lib, CK_SLOT_ID id, bool rw, CK_SESSION_HANDLE *out)
-{
-    struct slot *slot = slot_find(lib, id);
-
-    if (slot == NULL)
-        return CKR_SLOT_ID_INVALID;
-    if (!slot->present)
-        return CKR_TOKEN_NOT_PRESENT;
-    if (slot->row.id == 0)
-        return CKR_TOKEN_NOT_RECOGNIZED;
-    if (rw && lib->read_only)
-        return CKR_TOKEN_WRITE_PROTECTED;
-    if (!rw && slot_who(slot) == TOKEN_SO)
-        return CKR_SESSION_READ_WRITE_SO_EXISTS;
-    return add_session(lib, slot, rw, out);
-}
-
-/* --- C_* ----------------------------------------------------------------- */
-
-CK_RV C_OpenSession(CK_SLOT_ID id, CK_FLAGS flags, void *application, CK_NOTIFY notify,
-                    CK_SESSION_HANDLE *session)
-{
-    struct library *lib;
-    CK_RV rv;
-
-    (void)application; /* nothing here calls back */
-    (void)notify;
-    rv = entry_begin(&lib);
-    if (rv != CKR_OK)
-        return rv;
-    if (session == NULL)
-        rv = CKR_ARGUMENTS_BAD;
-    else if ((flags & CKF_SERIAL_SESSION) == 0)
-        rv = CKR_SESSION_PARALLEL_NOT_SUPPORTED;
-    else
-        rv = open_session(lib, id, (flags & CKF_RW_SESSION) != 0, session);
-    return entry_end(rv);
-}
-
-CK_RV C_CloseSession(CK_SESSION_HANDLE handle)
-{
-    struct p11_session *s;
-    struct library *lib;
-    struct slot *slot;
-    size_t at = 0;
-    CK_RV rv = entry_session(handle, &s);
-
-    if (rv != CKR_OK)
-        return rv;
-    lib = s->lib;
-    slot = s->slot;
-    while (lib->session[at] != s)
-        at++;
-    memmove(&lib->session[at], &lib->session[at + 1],
-            (lib->n_session - at - 1) * sizeof(struct p11_session *));
-    lib->n_session--;
-    end_session(s);
-    log_out_if_last(slot);
-    return entry_end(CKR_OK);
-}
-
-CK_RV C_CloseAllSessions(CK_SLOT_ID id)
-{
-    struct library *lib;
-    struct slot *slot;
-    CK_RV rv = entry_begin(&lib);
-
-    if (rv != CKR_OK)
-        return rv;
-    slot = slot_find(lib, id);
-    if (slot == NULL)
-        return entry_end(CKR_SLOT_ID_INVALID);
-    p11_session_close_slot(lib, slot);
-    return entry_end(slot->present ? CKR_OK : CKR_TOKEN_NOT_PRESENT);
-}
-
-CK_RV C_GetSessionInfo(CK_SESSION_HANDLE handle, CK_SESSION_INFO *info)
-{
-    struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
-
-    if (rv != CKR_OK)
-        return rv;
-    if (info == NULL)
-        return entry_end(CKR_ARGUMENTS_BAD);
-    memset(info, 0, sizeof(*info));
-    info->slotID = s->slot->id;
-    info->state = p11_session_state(s);
-    info->flags = CKF_SERIAL_SESSION | (s->rw ? CKF_RW_SESSION : 0);
-    return entry_end(CKR_OK);
 }

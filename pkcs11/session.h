@@ -7,6 +7,13 @@
 /* The operations that a session can have under way, one of each kind (5.2). */
 enum op_kind { OP_SIGN, OP_VERIFY, OP_DIGEST, OP_KINDS };
 
+/* A search between C_FindObjectsInit and C_FindObjectsFinal. The result is fixed when
+ * it begins: what appears or goes afterwards does not disturb it (5.7 C_FindObjects). */
+struct search {
+    CK_OBJECT_HANDLE *found;
+    size_t n, given;
+};
+
 /* One session between an application and a token (PKCS#11 2.40, 5.6). */
 struct p11_session {
     CK_SESSION_HANDLE handle;
@@ -14,7 +21,7 @@ struct p11_session {
     struct slot *slot;
     bool rw;
     struct op *op[OP_KINDS]; /* NULL: not active */
-    struct find *find;       /* NULL: no search is active */
+    struct search *search;   /* NULL: none is active */
 };
 
 /* NULL when there is none. */
@@ -28,6 +35,17 @@ bool p11_session_user(const struct p11_session *s);
 
 /* Ends an operation of a session, if it is active. */
 void p11_session_end_op(struct p11_session *s, enum op_kind kind);
+
+/* Ends a search, if one is active. */
+void p11_session_end_search(struct p11_session *s);
+
+/* A new session on a slot; the rules of C_OpenSession are the caller's to check.
+ * CKR_SESSION_COUNT, CKR_HOST_MEMORY. */
+CK_RV p11_session_add(struct library *lib, struct slot *slot, bool rw,
+                      CK_SESSION_HANDLE *out) MUST_USE;
+
+/* Closes one session; the last of a slot logs out (5.6). */
+void p11_session_close(struct p11_session *s);
 
 /* Closes all sessions of a slot, logging out; all sessions of the process. */
 void p11_session_close_slot(struct library *lib, struct slot *slot);

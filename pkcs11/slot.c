@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "pkcs11/session.h"
 
 void slot_free(struct slot *s)
 {
@@ -13,6 +12,23 @@ void slot_free(struct slot *s)
     index_free(s->index);
     token_free(s->token);
     free(s);
+}
+
+void slot_free_all(struct library *lib)
+{
+    for (size_t i = 0; i < lib->n_slot; i++)
+        slot_free(lib->slot[i]);
+    free(lib->slot);
+    lib->slot = NULL;
+    lib->n_slot = 0;
+}
+
+void slot_clear(struct slot *s)
+{
+    index_free(s->index);
+    s->index = NULL;
+    token_free(s->token);
+    s->token = NULL;
 }
 
 static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
@@ -44,7 +60,7 @@ static struct slot *slot_of_row(const struct library *lib, int64_t row)
 
 /* Slots of tokens that are no longer in the store stay, without a token: slots do
  * not vanish under an application (5.5 C_GetSlotList). */
-static void drop_missing(struct library *lib, const struct store_token *t, size_t n)
+static void mark_missing(struct library *lib, const struct store_token *t, size_t n)
 {
     for (size_t i = 0; i < lib->n_slot; i++) {
         struct slot *s = lib->slot[i];
@@ -52,14 +68,7 @@ static void drop_missing(struct library *lib, const struct store_token *t, size_
 
         for (size_t k = 0; k < n && !there; k++)
             there = t[k].id == s->row.id;
-        if (there || !s->present)
-            continue;
-        p11_session_close_slot(lib, s);
-        index_free(s->index);
-        s->index = NULL;
-        token_free(s->token);
-        s->token = NULL;
-        s->present = false;
+        s->present = s->present && there;
     }
 }
 
@@ -68,7 +77,7 @@ static int take_rows(struct library *lib, const struct store_token *t, size_t n,
     struct err why = {0};
     struct slot *s;
 
-    drop_missing(lib, t, n);
+    mark_missing(lib, t, n);
     for (size_t i = 0; i < n; i++) {
         if ((t[i].flags & STORE_TOKEN_INCOMPLETE) != 0)
             continue;

@@ -26,9 +26,14 @@ struct slot {
 #define SLOT_EMPTY_ID 0x7fffffffUL
 
 void slot_free(struct slot *s); /* NULL is fine */
+void slot_free_all(struct library *lib);
+
+/* Forgets token and objects of a slot, whose sessions are closed. */
+void slot_clear(struct slot *s);
 
 /* Makes the list of slots agree with the store. A store that cannot be read gives
- * one slot without a token. Only lack of memory is a failure. */
+ * one slot without a token. Slots whose token was erased are only marked (`present`):
+ * the caller closes their sessions, then clears them. Only lack of memory is a failure. */
 int slot_refresh(struct library *lib, struct err *e) MUST_USE;
 
 /* The slot, refreshed if slots were never listed; NULL when there is none. */

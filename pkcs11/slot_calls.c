@@ -8,6 +8,17 @@
 /* C_* functions on slots and tokens that ask and change nothing (5.5). None sends
  * anything to the TPM. */
 
+/* What erased tokens leave: their sessions are closed (6.6). */
+static void close_erased(struct library *lib)
+{
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        if (!lib->slot[i]->present) {
+            p11_session_close_slot(lib, lib->slot[i]);
+            slot_clear(lib->slot[i]);
+        }
+    }
+}
+
 CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
 {
     struct library *lib;
@@ -20,8 +31,11 @@ CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
     if (count == NULL)
         return entry_end(CKR_ARGUMENTS_BAD);
     /* The list may change only when the caller asks for its length. */
-    if ((list == NULL || lib->n_slot == 0) && slot_refresh(lib, &e) != 0)
-        return entry_end(entry_fail(&e, CKR_DURING_ANY));
+    if (list == NULL || lib->n_slot == 0) {
+        if (slot_refresh(lib, &e) != 0)
+            return entry_end(entry_fail(&e, CKR_DURING_ANY));
+        close_erased(lib);
+    }
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (token_present && !lib->slot[i]->present)
             continue;

@@ -94,13 +94,17 @@ TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e)
 {
     TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
     size_t size = Tss2_Sys_GetContextSize(0);
+    bool fresh = !link_is_open(t->link);
     TSS2_RC rc;
 
     if (link_open(t->link, e) != 0)
         return NULL;
-    if (t->sys != NULL)
+    /* A command that broke off leaves the context waiting for its response: with a new
+     * connection it begins anew, in its place, for callers may still hold it. */
+    if (t->sys != NULL && !fresh)
         return t->sys;
-    t->sys = calloc(1, size);
+    if (t->sys == NULL)
+        t->sys = calloc(1, size);
     if (t->sys == NULL) {
         err_set(e, E_MEMORY, "out of memory for a TPM connection");
         return NULL;
@@ -216,14 +220,20 @@ static int curves(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
     return 0;
 }
 
-static bool has_rsa(TSS2_SYS_CONTEXT *sys, uint16_t bits)
+/* A refusal says that the TPM does not make such keys; silence says nothing. */
+static int has_rsa(TSS2_SYS_CONTEXT *sys, uint16_t bits, bool *has, struct err *e)
 {
     TPMT_PUBLIC_PARMS p = {.type = TPM2_ALG_RSA};
+    TSS2_RC rc;
 
     p.parameters.rsaDetail.symmetric.algorithm = TPM2_ALG_NULL;
     p.parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
     p.parameters.rsaDetail.keyBits = bits;
-    return Tss2_Sys_TestParms(sys, NULL, &p, NULL) == TSS2_RC_SUCCESS;
+    rc = Tss2_Sys_TestParms(sys, NULL, &p, NULL);
+    if ((rc & TSS2_RC_LAYER_MASK) != 0)
+        return rc_fail(e, rc, "asking the TPM for RSA");
+    *has = rc == TSS2_RC_SUCCESS;
+    return 0;
 }
 
 int tpm_caps(struct tpm *t, struct tpm_caps *out, struct err *e)
@@ -233,11 +243,10 @@ int tpm_caps(struct tpm *t, struct tpm_caps *out, struct err *e)
 
     if (!t->have_caps) {
         sys = tpm_sys(t, e);
-        if (sys == NULL || properties(sys, &c, e) != 0 || curves(sys, &c, e) != 0)
+        if (sys == NULL || properties(sys, &c, e) != 0 || curves(sys, &c, e) != 0 ||
+            has_rsa(sys, 2048, &c.rsa2048, e) != 0 || has_rsa(sys, 3072, &c.rsa3072, e) != 0 ||
+            has_rsa(sys, 4096, &c.rsa4096, e) != 0)
             return -1;
-        c.rsa2048 = has_rsa(sys, 2048);
-        c.rsa3072 = has_rsa(sys, 3072);
-        c.rsa4096 = has_rsa(sys, 4096);
         tpm_set_caps(t, &c);
     }
     *out = t->caps;

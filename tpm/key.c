@@ -166,9 +166,15 @@ int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBL
     }
 }
 
-int token_key_create(struct token *k, const struct key_spec *spec, struct store_key *out,
-                     struct err *e)
+struct create_job {
+    const struct key_spec *spec;
+    struct store_key *out;
+};
+
+static int create_op(struct token *k, void *arg, struct err *e)
 {
+    const struct create_job *j = arg;
+    const struct key_spec *spec = j->spec;
     struct store_key made = {.token = k->row.id, .use = STORE_USE_OBJECT, .mode = spec->mode};
     struct key_parent parent = {.handle = k->hw.primary, .name = &k->primary_name};
     uint8_t auth_value[32];
@@ -176,10 +182,6 @@ int token_key_create(struct token *k, const struct key_spec *spec, struct store_
     TPMT_PUBLIC template;
     int rc = -1;
 
-    if (k->who != TOKEN_USER)
-        return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
-    if (token_key_supported(k, spec, e) != 0)
-        return -1;
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     parent.session = token_session(k, e);
@@ -188,13 +190,26 @@ int token_key_create(struct token *k, const struct key_spec *spec, struct store_
     template_of(spec, &template);
     if (key_create(k, &parent, &template, auth, spec->outside_info, &made, e) != 0)
         goto out;
-    *out = made;
+    *j->out = made;
     rc = 0;
 out:
     if (rc != 0)
         store_key_free(&made);
     secret_wipe(auth_value, sizeof(auth_value));
     return rc;
+}
+
+int token_key_create(struct token *k, const struct key_spec *spec, struct store_key *out,
+                     struct err *e)
+{
+    struct create_job j = {.spec = spec, .out = out};
+
+    if (k->who != TOKEN_USER)
+        return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
+    if (token_key_supported(k, spec, e) != 0)
+        return -1;
+    /* Nothing of a first try stays in the TPM: twice does no harm. */
+    return token_retry(k, create_op, &j, e);
 }
 
 int key_load(struct tpm *t, const struct key_parent *parent, const struct store_key *key,

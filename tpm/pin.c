@@ -109,46 +109,94 @@ static int policy_of(const struct store_token *row, enum store_nv which, struct 
     }
 }
 
-/* Without a resource manager the TPM has three sessions for all processes; others hold
- * their second one for a login only, as we do here. */
+/*
+ * Without a resource manager the TPM has three sessions for all processes; others hold
+ * their second one for a login only, as we do here. No authValue is used yet: what a reset
+ * of the TPM left, or a session that is out of step, is renewed once, and a TPM that does
+ * not hold the storage primary is told apart from a wrong PIN.
+ */
 static int start(const struct pin_link *l, struct session *p, struct err *e)
 {
+    bool renewed = false;
+
     for (int tries = 0;;) {
         struct err why = {0};
+        bool refused;
 
-        if (session_start(l->tpm, TPM2_SE_POLICY, l->salt, p, &why) == 0)
+        if (policy_start(l->tpm, l->salt, l->main, p, &why) == 0)
             return 0;
-        if (!held_try_again(l->tpm, why.rc, &tries))
+        refused = rc_base(why.rc) == TPM2_RC_BAD_AUTH || rc_base(why.rc) == TPM2_RC_AUTH_FAIL;
+        if (refused)
+            session_end(l->tpm, l->main);
+        if ((refused || tpm_is_stale(&why)) && !renewed) {
+            renewed = true;
+            /* The session is renewed in its place, where l->main points to. */
+            if (held_session(l->tpm, l->salt, e) == NULL)
+                return -1;
+        } else if (refused) {
+            return err_set_rc(e, E_NOT_FOUND, why.rc,
+                              "this TPM does not hold the storage primary of the token: it was "
+                              "cleared, or the store belongs to another TPM");
+        } else if (!held_try_again(l->tpm, why.rc, &tries)) {
             return err_take(e, &why);
+        }
     }
 }
 
-/* Defines one index, writes it for the first time, and notes the Name that it has
- * from then on (TPMA_NV_WRITTEN is part of the Name). */
-static int define(const struct pin_link *l, struct store_token *row, enum store_nv which,
-                  const uint8_t auth[32], struct bytes content, struct err *e)
+/* The public area of an index of ours, as defined; `row` has the Names of those before it. */
+static int public_of(const struct store_token *row, enum store_nv which, struct pin_policy *policy,
+                     TPMS_NV_PUBLIC *out, struct err *e)
 {
-    bool counter = which == STORE_NV_U || which == STORE_NV_O;
-    struct store_index *index = &row->nv[which];
-    struct pin_policy policy;
-    struct session p = {0};
-    TPM2B_NAME name;
-    TPMS_NV_PUBLIC pub = {
-        .nvIndex = index->handle,
+    static const uint16_t size[STORE_NV_COUNT] = {
+        [STORE_NV_U] = COUNTER_SIZE,
+        [STORE_NV_O] = COUNTER_SIZE,
+        [STORE_NV_S] = PIN_SECRET,
+        [STORE_NV_R] = sizeof(struct pin_so_content),
+    };
+
+    if (policy_of(row, which, policy, e) != 0)
+        return -1;
+    *out = (TPMS_NV_PUBLIC){
+        .nvIndex = row->nv[which].handle,
         .nameAlg = TPM2_ALG_SHA256,
         .attributes = TPMA_NV_POLICYREAD | TPMA_NV_POLICYWRITE,
         .authPolicy.size = 32,
-        .dataSize = (UINT16)content.len,
+        .dataSize = size[which],
     };
+    memcpy(out->authPolicy.buffer, policy->all.d, 32);
+    /* AUTHREAD lets the counter's authValue take part in PolicySecret. */
+    if (which == STORE_NV_U || which == STORE_NV_O)
+        out->attributes |= TPMA_NV_AUTHREAD | TPMA_NV_NO_DA |
+                           TPM2_NT_PIN_FAIL << TPMA_NV_TPM2_NT_SHIFT;
+    return 0;
+}
+
+/* Notes the Name that an index has once written (TPMA_NV_WRITTEN is part of it). */
+static int note_name(struct store_index *index, TPMS_NV_PUBLIC *pub, struct err *e)
+{
+    TPM2B_NAME name;
+
+    pub->attributes |= TPMA_NV_WRITTEN;
+    if (tpmname_nv(pub, &name, e) != 0)
+        return -1;
+    index->name.len = name.size;
+    memcpy(index->name.name, name.name, name.size);
+    return 0;
+}
+
+/* Defines one index and writes it for the first time. */
+static int define(const struct pin_link *l, struct store_token *row, enum store_nv which,
+                  const uint8_t auth[32], struct bytes content, struct err *e)
+{
+    struct store_index *index = &row->nv[which];
+    struct pin_policy policy;
+    struct session p = {0};
+    TPMS_NV_PUBLIC pub;
+    TPM2B_NAME name;
     int rc = -1;
 
-    /* AUTHREAD lets the counter's authValue take part in PolicySecret. */
-    if (counter)
-        pub.attributes |= TPMA_NV_AUTHREAD | TPMA_NV_NO_DA |
-                          TPM2_NT_PIN_FAIL << TPMA_NV_TPM2_NT_SHIFT;
-    if (policy_of(row, which, &policy, e) != 0)
+    if (public_of(row, which, &policy, &pub, e) != 0)
         return -1;
-    memcpy(pub.authPolicy.buffer, policy.all.d, 32);
     if (nv_define(l->tpm, l->main, &pub, bytes_of(auth, 32), e) != 0 ||
         tpmname_nv(&pub, &name, e) != 0 || start(l, &p, e) != 0)
         goto out;
@@ -157,12 +205,7 @@ static int define(const struct pin_link *l, struct store_token *row, enum store_
         policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0 ||
         nv_write(l->tpm, &p, index->handle, &name, bytes_of(auth, 32), content, e) != 0)
         goto out;
-    pub.attributes |= TPMA_NV_WRITTEN;
-    if (tpmname_nv(&pub, &name, e) != 0)
-        goto out;
-    index->name.len = name.size;
-    memcpy(index->name.name, name.name, name.size);
-    rc = 0;
+    rc = note_name(index, &pub, e);
 out:
     session_end(l->tpm, &p);
     return rc;
@@ -179,13 +222,7 @@ int pin_provision(const struct pin_link *l, struct store_token *row, const struc
                   const struct pin_so_content *content, struct err *e)
 {
     uint8_t u[COUNTER_SIZE], o[COUNTER_SIZE];
-    struct pin_k k;
-    int rc = -1;
 
-    if (pin_k_derive(content->k_seed, &k, e) != 0)
-        goto out;
-    memcpy(row->k_public, k.pub.x, 32);
-    memcpy(row->k_public + 32, k.pub.y, 32);
     counter_content(row->user_limit, u);
     counter_content(row->so_limit, o);
     if (define(l, row, STORE_NV_U, auth[PIN_USER].counter, bytes_of(u, sizeof(u)), e) != 0 ||
@@ -193,22 +230,51 @@ int pin_provision(const struct pin_link *l, struct store_token *row, const struc
         define(l, row, STORE_NV_S, auth[PIN_USER].guard, bytes_of(content->secret, PIN_SECRET),
                e) != 0 ||
         define(l, row, STORE_NV_R, auth[PIN_SO].guard, bytes_of(content, sizeof(*content)), e) != 0)
-        goto out;
-    rc = 0;
-out:
-    secret_wipe(&k, sizeof(k));
-    return rc;
+        return -1;
+    return 0;
+}
+
+/* Does the TPM have the index, with the policy that it has in this token? */
+static int is_ours(const struct pin_link *l, const TPMS_NV_PUBLIC *want, bool *ours, struct err *e)
+{
+    struct err why = {0};
+    TPMS_NV_PUBLIC got;
+
+    *ours = false;
+    if (want->nvIndex == 0)
+        return 0;
+    if (nv_public(l->tpm, want->nvIndex, &got, NULL, &why) != 0)
+        return why.code == E_NOT_FOUND ? 0 : err_take(e, &why);
+    *ours = bytes_equal(bytes_of(got.authPolicy.buffer, got.authPolicy.size),
+                        bytes_of(want->authPolicy.buffer, want->authPolicy.size));
+    if (!*ours)
+        log_info("NV index 0x%08x belongs to something else by now; it stays", want->nvIndex);
+    return 0;
 }
 
 int pin_erase(const struct pin_link *l, const struct store_token *row, struct err *e)
 {
     /* The guards first: without them the keys are gone, whatever happens next. */
-    static const enum store_nv order[] = {STORE_NV_S, STORE_NV_R, STORE_NV_U, STORE_NV_O};
+    static const enum store_nv order[] = {STORE_NV_S, STORE_NV_R, STORE_NV_O, STORE_NV_U};
+    struct store_token full = *row;
+    TPMS_NV_PUBLIC pub[STORE_NV_COUNT];
+    struct pin_policy policy;
+    bool ours, counter;
 
+    for (int i = 0; i < STORE_NV_COUNT; i++) {
+        if (public_of(&full, (enum store_nv)i, &policy, &pub[i], e) != 0 ||
+            note_name(&full.nv[i], &pub[i], e) != 0)
+            return -1;
+    }
+    /* K's key in the policies of U and S makes them this token's; O and R look alike in all
+     * tokens and are believed only beside a U of ours, which therefore goes last. */
+    if (is_ours(l, &pub[STORE_NV_U], &counter, e) != 0)
+        return -1;
     for (size_t i = 0; i < ARRAY_LEN(order); i++) {
-        uint32_t h = row->nv[order[i]].handle;
-
-        if (h != 0 && nv_undefine(l->tpm, l->main, h, e) != 0)
+        if (is_ours(l, &pub[order[i]], &ours, e) != 0)
+            return -1;
+        if (ours && (counter || order[i] == STORE_NV_S) &&
+            nv_undefine(l->tpm, l->main, row->nv[order[i]].handle, e) != 0)
             return -1;
     }
     return 0;

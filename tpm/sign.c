@@ -235,9 +235,18 @@ int token_retry(struct token *k, int (*op)(struct token *k, void *arg, struct er
 
     if (op(k, arg, &why) == 0)
         return 0;
-    if (!tpm_is_stale(&why))
+    if (rc_base(why.rc) == TPM2_RC_BAD_AUTH) {
+        /* Our keys' authValues are right and not counted: the session is out of step. */
+        struct session *main = token_session(k, e);
+
+        if (main == NULL)
+            return -1;
+        session_end(k->tpm, main);
+    } else if (tpm_is_stale(&why)) {
+        tpm_lost(k->tpm);
+    } else {
         return err_take(e, &why);
-    tpm_lost(k->tpm);
+    }
     return op(k, arg, e);
 }
 

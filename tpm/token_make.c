@@ -162,12 +162,26 @@ struct making {
     struct pin_so_content content;
 };
 
+/* The public half of K is in the row before any index is made: it tells them from others'. */
+static int note_k(struct token *k, const uint8_t seed[32], struct err *e)
+{
+    struct pin_k pair;
+    int rc = pin_k_derive(seed, &pair, e);
+
+    if (rc == 0) {
+        memcpy(k->row.k_public, pair.pub.x, 32);
+        memcpy(k->row.k_public + 32, pair.pub.y, 32);
+    }
+    secret_wipe(&pair, sizeof(pair));
+    return rc;
+}
+
 static int draw_making(struct token *k, const struct token_params *p, struct making *m,
                        struct err *e)
 {
     if (draw(k->tpm, k->row.salt, sizeof(k->row.salt), e) != 0 ||
         draw(k->tpm, m->content.secret, PIN_SECRET, e) != 0 ||
-        draw(k->tpm, m->content.k_seed, 32, e) != 0 ||
+        draw(k->tpm, m->content.k_seed, 32, e) != 0 || note_k(k, m->content.k_seed, e) != 0 ||
         pin_derive(&k->row, PIN_SO, p->so_pin, &m->auth[PIN_SO], e) != 0)
         return -1;
     if (p->user_pin.len != 0)

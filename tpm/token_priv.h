@@ -40,7 +40,8 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
 
 /*
  * Runs `op`, and once more with everything rebuilt when it failed because the TPM
- * was reset or the connection broke. Only for what may be done twice.
+ * was reset, the connection broke or the session was out of step. Only for what may be
+ * done twice and proves nothing that is counted.
  */
 int token_retry(struct token *k, int (*op)(struct token *k, void *arg, struct err *e), void *arg,
                 struct err *e) MUST_USE;

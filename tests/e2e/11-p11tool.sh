@@ -63,7 +63,7 @@ for key in ec rsa; do
         not_ok "gnutls-serv with $key on the token" "it does not listen"
     fi
     end "$LAST"
-    tidy
+    tidy 1
 done
 turned_away() {
     local rc=0

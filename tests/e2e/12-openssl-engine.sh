@@ -51,6 +51,7 @@ accepting() {
     [ -n "$port" ]
 }
 answered() { grep -q "$1" "$D/client.out"; }
+answered_or_gone() { gone "$1" || answered "oh yllat"; }
 dial() { # dial COMMAND...: says a line and leaves when the answer is there, or the connection ends
     : >"$D/client.out"
     local rc=0
@@ -58,7 +59,7 @@ dial() { # dial COMMAND...: says a line and leaves when the answer is there, or 
         -verify_return_error >"$D/client.out" 2>&1; }
     local pid=$TALK_PID to=${TALK[1]}
     echo "tally ho" >&"$to"
-    poll 20 eval 'gone "$pid" || answered "oh yllat"'
+    poll 20 answered_or_gone "$pid"
     eval "exec $to>&-"
     wait "$pid" || rc=$?
     cat "$D/client.out" "$D/server.out"

@@ -51,18 +51,16 @@ check_out "pkcs11-tool's own test finds no errors" '^No errors' p11_user --test
 check "an application: login, sign, verify, digest, generate" \
     foreign "$B/signloop" "$MODULE" init open alpha login "$D/pin" find ec sign 3 verify digest \
     generate third find rsa sign 3 verify logout fin
-check_out "our own program: a token is read" '"label": "alpha"' "$FUSETSU" token info --json
+# The engine's own leaks are not ours.
+ours() { ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-} timeout -k 5 "$LIMIT" "$FUSETSU" "$@"; }
+check_out "our own program: a token is read" '"label": "alpha"' ours token info --json
 check "our own program: a key is made" \
-    "$FUSETSU" key generate --token alpha --pin-file "$D/pin" --type p256 --label fourth
-check_out "our own program: keys are listed" fourth "$FUSETSU" key list --token alpha
+    ours key generate --token alpha --pin-file "$D/pin" --type p256 --label fourth
+check_out "our own program: keys are listed" fourth ours key list --token alpha
 check_out "and a software key is made by OpenSSL as ever" 'BEGIN PRIVATE KEY' \
     foreign openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256
 
-expect_fail "with a wrong PIN the engine signs nothing" 'PIN incorrect|Login failed' \
-    env OPENSSL_CONF=/dev/null bash -c '
-        sed "s/^PIN = .*/PIN = not-the-pin/" "$1" >"$1.bad"
-        shift
-        OPENSSL_CONF=$2.bad exec "${@:3}"' _ "$D/default.cnf" _ "$D/default.cnf" "${FOREIGN[@]}" \
-    openssl dgst -sha256 -engine pkcs11 -keyform engine \
-    -sign "pkcs11:token=alpha;object=ec;type=private" "$D/text"
+engine_conf "$D/bad.cnf" 'PIN = not-the-pin' 'init = 1' 'default_algorithms = ALL'
+export OPENSSL_CONF=$D/bad.cnf
+expect_fail "with a wrong PIN the engine signs nothing" 'PIN incorrect' sign ec
 finish

@@ -41,10 +41,11 @@ story() {
     local tpms=$1
     shift
     : "${FUSETSU_BUILD:=build}"
-    B=$(cd "$FUSETSU_BUILD" 2>/dev/null && pwd) && [ -x "$B/fusetsu" ] && [ -x "$B/signloop" ] || {
+    B=$(cd "$FUSETSU_BUILD" 2>/dev/null && pwd)
+    if [ ! -x "$B/fusetsu" ] || [ ! -x "$B/signloop" ] || [ ! -x "$B/asan_first.so" ]; then
         echo "not ok - ${0##*/}: nothing is built in $FUSETSU_BUILD: make BUILD=$FUSETSU_BUILD all support"
         exit 1
-    }
+    fi
     if [ "${STORY_TPMS:-}" != "$tpms" ]; then
         export STORY_TPMS=$tpms FUSETSU_BUILD=$B
         exec swtpm-ci/with-tpm -n "$tpms" --ek-ca "$PWD/build/ekca" -- "$0" "$@"
@@ -66,7 +67,7 @@ story() {
     # processes leak by themselves.
     FOREIGN=(env)
     case $B in
-    */asan) FOREIGN=(env "LD_PRELOAD=$(gcc -print-file-name=libasan.so)"
+    */asan) FOREIGN=(env "LD_PRELOAD=$(gcc -print-file-name=libasan.so) $B/asan_first.so"
         "ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}") ;;
     esac
 }
@@ -119,7 +120,7 @@ background() {
 at() {
     local tcti=TPM_TCTI_$1 n=$1
     shift
-    mkdir -p -m 700 "$D/$n"
+    mkdir -p "$D/$n" # below $D, which is private
     FUSETSU_TCTI=${!tcti} FUSETSU_STORE=$D/$n/store.db "$@"
 }
 
@@ -199,9 +200,9 @@ end() {
     poll 5 gone "$1" || kill -KILL "$1" 2>/dev/null
 }
 
-# tidy [N]: flushes what killed programs left in a TPM. On a real machine its resource manager does.
+# tidy N: flushes what killed programs left in a TPM. On a real machine its resource manager does.
 tidy() {
-    local tcti=TPM_TCTI_${1:-1}
+    local tcti=TPM_TCTI_$1
     tpm2_flushcontext -Q -T "${!tcti}" -t && tpm2_flushcontext -Q -T "${!tcti}" -l
 }
 

@@ -46,7 +46,7 @@ void unit_tpm_open(struct unit_tpm *w, const char *tcti)
     struct err e = {0};
     char path[80];
 
-    if (tcti != NULL)
+    if (tcti != NULL && tcti != w->tcti)
         snprintf(w->tcti, sizeof(w->tcti), "%s", tcti);
     in_dir(w, "store.db", path);
     if (tpm_new(&w->tpm, w->tcti, &e) != 0 || store_open(&w->store, path, STORE_CREATE, &e) != 0 ||
@@ -177,8 +177,7 @@ enum err_code unit_tpm_try(struct token *k, enum token_user who, const char *pin
 
 void unit_tpm_ecc(struct unit_tpm *w, const char *curve, struct store_key *out)
 {
-    struct key_spec spec = {
-        .type = TPM2_ALG_ECC, .curve = alg_curve_named(curve), .sign = true};
+    struct key_spec spec = {.type = TPM2_ALG_ECC, .curve = alg_curve_named(curve), .sign = true};
     struct err e = {0};
 
     if (token_key_create(w->token, &spec, out, &e) != 0)
@@ -247,8 +246,9 @@ size_t unit_tpm_handles(uint32_t first, uint32_t last, uint32_t *out, size_t max
 
 void unit_tpm_flush(void)
 {
-    /* Part 3, 30.2: each list holds handles of its own kind only. */
-    const uint32_t first[] = {TPM2_LOADED_SESSION_FIRST, TPM2_TRANSIENT_FIRST};
+    /* Loaded sessions, transient objects (Part 3, 30.2: a list holds one kind only). The
+     * names in tss2 overflow an int. */
+    static const uint32_t first[] = {0x02000000, 0x80000000};
 
     for (size_t i = 0; i < ARRAY_LEN(first); i++) {
         TSS2_TCTI_CONTEXT *tcti = NULL;

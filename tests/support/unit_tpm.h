@@ -15,7 +15,7 @@
 
 struct unit_tpm {
     char dir[40];
-    char tcti[300];      /* what `tpm` was opened with */
+    char tcti[300]; /* what `tpm` was opened with */
     struct tpm *tpm;
     struct store *store;
     struct token *token; /* NULL in a bare world */
@@ -89,10 +89,10 @@ int unit_spy_child(struct unit_tpm *w, const char *fault, const char *value, con
                    int (*f)(struct unit_tpm *w));
 
 /* In a child, where cmocka's assertions do not reach: ends `f` with a line that says what. */
-#define CHILD_MUST(x, e)                                                                           \
-    do {                                                                                           \
-        if (!(x))                                                                                  \
-            return unit_child_failed(__FILE__, __LINE__, #x, (e));                                 \
+#define CHILD_MUST(x, e)                                           \
+    do {                                                           \
+        if (!(x))                                                  \
+            return unit_child_failed(__FILE__, __LINE__, #x, (e)); \
     } while (0)
 int unit_child_failed(const char *file, int line, const char *what, const struct err *e);
 

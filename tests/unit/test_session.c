@@ -164,13 +164,11 @@ static void crypt_is(struct bytes auth, const char *hex)
 
     make(&f);
     memcpy(data, plain, sizeof(data));
-    assert_int_equal(session_crypt(&f.s, true, auth, f.over.newer, f.over.older, data,
-                                   sizeof(data), NULL),
-                     0);
+    assert_int_equal(
+        session_crypt(&f.s, true, auth, f.over.newer, f.over.older, data, sizeof(data), NULL), 0);
     is(data, sizeof(data), hex);
-    assert_int_equal(session_crypt(&f.s, false, auth, f.over.newer, f.over.older, data,
-                                   sizeof(data), NULL),
-                     0);
+    assert_int_equal(
+        session_crypt(&f.s, false, auth, f.over.newer, f.over.older, data, sizeof(data), NULL), 0);
     assert_memory_equal(data, plain, sizeof(data));
 }
 
@@ -200,11 +198,11 @@ static void test_encryption_differs_with_the_order_of_nonces(void **state)
 
     (void)state;
     make(&f);
-    assert_int_equal(session_crypt(&f.s, true, (struct bytes){NULL, 0}, f.over.newer,
-                                   f.over.older, there, 16, NULL),
+    assert_int_equal(session_crypt(&f.s, true, (struct bytes){NULL, 0}, f.over.newer, f.over.older,
+                                   there, 16, NULL),
                      0);
-    assert_int_equal(session_crypt(&f.s, true, (struct bytes){NULL, 0}, f.over.older,
-                                   f.over.newer, back, 16, NULL),
+    assert_int_equal(session_crypt(&f.s, true, (struct bytes){NULL, 0}, f.over.older, f.over.newer,
+                                   back, 16, NULL),
                      0);
     assert_memory_not_equal(there, back, 16);
 }

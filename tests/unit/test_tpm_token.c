@@ -36,10 +36,8 @@ static size_t rows(struct unit_tpm *w)
 static enum err_code provision(struct unit_tpm *w, const char *label, const char *so,
                                const char *user, bool weak, struct token_report *report)
 {
-    struct token_params p = {.label = label,
-                             .so_pin = unit_pin(so),
-                             .user_pin = unit_pin(user),
-                             .weak_lockout = weak};
+    struct token_params p = {
+        .label = label, .so_pin = unit_pin(so), .user_pin = unit_pin(user), .weak_lockout = weak};
     struct token *k = NULL;
     struct err e = {0};
     int rc = token_provision(&k, w->tpm, w->store, &p, report, &e);
@@ -101,9 +99,8 @@ static void test_labels_have_1_to_32_bytes(void **state)
 
     assert_int_equal(provision(w, "", UNIT_SO, UNIT_USER, true, NULL), E_ARG);
     assert_int_equal(provision(w, NULL, UNIT_SO, UNIT_USER, true, NULL), E_ARG);
-    assert_int_equal(provision(w, "123456789012345678901234567890123", UNIT_SO, UNIT_USER, true,
-                               NULL),
-                     E_ARG);
+    assert_int_equal(
+        provision(w, "123456789012345678901234567890123", UNIT_SO, UNIT_USER, true, NULL), E_ARG);
     assert_int_equal(rows(w), 0);
     assert_int_equal(provision(w, longest, UNIT_SO, UNIT_USER, true, NULL), E_OK);
     w->token = unit_tpm_token(w, w->id);
@@ -179,6 +176,58 @@ static void test_erasing_gives_the_indices_back(void **state)
     assert_int_equal(token_erase(w->token, NULL), 0);
     assert_int_equal(owner_indices(), 0);
     assert_int_equal(rows(w), 0);
+}
+
+/* Another store's row has our handles: one of a provisioning that died, or an old backup. */
+static int64_t row_of_others(struct unit_tpm *w, struct unit_tpm *there, uint32_t flags)
+{
+    struct store_token row = *token_row(w->token);
+    struct store_tpm hw;
+    char path[80];
+
+    snprintf(path, sizeof(path), "%s/others.db", w->dir);
+    assert_int_equal(store_open(&there->store, path, STORE_CREATE, NULL), 0);
+    assert_int_equal(store_tpm_get(w->store, row.tpm, &hw, NULL), 0);
+    hw.id = 0;
+    assert_int_equal(store_tpm_put(there->store, &hw, NULL), 0);
+    row.id = 0;
+    row.tpm = hw.id;
+    row.flags = flags;
+    memset(row.k_public, 7, sizeof(row.k_public));
+    assert_int_equal(store_token_put(there->store, &row, NULL), 0);
+    there->tpm = w->tpm;
+    return row.id;
+}
+
+static void test_what_died_elsewhere_takes_no_index_of_ours(void **state)
+{
+    struct unit_tpm *w = *state, there = {.id = 0};
+    struct token *k;
+
+    (void)row_of_others(w, &there, STORE_TOKEN_INCOMPLETE);
+    k = unit_tpm_token(&there, unit_tpm_provision(&there, "next"));
+    assert_int_equal(rows(&there), 1);
+    assert_int_equal(owner_indices(), 8);
+    assert_int_equal(token_erase(k, NULL), 0);
+    token_free(k);
+    store_close(there.store);
+    assert_int_equal(owner_indices(), 4);
+    unit_tpm_login(w, TOKEN_USER, UNIT_USER);
+    unit_tpm_login(w, TOKEN_SO, UNIT_SO);
+}
+
+static void test_erasing_an_old_row_takes_no_index_of_ours(void **state)
+{
+    struct unit_tpm *w = *state, there = {.id = 0};
+    int64_t id = row_of_others(w, &there, STORE_TOKEN_PIN_SET);
+    struct token *k = unit_tpm_token(&there, id);
+
+    assert_int_equal(token_erase(k, NULL), 0);
+    token_free(k);
+    store_close(there.store);
+    assert_int_equal(owner_indices(), 4);
+    unit_tpm_login(w, TOKEN_USER, UNIT_USER);
+    unit_tpm_login(w, TOKEN_SO, UNIT_SO);
 }
 
 static void test_two_tokens_in_one_tpm_know_nothing_of_each_other(void **state)
@@ -350,11 +399,11 @@ static size_t spent(struct unit_tpm *w)
     return n;
 }
 
-#define COSTS_AT_MOST(w, n)                                                                        \
-    do {                                                                                           \
-        size_t spent_ = spent(w);                                                                  \
-        if (spent_ > (n))                                                                          \
-            fail_msg("%zu commands instead of at most %d", spent_, (n));                           \
+#define COSTS_AT_MOST(w, n)                                              \
+    do {                                                                 \
+        size_t spent_ = spent(w);                                        \
+        if (spent_ > (n))                                                \
+            fail_msg("%zu commands instead of at most %d", spent_, (n)); \
     } while (0)
 
 static void test_opening_sends_nothing(void **state)
@@ -365,10 +414,9 @@ static void test_opening_sends_nothing(void **state)
     unit_tpm_open(w, unit_spy(w, false));
     assert_int_equal(unit_spy_count(w, NULL), 0);
     assert_int_equal(token_reload(w->token, NULL), 0);
-    assert_int_equal(token_key_supported(w->token,
-                                         &(struct key_spec){.type = TPM2_ALG_RSA, .bits = 2048},
-                                         NULL),
-                     0);
+    assert_int_equal(
+        token_key_supported(w->token, &(struct key_spec){.type = TPM2_ALG_RSA, .bits = 2048}, NULL),
+        0);
     assert_int_equal(unit_spy_count(w, NULL), 0);
 }
 
@@ -422,6 +470,8 @@ int main(void)
         BARE(test_an_empty_lockout_auth_is_set_and_told_once),
         BARE(test_a_lockout_auth_of_others_is_reported),
         WITH_TOKEN(test_erasing_gives_the_indices_back),
+        WITH_TOKEN(test_what_died_elsewhere_takes_no_index_of_ours),
+        WITH_TOKEN(test_erasing_an_old_row_takes_no_index_of_ours),
         WITH_TOKEN(test_two_tokens_in_one_tpm_know_nothing_of_each_other),
         WITH_TOKEN(test_reset_needs_the_so_pin),
         WITH_TOKEN(test_reset_destroys_the_keys_and_keeps_the_so),

@@ -141,9 +141,9 @@ static void test_signed_binds_the_key_and_the_policy_ref(void **state)
 
 static void test_or_of_two_and_of_eight_branches(void **state)
 {
-    const struct tpmpolicy branch[8] = {
-        digest(CC_WRITE), digest(CC_READ),   digest(CC_CERTIFY), digest(AUTHVALUE),
-        digest(CHANGE),   digest(UNWRITTEN), digest(WRITTEN),    digest(OWNER)};
+    const struct tpmpolicy branch[8] = {digest(CC_WRITE),  digest(CC_READ), digest(CC_CERTIFY),
+                                        digest(AUTHVALUE), digest(CHANGE),  digest(UNWRITTEN),
+                                        digest(WRITTEN),   digest(OWNER)};
     struct tpmpolicy p = {{0}};
 
     (void)state;

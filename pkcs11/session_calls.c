@@ -1,0 +1,84 @@
+#include <string.h>
+
+#include "pkcs11/entry.h"
+
+/* C_* functions on sessions (5.6), logins aside. */
+
+static CK_RV open_session(struct library *lib, CK_SLOT_ID id, bool rw, CK_SESSION_HANDLE *out)
+{
+    struct slot *slot = slot_find(lib, id);
+
+    if (slot == NULL)
+        return CKR_SLOT_ID_INVALID;
+    if (!slot->present)
+        return CKR_TOKEN_NOT_PRESENT;
+    if (slot->row.id == 0)
+        return CKR_TOKEN_NOT_RECOGNIZED;
+    if (rw && lib->read_only)
+        return entry_fail(&lib->store_err, CKR_DURING_READ_ONLY);
+    if (!rw && slot_who(slot) == TOKEN_SO)
+        return CKR_SESSION_READ_WRITE_SO_EXISTS;
+    return p11_session_add(lib, slot, rw, out);
+}
+
+CK_RV C_OpenSession(CK_SLOT_ID id, CK_FLAGS flags, void *application, CK_NOTIFY notify,
+                    CK_SESSION_HANDLE *session)
+{
+    struct library *lib;
+    CK_RV rv;
+
+    (void)application; /* nothing here calls back */
+    (void)notify;
+    rv = entry_begin(&lib);
+    if (rv != CKR_OK)
+        return rv;
+    if (session == NULL)
+        rv = CKR_ARGUMENTS_BAD;
+    else if ((flags & CKF_SERIAL_SESSION) == 0)
+        rv = CKR_SESSION_PARALLEL_NOT_SUPPORTED;
+    else
+        rv = open_session(lib, id, (flags & CKF_RW_SESSION) != 0, session);
+    return entry_end(rv);
+}
+
+CK_RV C_CloseSession(CK_SESSION_HANDLE handle)
+{
+    struct p11_session *s;
+    CK_RV rv = entry_session(handle, &s);
+
+    if (rv != CKR_OK)
+        return rv;
+    p11_session_close(s);
+    return entry_end(CKR_OK);
+}
+
+CK_RV C_CloseAllSessions(CK_SLOT_ID id)
+{
+    struct library *lib;
+    struct slot *slot;
+    CK_RV rv = entry_begin(&lib);
+
+    if (rv != CKR_OK)
+        return rv;
+    slot = slot_find(lib, id);
+    if (slot == NULL)
+        return entry_end(CKR_SLOT_ID_INVALID);
+    p11_session_close_slot(lib, slot);
+    return entry_end(slot->present ? CKR_OK : CKR_TOKEN_NOT_PRESENT);
+}
+
+CK_RV C_GetSessionInfo(CK_SESSION_HANDLE handle, CK_SESSION_INFO *info)
+{
+    struct p11_session *s;
+    CK_RV rv = entry_session(handle, &s);
+
+    if (rv != CKR_OK)
+        return rv;
+    if (info == NULL)
+        return entry_end(CKR_ARGUMENTS_BAD);
+    memset(info, 0, sizeof(*info));
+    info->slotID = s->slot->id;
+    info->state = p11_session_state(s);
+    info->flags = CKF_SERIAL_SESSION | (s->rw ? CKF_RW_SESSION : 0);
+    return entry_end(CKR_OK);
+}

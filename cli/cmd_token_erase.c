@@ -6,6 +6,9 @@
 
 static const struct cli_option options[] = {
     {"yes", NULL, "do it; without this only say what would be destroyed", false},
+    {"forget", NULL,
+     "with --yes: only take the token out of the store, for a TPM that was cleared or is gone",
+     false},
     {0},
 };
 
@@ -33,6 +36,29 @@ static int say_what(struct store *s, const struct store_token *t, struct err *e)
     return 0;
 }
 
+static void say_done(const struct store_token *row, const char *what)
+{
+    printf("Token \"");
+    out_text(stdout, row->label);
+    printf("\" (serial %s) is %s.\n", row->serial, what);
+}
+
+static int forget(struct cli *c, struct err *e)
+{
+    struct store_token row;
+    struct store *s = NULL;
+    int rc = -1;
+
+    if (place_store(c, STORE_WRITE, &s, e) != 0 || place_row(c, s, &row, e) != 0 ||
+        store_hold(s, e) != 0 || store_token_delete(s, row.id, e) != 0)
+        goto out;
+    say_done(&row, "forgotten; its indices stay in its TPM, if that still has them");
+    rc = 0;
+out:
+    store_close(s);
+    return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct store_token row;
@@ -45,14 +71,14 @@ static int run(struct cli *c, struct err *e)
             rc = say_what(s, &row, e);
         goto out;
     }
+    if (cli_flag(c, "forget"))
+        return forget(c, e);
     if (place_open(c, &at, e) != 0)
         goto out;
     row = *token_row(at.token);
     if (token_erase(at.token, e) != 0)
         goto out;
-    printf("Token \"");
-    out_text(stdout, row.label);
-    printf("\" (serial %s) is erased; its keys are gone.\n", row.serial);
+    say_done(&row, "erased; its keys are gone");
     rc = 0;
 out:
     store_close(s);
@@ -69,6 +95,7 @@ const struct cli_command cmd_token_erase = {
     .about = "Takes the token's indices out of the TPM and its rows out of the store. Needs the "
              "TPM owner's authorisation (usually empty) and no PIN. Without --yes it only says "
              "what would be destroyed.",
-    .examples = "fusetsu token erase --token gateway\nfusetsu token erase --token gateway --yes",
+    .examples = "fusetsu token erase --token gateway\nfusetsu token erase --token gateway --yes\n"
+                "fusetsu token erase --token gateway --yes --forget",
     .run = run,
 };

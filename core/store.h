@@ -31,6 +31,14 @@ const char *store_path(const struct store *s);
  * (PRAGMA data_version); true also the first time. */
 bool store_changed(struct store *s);
 
+/*
+ * For work on the TPM that belongs to rows still in the making: one process at a time
+ * per store directory (flock on the directory, no file of its own; the system drops it
+ * when the process dies). Waits up to half a minute, then E_BUSY. Not nested.
+ */
+int store_hold(struct store *s, struct err *e) MUST_USE;
+void store_release(struct store *s); /* fine when not held */
+
 /* Transactions nest by counting; only the outermost takes effect. A rollback at
  * any depth undoes all, and every level above then fails. After a commit that
  * failed call store_rollback too (without an open transaction it does nothing). */

@@ -19,6 +19,7 @@ struct store {
     char *path; /* as the caller wrote it, for messages */
     enum store_mode mode;
     pid_t pid;         /* SQLite connections do not survive fork */
+    int hold;          /* descriptor of the directory while store_hold is in force, else 0 */
     unsigned depth;    /* of nested transactions */
     bool doomed;       /* an inner one was rolled back: the outer ones must be too */
     bool seen_version; /* data_version below was read */

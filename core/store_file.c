@@ -3,10 +3,14 @@
 #include "core/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 /* --- the file ------------------------------------------------------------ */
@@ -251,10 +255,61 @@ out:
     return rc;
 }
 
+/* Waits for others: a provisioning takes about a second, with slow chips some. */
+#define HOLD_TRIES 600
+#define HOLD_PAUSE_NS 50000000L
+
+int store_hold(struct store *s, struct err *e)
+{
+    struct timespec pause = {0, HOLD_PAUSE_NS};
+    char *name = strdup(s->path);
+    int fd = -1, rc = -1;
+
+    if (name == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a path");
+    fd = open(dirname(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        err_set(e, E_IO, "cannot open the directory of the token store %s: %s", s->path,
+                strerror(errno));
+        goto out;
+    }
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        if (errno != EWOULDBLOCK && errno != EINTR) {
+            err_set(e, E_IO, "cannot lock the directory of the token store %s: %s", s->path,
+                    strerror(errno));
+            goto out;
+        }
+        if (i >= HOLD_TRIES) {
+            err_set(e, E_BUSY,
+                    "another process is making or erasing a token of the store %s; try again when"
+                    " it is done",
+                    s->path);
+            goto out;
+        }
+        nanosleep(&pause, NULL);
+    }
+    s->hold = fd;
+    fd = -1;
+    rc = 0;
+out:
+    if (fd >= 0)
+        close(fd);
+    free(name);
+    return rc;
+}
+
+void store_release(struct store *s)
+{
+    if (s->hold > 0)
+        close(s->hold);
+    s->hold = 0;
+}
+
 void store_close(struct store *s)
 {
     if (s == NULL)
         return;
+    store_release(s);
     disconnect(s);
     free(s->path);
     free(s);

@@ -118,8 +118,9 @@ int store_schema_header(struct store *s, bool *empty, struct err *e)
         rc = f->pMethods->xRead(f, h, HEADER_SIZE, 0);
     if (rc != SQLITE_OK && rc != SQLITE_IOERR_SHORT_READ)
         return store_db_fail(s, rc, "read", e);
-    *empty = size == 0;
-    if (size == 0)
+    /* A first page of zeros is one that its maker has not written yet. */
+    *empty = size == 0 || header_u32(h, 0) == 0;
+    if (*empty)
         return 0;
     if (memcmp(h, "SQLite format 3", AT_MAGIC) != 0)
         return store_db_fail(s, SQLITE_NOTADB, "open", e);
@@ -167,13 +168,27 @@ static int judge(struct store *s, size_t n, int64_t *version, bool *fresh, struc
     return 0;
 }
 
+/* In one read transaction: another process may be making the store meanwhile, and its
+ * mark must not be seen without its tables. */
+static int judge_at_once(struct store *s, size_t n, int64_t *version, bool *fresh, struct err *e)
+{
+    int rc;
+
+    if (store_db_exec(s, "BEGIN", e) != 0)
+        return -1;
+    rc = judge(s, n, version, fresh, e);
+    if (store_db_exec(s, "ROLLBACK", e) != 0)
+        rc = -1;
+    return rc;
+}
+
 int store_schema_bring(struct store *s, const char *const *table, size_t n, struct err *e)
 {
     int64_t version = 0;
     bool fresh = false;
     char sql[100];
 
-    if (judge(s, n, &version, &fresh, e) != 0)
+    if (judge_at_once(s, n, &version, &fresh, e) != 0)
         return -1;
     if (version == (int64_t)n)
         return 0;

@@ -98,6 +98,13 @@ static CK_RV set_key(struct store_object *row, const struct index *x, X509 *cert
     return rv;
 }
 
+static bool has_subject(const struct store_object *row)
+{
+    const struct store_attr *subject = store_object_attr(row, CKA_SUBJECT);
+
+    return subject != NULL && subject->value.len != 0;
+}
+
 CK_RV cert_complete(struct store_object *row, const struct index *x)
 {
     const struct store_attr *type = store_object_attr(row, CKA_CERTIFICATE_TYPE);
@@ -110,9 +117,13 @@ CK_RV cert_complete(struct store_object *row, const struct index *x)
     if (attr_to_ulong(buf_bytes(&type->value)) != CKC_X_509)
         return CKR_ATTRIBUTE_VALUE_INVALID;
     cert = parse(buf_bytes(&value->value));
-    if (cert == NULL)
+    if (cert == NULL && !has_subject(row))
         return CKR_ATTRIBUTE_VALUE_INVALID;
     rv = set_check_value(row, buf_bytes(&value->value));
+    /* A form that libcrypto does not read: kept as it is under the names that the
+     * application gave (4.6.3 asks it for the subject). */
+    if (cert == NULL)
+        return rv;
     if (rv == CKR_OK)
         rv = set_names(row, cert);
     if (rv == CKR_OK)

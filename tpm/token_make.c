@@ -193,18 +193,22 @@ static int draw_making(struct token *k, const struct token_params *p, struct mak
 }
 
 /* lockoutAuth is changed only after the token that keeps it is complete, so that a
- * crash cannot lose it. */
-static int settle_lockout(struct token *k, const struct making *m, struct token_report *report,
-                          struct err *e)
+ * crash cannot lose it. The token stands whether or not this succeeds: it is marked
+ * weak until then. */
+static void settle_lockout(struct token *k, const struct making *m, struct token_report *report)
 {
-    struct session *main = token_session(k, e);
+    struct err why = {0};
+    struct session *main = token_session(k, &why);
 
-    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, e) != 0)
-        return -1;
+    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &why) != 0) {
+        log_warn("the TPM's lockout authorisation could not be set: %s", why.msg);
+        return;
+    }
     report->lockout_set = true;
     hex_encode(report->recovery_code, m->content.lockout_auth, 32);
     k->row.flags &= ~STORE_TOKEN_WEAK_LOCKOUT;
-    return store_token_put(k->store, &k->row, e);
+    if (store_token_put(k->store, &k->row, &why) != 0)
+        log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
 }
 
 static int make(struct token *k, const struct token_params *p, struct making *m,
@@ -236,7 +240,9 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
                    (lockout.auth_set ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
-    return secure ? settle_lockout(k, m, report, e) : 0;
+    if (secure)
+        settle_lockout(k, m, report);
+    return 0;
 }
 
 int token_provision(struct token **out, struct tpm *t, struct store *s,
@@ -251,7 +257,8 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
         return err_set(e, E_MEMORY, "out of memory for a token");
     k->tpm = t;
     k->store = s;
-    if (check_params(p, e) != 0 || find_hw(t, s, &k->hw, e) != 0)
+    /* Held, so that the sweep takes no token that another process is just making. */
+    if (check_params(p, e) != 0 || store_hold(s, e) != 0 || find_hw(t, s, &k->hw, e) != 0)
         goto out;
     if (tpmname_unmarshal_public(bytes_of(k->hw.primary_public, k->hw.primary_public_len),
                                  &k->primary, e) != 0 ||
@@ -274,26 +281,39 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
     k = NULL;
     rc = 0;
 out:
+    store_release(s);
     secret_wipe(&done, sizeof(done));
     secret_free(making);
     token_free(k);
     return rc;
 }
 
-int token_erase(struct token *k, struct err *e)
+static int erase(struct token *k, struct err *e)
 {
     struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
 
     if (token_reload(k, e) != 0)
         return -1;
     held_flush_all(k->tpm);
-    k->row.flags |= STORE_TOKEN_INCOMPLETE;
-    if (store_token_put(k->store, &k->row, e) != 0)
-        return -1;
+    /* The TPM first: a token is not to be marked because its TPM is not there. */
     link.main = token_session(k, e);
-    if (link.main == NULL || pin_erase(&link, &k->row, e) != 0)
+    if (link.main == NULL)
+        return -1;
+    k->row.flags |= STORE_TOKEN_INCOMPLETE;
+    if (store_token_put(k->store, &k->row, e) != 0 || pin_erase(&link, &k->row, e) != 0)
         return -1;
     return store_token_delete(k->store, k->row.id, e);
+}
+
+int token_erase(struct token *k, struct err *e)
+{
+    int rc;
+
+    if (store_hold(k->store, e) != 0)
+        return -1;
+    rc = erase(k, e);
+    store_release(k->store);
+    return rc;
 }
 
 /* Exchanges the rows: the token goes on with fresh indices, the placeholder takes
@@ -340,7 +360,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     p.user_tries = k->row.user_limit;
     p.so_tries = k->row.so_limit;
     making = secret_new(sizeof(*m), e);
-    if (making == NULL)
+    if (making == NULL || store_hold(k->store, e) != 0)
         goto out;
     m = (struct making *)(void *)secret_data(making);
     fresh = *k;
@@ -357,6 +377,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     held_flush_all(k->tpm);
     rc = sweep(k, e);
 out:
+    store_release(k->store);
     secret_free(making);
     if (k->who != TOKEN_NOBODY && token_logout(k, NULL) != 0)
         log_debug("logout after a reset failed");

@@ -37,7 +37,7 @@ check "forged evidence is refused, with the check" \
 check "a closed community is refused, with the verifier's words" \
     grep -qi -A2 'electricity gateway' "$work/out"
 check "an unpinned maker is refused" grep -q -A2 'maker is not pinned' "$work/out"
-check "exactly three refusals" [ "$(grep -c 'refused' "$work/out")" -eq 3 ]
+check "exactly three refusals" [ "$(grep -c '✗ refused' "$work/out")" -eq 3 ]
 check "its directory is gone" [ -z "$(find "$work" -maxdepth 1 -name 'fd.*')" ]
 check "no process of it is left" [ -z "$(pgrep -f "$work/fd" || true)" ]
 exit $failed

@@ -24,6 +24,15 @@ expect_exit 2 "a PIN as an argument is refused" 'pin' f key list --pin 123456
 expect_exit 3 "no prompt where there is no terminal" 'pin-file' f token init --label x
 
 check_out "token init prints the recovery code once" '[0-9a-f]{64}' f token init --label gw "${pins[@]}"
+parallel_inits() {
+    local i pids=()
+    for i in 1 2 3; do f token init --label "p$i" "${pins[@]}" & pids+=($!); done
+    for i in "${pids[@]}"; do wait "$i" || return 1; done
+}
+check "three at the same time into one store" parallel_inits
+check_out "none of them took the others away" '^p1 ' f token list
+check_out "all three are there" '^p3 ' f token list
+for i in 1 2 3; do f token erase --token "p$i" --yes >"$D/out" 2>&1; done
 check_out "token list" 'gw .*ready' f token list
 check "token list --json" json '[.. | strings] | any(. == "gw")' token list
 check_out "token info explains" 'thief' f token info --token gw
@@ -64,5 +73,9 @@ check_out "erase without --yes only says" 'would|--yes' f token erase --token gw
 check_out "and leaves the token" 'gw .*ready' f token list
 check "erase --yes" f token erase --token gw --yes
 check "no token is left" sh -c '! "$1" token list | grep -qw gw' - "$FUSETSU"
+check "a token whose TPM is then cleared" f token init --label lost --weak-lockout "${pins[@]}"
+check "the TPM is cleared by the platform" tpm2_clear -Q -c p
+expect_exit 5 "erasing says that its TPM does not have it" 'cleared' f token erase --token lost --yes
+check "and it can be forgotten" f token erase --token lost --yes --forget
 check "no NV index is left" sh -c '! tpm2_getcap handles-nv-index | grep -qi "0x18"'
 finish

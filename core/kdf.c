@@ -8,64 +8,54 @@
 #include <string.h>
 #include <tss2/tss2_tpm2_types.h>
 
-int kdf_a(const struct alg_hash *h, struct bytes key, const char *label, struct bytes context_u,
-          struct bytes context_v, unsigned bits, uint8_t *out, struct err *e)
+/* Both KDFs count blocks: block i is HMAC or H over i ‖ parts, from 1. */
+static int count_blocks(const struct alg_hash *h, const struct bytes *hmac_key,
+                        const struct bytes *part, size_t n_part, size_t want, uint8_t *out,
+                        struct err *e)
 {
+    struct buf in = {.secret = true};
     uint8_t block[ALG_MAX_DIGEST];
-    size_t want = bits / 8, have = 0;
+    size_t have = 0;
     int rc = -1;
 
     for (uint32_t i = 1; have < want; i++) {
-        struct buf in = {.secret = true};
         size_t n = want - have < h->size ? want - have : h->size;
-        int r;
 
+        in.len = 0;
         buf_u32(&in, i);
-        buf_add(&in, label, strlen(label) + 1);
-        buf_add_bytes(&in, context_u);
-        buf_add_bytes(&in, context_v);
-        buf_u32(&in, bits);
-        r = buf_ok(&in, e) != 0 || hash_hmac(h, key, buf_bytes(&in), block, e) != 0;
-        buf_free(&in);
-        if (r != 0)
+        for (size_t k = 0; k < n_part; k++)
+            buf_add_bytes(&in, part[k]);
+        if (buf_ok(&in, e) != 0 ||
+            (hmac_key != NULL ? hash_hmac(h, *hmac_key, buf_bytes(&in), block, e)
+                              : hash_digest(h, buf_bytes(&in), block, e)) != 0)
             goto out;
         memcpy(out + have, block, n);
         have += n;
     }
     rc = 0;
 out:
+    buf_free(&in);
     secret_wipe(block, sizeof(block));
     return rc;
+}
+
+int kdf_a(const struct alg_hash *h, struct bytes key, const char *label, struct bytes context_u,
+          struct bytes context_v, unsigned bits, uint8_t *out, struct err *e)
+{
+    uint8_t length[4] = {(uint8_t)(bits >> 24), (uint8_t)(bits >> 16), (uint8_t)(bits >> 8),
+                         (uint8_t)bits};
+    struct bytes part[] = {bytes_of(label, strlen(label) + 1), context_u, context_v,
+                           bytes_of(length, sizeof(length))};
+
+    return count_blocks(h, &key, part, ARRAY_LEN(part), bits / 8, out, e);
 }
 
 int kdf_e(const struct alg_hash *h, struct bytes z, const char *label, struct bytes party_u,
           struct bytes party_v, unsigned bits, uint8_t *out, struct err *e)
 {
-    uint8_t block[ALG_MAX_DIGEST];
-    size_t want = bits / 8, have = 0;
-    int rc = -1;
+    struct bytes part[] = {z, bytes_of(label, strlen(label) + 1), party_u, party_v};
 
-    for (uint32_t i = 1; have < want; i++) {
-        struct buf in = {.secret = true};
-        size_t n = want - have < h->size ? want - have : h->size;
-        int r;
-
-        buf_u32(&in, i);
-        buf_add_bytes(&in, z);
-        buf_add(&in, label, strlen(label) + 1);
-        buf_add_bytes(&in, party_u);
-        buf_add_bytes(&in, party_v);
-        r = buf_ok(&in, e) != 0 || hash_digest(h, buf_bytes(&in), block, e) != 0;
-        buf_free(&in);
-        if (r != 0)
-            goto out;
-        memcpy(out + have, block, n);
-        have += n;
-    }
-    rc = 0;
-out:
-    secret_wipe(block, sizeof(block));
-    return rc;
+    return count_blocks(h, NULL, part, ARRAY_LEN(part), bits / 8, out, e);
 }
 
 /* RFC 5869 with HMAC-SHA256: extract with a salt of 32 zeros, then expand. Built

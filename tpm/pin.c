@@ -343,21 +343,32 @@ static int guard_failure(const struct store_token *row, const struct err *why, s
     return err_set_rc(e, why->code, why->rc, "%s", why->msg);
 }
 
+/* A policy session that has passed lock 1 and satisfies the guard's policy for reading,
+ * or with `code` for that command. */
+static int enter_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+                       const struct pin_auth *auth, TPM2_CC code, struct session *p, struct err *e)
+{
+    struct pin_policy policy;
+
+    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, p, e) != 0 ||
+        prove_counter(l, row, side, p, auth->counter, e) != 0 ||
+        policy_authvalue(l->tpm, p, e) != 0 ||
+        (code != 0 && policy_command(l->tpm, p, code, e) != 0))
+        return -1;
+    return policy_or(l->tpm, p, policy.branch, policy.n, e);
+}
+
 int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e)
 {
     const struct store_index *guard = &row->nv[guard_of(side)];
-    struct pin_policy policy;
     struct session p = {0};
     struct err why = {0};
     TPM2B_NAME name;
     int rc = -1;
 
     index_name(guard, &name);
-    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
-        prove_counter(l, row, side, &p, auth->counter, e) != 0 ||
-        policy_authvalue(l->tpm, &p, e) != 0 ||
-        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0)
+    if (enter_guard(l, row, side, auth, 0, &p, e) != 0)
         goto out;
     if (nv_read(l->tpm, &p, guard->handle, &name, bytes_of(auth->guard, 32), out, len, &why) != 0) {
         guard_failure(row, &why, e);
@@ -374,18 +385,13 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e)
 {
     const struct store_index *guard = &row->nv[guard_of(side)];
-    struct pin_policy policy;
     struct session p = {0};
     struct err why = {0};
     TPM2B_NAME name;
     int rc = -1;
 
     index_name(guard, &name);
-    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
-        prove_counter(l, row, side, &p, old->counter, e) != 0 ||
-        policy_authvalue(l->tpm, &p, e) != 0 ||
-        policy_command(l->tpm, &p, TPM2_CC_NV_ChangeAuth, e) != 0 ||
-        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0)
+    if (enter_guard(l, row, side, old, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         goto out;
     if (nv_change_auth(l->tpm, &p, NULL, guard->handle, &name, bytes_of(old->guard, 32),
                        bytes_of(fresh, 32), &why) != 0) {

@@ -216,3 +216,25 @@ int token_logout(struct token *k, struct err *e)
     held_flush_all(k->tpm);
     return 0;
 }
+
+int token_retry(struct token *k, int (*op)(struct token *k, void *arg, struct err *e), void *arg,
+                struct err *e)
+{
+    struct err why = {0};
+
+    if (op(k, arg, &why) == 0)
+        return 0;
+    if (rc_base(why.rc) == TPM2_RC_BAD_AUTH) {
+        /* Our keys' authValues are right and not counted: the session is out of step. */
+        struct session *main = token_session(k, e);
+
+        if (main == NULL)
+            return -1;
+        session_end(k->tpm, main);
+    } else if (tpm_is_stale(&why)) {
+        tpm_lost(k->tpm);
+    } else {
+        return err_take(e, &why);
+    }
+    return op(k, arg, e);
+}

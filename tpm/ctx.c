@@ -152,8 +152,9 @@ int tpm_random(struct tpm *t, uint8_t *out, size_t len, struct err *e)
     if (sys == NULL)
         return -1;
     while (have < len) {
-        size_t want = len - have < 32 ? len - have : 32;
+        /* A TPM gives at most the length of its longest digest at once, and may give less. */
         TPM2B_DIGEST d = {.size = sizeof(d.buffer)};
+        size_t want = len - have < sizeof(d.buffer) ? len - have : sizeof(d.buffer);
         TSS2_RC rc = Tss2_Sys_GetRandom(sys, NULL, (UINT16)want, &d, NULL);
 
         if (rc != TSS2_RC_SUCCESS)

@@ -57,7 +57,7 @@ static int run(struct cli *c, struct err *e)
         return -1;
     p.ek_hash = ek != NULL ? id : NULL;
     if (authority_open(&a, cli_option(c, "dir"), false, NULL, NULL, e) != 0 ||
-        authority_invite(a, &p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0644, e) != 0)
+        authority_invite(a, &p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0600, e) != 0)
         goto out;
     if (strcmp(out, "-") != 0) {
         printf("Invitation for ");

@@ -15,7 +15,6 @@ static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
     {"request", "FILE", "the applicant's request", true},
     {"out", "FILE", "where to write the sealed credential; - is standard output", true},
-    {"leaf", "FILE", "also write the certificate here, as PEM", false},
     {0},
 };
 
@@ -58,27 +57,14 @@ static void say_refused(FILE *f, const struct enrol_outcome *o)
     verdict_print_failures(f, &o->verdict);
 }
 
-static int write_out(struct cli *c, const struct enrol_outcome *o, struct bytes pem, struct err *e)
-{
-    struct buf leaf = {0};
-    int rc = -1;
-
-    if (cli_option(c, "leaf") != NULL &&
-        (issue_to_pem(o->cert, &leaf, e) != 0 ||
-         file_write(cli_option(c, "leaf"), buf_bytes(&leaf), 0644, e) != 0))
-        goto out;
-    rc = file_write(cli_option(c, "out"), pem, 0644, e);
-out:
-    buf_free(&leaf);
-    return rc;
-}
-
-/* Says what came out, on standard error where the credential goes to standard output. */
+/* The certificate itself is written nowhere but into the sealed file: until a TPM has opened
+ * that, nothing proves that the attestation key is in one.
+ * Says what came out, on standard error where the credential goes to standard output. */
 static int finish(struct cli *c, const struct enrol_outcome *o, struct bytes pem, struct err *e)
 {
     FILE *f = strcmp(cli_option(c, "out"), "-") == 0 ? stderr : stdout;
 
-    if (o->cert != NULL && write_out(c, o, pem, e) != 0)
+    if (o->cert != NULL && file_write(cli_option(c, "out"), pem, 0644, e) != 0)
         return -1;
     if (cli_flag(c, "json"))
         return report_json(c, o, e);

@@ -7,6 +7,11 @@
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
+
+/* NIST SP 800-57: 112 bits, what RSA-2048 and SHA-256 reach and SHA-1 does not. OpenSSL's
+ * own choice would be to take everything. */
+#define AUTH_LEVEL 2
 
 bool path_self_signed(X509 *cert)
 {
@@ -103,6 +108,7 @@ static int set_rules(X509_STORE_CTX *ctx, const struct path_terms *t, struct err
     }
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_POLICY_CHECK | X509_V_FLAG_EXPLICIT_POLICY |
                                            X509_V_FLAG_TRUSTED_FIRST);
+    X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
     if (t->dns != NULL) {
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
                                                    X509_CHECK_FLAG_NO_WILDCARDS);
@@ -131,11 +137,64 @@ static void explain(X509_STORE_CTX *ctx, const struct path_terms *t, struct path
              name[0] != 0 ? " (at " : "", name, name[0] != 0 ? ")" : "");
 }
 
+/* Is this DNS name one of the certificate's subjectAltName? */
+static bool has_dns(X509 *leaf, struct bytes want)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    bool found = false;
+
+    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
+
+        found = found ||
+                (gn->type == GEN_DNS && ASN1_STRING_length(gn->d.dNSName) == (int)want.len &&
+                 strncasecmp((const char *)ASN1_STRING_get0_data(gn->d.dNSName),
+                             (const char *)want.p, want.len) == 0);
+    }
+    GENERAL_NAMES_free(names);
+    return found;
+}
+
+/* Has it a common name that looks like a DNS name and is none of its own? Name constraints
+ * do not reach a common name beside a subjectAltName, and programs match it all the same. */
+static bool foreign_cn(X509 *leaf)
+{
+    const X509_NAME *name = X509_get_subject_name(leaf);
+    bool foreign = false;
+
+    for (int i = -1; (i = X509_NAME_get_index_by_NID(name, NID_commonName, i)) >= 0;) {
+        unsigned char *utf8 = NULL;
+        int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
+
+        foreign =
+            foreign || n <= 0 || memchr(utf8, 0, (size_t)n) != NULL ||
+            (memchr(utf8, '.', (size_t)n) != NULL && !has_dns(leaf, bytes_of(utf8, (size_t)n)));
+        OPENSSL_free(utf8);
+    }
+    return foreign;
+}
+
+/* What OpenSSL lets pass in the certificate itself; NULL: nothing. */
+static const char *leaf_fault(X509 *leaf)
+{
+    char dns[256];
+
+    if (!path_dns(leaf, dns, sizeof(dns)))
+        return "the certificate must name DNS names and nothing else in its subjectAltName: "
+               "name constraints of other kinds are not enforced by every verifier";
+    if (foreign_cn(leaf))
+        return "the common name of the certificate looks like a DNS name and is not among its "
+               "DNS names: name constraints do not reach it";
+    if (X509_check_ca(leaf) != 0)
+        return "the certificate is one of a certification authority, not of a device";
+    return NULL;
+}
+
 static int validate(X509 *leaf, const struct path_terms *t, X509_STORE *store,
                     STACK_OF(X509) * others, struct path_verdict *v, struct err *e)
 {
     X509_STORE_CTX *ctx = X509_STORE_CTX_new();
-    char dns[256];
+    const char *why;
     int rc = -1;
 
     if (ctx == NULL || X509_STORE_CTX_init(ctx, store, leaf, others) != 1) {
@@ -150,11 +209,10 @@ static int validate(X509 *leaf, const struct path_terms *t, X509_STORE *store,
     } else {
         explain(ctx, t, v);
     }
-    if (v->accepted && !path_dns(leaf, dns, sizeof(dns))) {
+    why = v->accepted ? leaf_fault(leaf) : NULL;
+    if (why != NULL) {
         v->accepted = false;
-        snprintf(v->reason, sizeof(v->reason),
-                 "the certificate must name DNS names and nothing else in its subjectAltName: "
-                 "name constraints of other kinds are not enforced by every verifier");
+        snprintf(v->reason, sizeof(v->reason), "%s", why);
     }
     rc = 0;
 out:

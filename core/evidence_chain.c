@@ -89,6 +89,19 @@ static const char *ak_fault(const struct evidence_case *c)
     return NULL;
 }
 
+/* A CA that is there for other purposes must not vouch for an AK; NULL when none is. */
+static const char *ak_path_fault(const STACK_OF(X509) * path)
+{
+    bool any;
+
+    for (int i = 1; i < sk_X509_num(path); i++) {
+        if (!has_usage(sk_X509_value(path, i), OID_TCG_KP_AK, &any) && any)
+            return "the AK is certified by a CA for other purposes: its extended key usage "
+                   "lacks " OID_TCG_KP_AK;
+    }
+    return NULL;
+}
+
 void evidence_chain_ak(struct evidence_case *c)
 {
     const struct evidence_terms *t = c->terms;
@@ -111,7 +124,9 @@ void evidence_chain_ak(struct evidence_case *c)
     why = ak_fault(c);
     if (why == NULL)
         path = find_path(c->ak_cert, t->ak_roots, t->ak_untrusted, t->ak_crls, t->now, &why);
-    if (path == NULL)
+    if (path != NULL)
+        why = ak_path_fault(path);
+    if (path == NULL || why != NULL)
         evidence_rules_set(c, 7, EVIDENCE_FAIL, "%s", why);
     else
         evidence_rules_set(c, 7, EVIDENCE_PASS,
@@ -238,7 +253,8 @@ void evidence_chain_registered(struct evidence_case *c)
         evidence_rules_compare(c, 22, "the hash of the EK", bytes_of(c->verdict->ek_spki, 32),
                                bytes_of(t->ek_spki, 32));
     else if (t->ek_spki_asserted)
-        evidence_rules_set(c, 22, EVIDENCE_ASSERTED, "the issuer says that it registered this EK");
+        evidence_rules_set(c, 22, EVIDENCE_ASSERTED,
+                           "which TPM may ask rests on the issuer's word");
     else
         evidence_rules_set(c, 22, EVIDENCE_NA, "no registration was given");
 }

@@ -145,14 +145,23 @@ static int strict_csr(X509_REQ *csr, struct err *e)
     return v != NULL ? 0 : -1;
 }
 
+static bool current_hash(uint16_t alg)
+{
+    return alg == TPM2_ALG_SHA256 || alg == TPM2_ALG_SHA384 || alg == TPM2_ALG_SHA512;
+}
+
 static bool public_area(struct buf *wire, TPMT_PUBLIC *pub, TPM2B_NAME *name, const char *which,
                         struct err *e)
 {
     struct err why = {0};
 
     if (tpmname_unmarshal_public(buf_bytes(wire), pub, &why) == 0 &&
-        tpmname_object(buf_bytes(wire), name, &why) == 0)
-        return true;
+        tpmname_object(buf_bytes(wire), name, &why) == 0) {
+        if (current_hash(pub->nameAlg))
+            return true;
+        err_set(&why, E_FORMAT, "its Name is made with %04x, not with SHA-256, SHA-384 or SHA-512",
+                (unsigned)pub->nameAlg);
+    }
     err_set(e, why.code, "%s: %s", which, why.msg);
     return false;
 }
@@ -219,11 +228,6 @@ void evidence_rules_type(struct evidence_case *c)
                            (unsigned)c->attest.type, TPM2_ST_ATTEST_CERTIFY);
     else
         evidence_rules_set(c, 4, EVIDENCE_PASS, "the attestation is TPM_ST_ATTEST_CERTIFY");
-}
-
-static bool current_hash(uint16_t alg)
-{
-    return alg == TPM2_ALG_SHA256 || alg == TPM2_ALG_SHA384 || alg == TPM2_ALG_SHA512;
 }
 
 void evidence_rules_scheme(struct evidence_case *c)

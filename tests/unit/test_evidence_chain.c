@@ -1,4 +1,5 @@
 /* Goal: certificates and names in evidence: each fault fails its own check and nothing else. */
+#include "core/oid.h"
 #include "tests/support/unit_verdict.h"
 
 #include <openssl/x509v3.h>
@@ -72,6 +73,47 @@ static void test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused(vo
     unit_forge_build(&f);
     f.terms.ak_roots = NULL;
     unit_verdict_only_built(&f, 7, true);
+}
+
+/* The same certificate with an extension more, signed and read anew: OpenSSL keeps what it
+ * once read of the extensions. */
+static X509 *extended(X509 *x, EVP_PKEY *key, int nid, const char *value)
+{
+    X509 *changed = X509_dup(x), *out;
+    uint8_t *der = NULL;
+    const uint8_t *p;
+    int len;
+
+    unit_forge_ext(changed, nid, value);
+    assert_true(X509_sign(changed, key, EVP_sha256()) > 0);
+    len = i2d_X509(changed, &der);
+    p = der;
+    out = d2i_X509(NULL, &p, len);
+    assert_non_null(out);
+    OPENSSL_free(der);
+    X509_free(changed);
+    return out;
+}
+
+static void test_7_an_ak_certified_by_a_ca_for_other_purposes_is_refused(void **state)
+{
+    static const char *const usage[] = {"serverAuth,clientAuth", OID_TCG_KP_AK};
+    STACK_OF(X509) *roots = sk_X509_new_null();
+    struct evidence_verdict v;
+    struct unit_forge f;
+
+    (void)state;
+    unit_verdict_start(&f);
+    unit_forge_build(&f);
+    f.terms.ak_roots = roots;
+    for (size_t i = 0; i < ARRAY_LEN(usage); i++) {
+        sk_X509_push(roots, extended(f.ca, f.ca_key, NID_ext_key_usage, usage[i]));
+        unit_verdict_judge(&f, true, &v);
+        unit_verdict_expect(&v, i == 0 ? 7 : 0);
+        X509_free(sk_X509_pop(roots));
+    }
+    sk_X509_free(roots);
+    unit_forge_free(&f);
 }
 
 static void test_7_a_revoked_ak_is_refused(void **state)
@@ -266,6 +308,7 @@ int main(void)
         cmocka_unit_test(test_7_ak_certificates_of_the_wrong_kind_are_refused),
         cmocka_unit_test(test_7_an_ak_without_certificate_or_sealing_is_refused),
         cmocka_unit_test(test_7_an_ak_certificate_of_an_unknown_or_expired_root_is_refused),
+        cmocka_unit_test(test_7_an_ak_certified_by_a_ca_for_other_purposes_is_refused),
         cmocka_unit_test(test_7_a_revoked_ak_is_refused),
         cmocka_unit_test(test_18_ek_certificates_of_the_wrong_kind_are_refused),
         cmocka_unit_test(test_18_a_pin_may_excuse_a_missing_eku_but_no_other),

@@ -247,6 +247,16 @@ static void none(struct unit_forge *f, X509_REQ *csr)
     ASN1_OBJECT_free(oid);
 }
 
+static void test_2_a_name_by_sha1_is_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    unit_verdict_start(&f);
+    f.key_pub.nameAlg = TPM2_ALG_SHA1;
+    unit_verdict_only(&f, 2);
+}
+
 static void test_2_two_bundles_two_values_or_none_are_refused(void **state)
 {
     struct unit_forge f;
@@ -659,6 +669,7 @@ int main(void)
         cmocka_unit_test(test_1_a_request_signed_with_sha1_is_refused),
         cmocka_unit_test(test_2_a_byte_after_any_tpm_structure_is_refused),
         cmocka_unit_test(test_2_missing_and_overrun_parts_are_refused),
+        cmocka_unit_test(test_2_a_name_by_sha1_is_refused),
         cmocka_unit_test(test_2_two_bundles_two_values_or_none_are_refused),
         cmocka_unit_test(test_3_another_magic_is_refused),
         cmocka_unit_test(test_4_a_quote_in_the_certify_slot_is_refused),

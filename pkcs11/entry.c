@@ -4,8 +4,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "core/log.h"
+
+/* Seconds that the end of the process waits for a call in another thread. */
+#define EXIT_WAIT 2
 
 /* The one instance. A shared object that PKCS#11 loads has no other place for it. */
 static struct {
@@ -33,6 +37,13 @@ static CK_RV take_lock(void)
      * what it calls threads. */
     if (the.app != NULL)
         rv = the.lock(the.app);
+    /* A call from inside a call, by a library that we use and that was set up to use
+     * us: the outer call is in the middle of what this one would change. */
+    if (rv == CKR_OK && the.inside) {
+        if (the.app != NULL)
+            the.unlock(the.app);
+        rv = CKR_FUNCTION_FAILED;
+    }
     if (rv != CKR_OK) {
         pthread_mutex_unlock(&the.mutex);
         return rv;
@@ -93,11 +104,16 @@ static void child_after_fork(void)
     pthread_mutexattr_destroy(&attr);
 }
 
-/* Many programs never call C_Finalize. Where another thread is still in a call,
- * nothing is done: the process ends anyway, and waiting could be for ever. */
+/* Many programs never call C_Finalize. Another thread may still be in a call, which
+ * would fall over libcrypto's own clean-up after this one: it gets the time that a
+ * signature takes, but not for ever, since the TPM may be dead. */
 static void at_exit(void)
 {
-    if (pthread_mutex_trylock(&the.mutex) != 0)
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += EXIT_WAIT;
+    if (pthread_mutex_timedlock(&the.mutex, &until) != 0)
         return;
     if (!the.inside) {
         free_all(the.lib);
@@ -227,6 +243,11 @@ CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out)
         return entry_end(CKR_SESSION_HANDLE_INVALID);
     *out = s;
     return CKR_OK;
+}
+
+bool entry_readable(const void *p, CK_ULONG len)
+{
+    return len <= PTRDIFF_MAX && (p != NULL || len == 0);
 }
 
 CK_RV entry_end(CK_RV rv)

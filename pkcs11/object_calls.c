@@ -166,7 +166,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
 
     if (rv != CKR_OK)
         return rv;
-    if (t == NULL || count == 0)
+    if (count == 0 || count > PTRDIFF_MAX / sizeof(*t) || !entry_readable(t, count))
         return entry_end(CKR_ARGUMENTS_BAD);
     o = object_of(s, object);
     if (o == NULL)

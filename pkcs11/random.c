@@ -11,7 +11,7 @@ CK_RV C_GenerateRandom(CK_SESSION_HANDLE handle, CK_BYTE *out, CK_ULONG len)
 
     if (rv != CKR_OK)
         return rv;
-    if (out == NULL && len != 0)
+    if (!entry_readable(out, len))
         return entry_end(CKR_ARGUMENTS_BAD);
     if (len != 0 &&
         (library_tpm(s->lib, &tpm, &e) != 0 || tpm_random(tpm, out, (size_t)len, &e) != 0))

@@ -62,6 +62,14 @@ static CK_RV enter(CK_SLOT_ID id, const void *out, struct library **lib, struct 
     return out != NULL ? CKR_OK : entry_end(CKR_ARGUMENTS_BAD);
 }
 
+/* The same for a slot with a token, or with the place for one. */
+static CK_RV enter_present(CK_SLOT_ID id, const void *out, struct library **lib, struct slot **slot)
+{
+    CK_RV rv = enter(id, out, lib, slot);
+
+    return rv == CKR_OK && !(*slot)->present ? entry_end(CKR_TOKEN_NOT_PRESENT) : rv;
+}
+
 CK_RV C_GetSlotInfo(CK_SLOT_ID id, CK_SLOT_INFO *info)
 {
     const char *what = "no token: the settings or the store cannot be read";
@@ -143,12 +151,10 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
     const struct store_token *t;
     struct library *lib;
     struct slot *slot;
-    CK_RV rv = enter(id, info, &lib, &slot);
+    CK_RV rv = enter_present(id, info, &lib, &slot);
 
     if (rv != CKR_OK)
         return rv;
-    if (!slot->present)
-        return entry_end(CKR_TOKEN_NOT_PRESENT);
     slot_reread(lib, slot);
     memset(info, 0, sizeof(*info));
     fill_model(lib, slot, info);
@@ -189,12 +195,10 @@ CK_RV C_GetMechanismList(CK_SLOT_ID id, CK_MECHANISM_TYPE *list, CK_ULONG *count
     const struct mech *all = mech_table_all(&n);
     struct library *lib;
     struct slot *slot;
-    CK_RV rv = enter(id, count, &lib, &slot);
+    CK_RV rv = enter_present(id, count, &lib, &slot);
 
     if (rv != CKR_OK)
         return rv;
-    if (!slot->present)
-        return entry_end(CKR_TOKEN_NOT_PRESENT);
     if (list != NULL && *count < n)
         rv = CKR_BUFFER_TOO_SMALL;
     for (size_t i = 0; list != NULL && rv == CKR_OK && i < n; i++)
@@ -209,12 +213,10 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INF
     struct tpm_caps caps;
     struct library *lib;
     struct slot *slot;
-    CK_RV rv = enter(id, info, &lib, &slot);
+    CK_RV rv = enter_present(id, info, &lib, &slot);
 
     if (rv != CKR_OK)
         return rv;
-    if (!slot->present)
-        return entry_end(CKR_TOKEN_NOT_PRESENT);
     if (m == NULL)
         return entry_end(CKR_MECHANISM_INVALID);
     mech_table_info(m, slot_caps(lib, slot, &caps) ? &caps : NULL, info);

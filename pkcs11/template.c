@@ -20,7 +20,9 @@ const CK_ATTRIBUTE *template_get(const struct template *t, CK_ATTRIBUTE_TYPE typ
     return NULL;
 }
 
-CK_RV template_ulong(const struct template *t, CK_ATTRIBUTE_TYPE type, CK_ULONG *v)
+/* A number or a boolean, which is read as 0 or 1. */
+static CK_RV read_number(const struct template *t, CK_ATTRIBUTE_TYPE type, enum attr_kind kind,
+                         CK_ULONG *v)
 {
     const CK_ATTRIBUTE *a = template_get(t, type);
     struct buf b = {0};
@@ -28,25 +30,24 @@ CK_RV template_ulong(const struct template *t, CK_ATTRIBUTE_TYPE type, CK_ULONG 
 
     if (a == NULL)
         return CKR_OK;
-    rv = attr_encode(ATTR_ULONG, a, &b);
+    rv = attr_encode(kind, a, &b);
     if (rv == CKR_OK)
-        *v = attr_to_ulong(buf_bytes(&b));
+        *v = kind == ATTR_BOOL ? b.p[0] : attr_to_ulong(buf_bytes(&b));
     buf_free(&b);
     return rv;
 }
 
+CK_RV template_ulong(const struct template *t, CK_ATTRIBUTE_TYPE type, CK_ULONG *v)
+{
+    return read_number(t, type, ATTR_ULONG, v);
+}
+
 CK_RV template_bool(const struct template *t, CK_ATTRIBUTE_TYPE type, bool *v)
 {
-    const CK_ATTRIBUTE *a = template_get(t, type);
-    struct buf b = {0};
-    CK_RV rv;
+    CK_ULONG n = *v;
+    CK_RV rv = read_number(t, type, ATTR_BOOL, &n);
 
-    if (a == NULL)
-        return CKR_OK;
-    rv = attr_encode(ATTR_BOOL, a, &b);
-    if (rv == CKR_OK)
-        *v = b.p[0] != 0;
-    buf_free(&b);
+    *v = n != 0;
     return rv;
 }
 
@@ -109,48 +110,41 @@ static CK_RV check_complete(const struct template *t, unsigned needed, unsigned 
     return CKR_OK;
 }
 
+/* All of a template, where each attribute's rules say `may`. */
+static CK_RV apply_all(const struct template *t, unsigned may, unsigned group,
+                       struct store_object *row)
+{
+    CK_RV rv = CKR_OK;
+
+    for (CK_ULONG i = 0; i < t->n && rv == CKR_OK; i++) {
+        const struct attr_row *r = attr_table_row(t->a[i].type, group);
+
+        if (r == NULL)
+            rv = CKR_ATTRIBUTE_TYPE_INVALID;
+        else if ((r->rules & may) == 0)
+            rv = CKR_ATTRIBUTE_READ_ONLY;
+        else if (template_get(t, t->a[i].type) != &t->a[i])
+            rv = CKR_TEMPLATE_INCONSISTENT;
+        else
+            rv = apply_one(&t->a[i], r, row);
+    }
+    return rv;
+}
+
 CK_RV template_apply(const struct template *t, enum template_use use, unsigned group,
                      struct store_object *row)
 {
-    unsigned may = use == TEMPLATE_CREATE ? ATTR_CREATE : ATTR_GENERATE;
-    unsigned must = use == TEMPLATE_CREATE ? ATTR_NEEDED : ATTR_GEN_NEEDED;
+    bool create = use == TEMPLATE_CREATE;
+    CK_RV rv = apply_all(t, create ? ATTR_CREATE : ATTR_GENERATE, group, row);
 
-    for (CK_ULONG i = 0; i < t->n; i++) {
-        const struct attr_row *r = attr_table_row(t->a[i].type, group);
-        CK_RV rv;
-
-        if (r == NULL)
-            return CKR_ATTRIBUTE_TYPE_INVALID;
-        if ((r->rules & may) == 0)
-            return CKR_ATTRIBUTE_READ_ONLY;
-        if (template_get(t, t->a[i].type) != &t->a[i])
-            return CKR_TEMPLATE_INCONSISTENT;
-        rv = apply_one(&t->a[i], r, row);
-        if (rv != CKR_OK)
-            return rv;
-    }
-    return check_complete(t, must, group);
+    return rv == CKR_OK ? check_complete(t, create ? ATTR_NEEDED : ATTR_GEN_NEEDED, group) : rv;
 }
 
 /* 4.4.1: COPYABLE and DESTROYABLE could only be switched off; nothing here offers
  * that, since whoever made the object had the choice. */
 CK_RV template_change(const struct template *t, const struct object *o, struct store_object *row)
 {
-    for (CK_ULONG i = 0; i < t->n; i++) {
-        const struct attr_row *r = attr_table_row(t->a[i].type, o->group);
-        CK_RV rv;
-
-        if (r == NULL)
-            return CKR_ATTRIBUTE_TYPE_INVALID;
-        if ((r->rules & ATTR_SET) == 0)
-            return CKR_ATTRIBUTE_READ_ONLY;
-        if (template_get(t, t->a[i].type) != &t->a[i])
-            return CKR_TEMPLATE_INCONSISTENT;
-        rv = apply_one(&t->a[i], r, row);
-        if (rv != CKR_OK)
-            return rv;
-    }
-    return CKR_OK;
+    return apply_all(t, ATTR_SET, o->group, row);
 }
 
 CK_RV template_set(struct store_object *row, unsigned group, CK_ATTRIBUTE_TYPE type,

@@ -20,6 +20,13 @@
         EKU_SERVER_AUTH, EKU_CLIENT_AUTH, EKU_IKE \
     }
 
+/* What every cross-certificate is; requireExplicitPolicy and inhibitAnyPolicy take effect
+ * at once (0). */
+#define CROSS_CERTIFICATE                                                                       \
+    .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .min_rsa_bits = 3072, \
+    .eku = COMMUNITY_EKU, .max_seconds = YEAR, .policies = PROFILE_POLICIES_COMMUNITY,          \
+    .constraints = true, .require_explicit = 0, .inhibit_any = 0, .keep_ski = true
+
 static const struct profile rows[PROFILE_COUNT] = {
     /* Trusted by itself: no path length, so that a level may be put between later;
      * anyPolicy because strongSwan grants only what every CA of the path has. */
@@ -107,42 +114,19 @@ static const struct profile rows[PROFILE_COUNT] = {
             .inhibit_any = PROFILE_ABSENT,
             .san = PROFILE_SAN_TPM,
         },
-    /* requireExplicitPolicy and inhibitAnyPolicy take effect at once (0). GnuTLS 3.7 and
-     * NSS break on their critical forms, so `compat` departs from RFC 5280, 4.2.1.11
-     * and 4.2.1.14, on purpose. */
+    /* GnuTLS 3.7 and NSS break on the critical forms of the policy extensions, so `compat`
+     * departs from RFC 5280, 4.2.1.11 and 4.2.1.14, on purpose. */
     [PROFILE_CROSS_COMPAT] =
         {
             .name = "cross-certificate",
-            .ca = true,
-            .pathlen = 0,
-            .key_usage = CA_USAGE,
-            .min_ecc_bits = 256,
-            .min_rsa_bits = 3072,
-            .eku = COMMUNITY_EKU,
-            .max_seconds = YEAR,
-            .policies = PROFILE_POLICIES_COMMUNITY,
-            .constraints = true,
-            .require_explicit = 0,
-            .inhibit_any = 0,
-            .keep_ski = true,
+            CROSS_CERTIFICATE,
         },
     [PROFILE_CROSS_STRICT] =
         {
             .name = "strict cross-certificate",
-            .ca = true,
-            .pathlen = 0,
-            .key_usage = CA_USAGE,
-            .min_ecc_bits = 256,
-            .min_rsa_bits = 3072,
-            .eku = COMMUNITY_EKU,
-            .max_seconds = YEAR,
-            .policies = PROFILE_POLICIES_COMMUNITY,
+            CROSS_CERTIFICATE,
             .policies_critical = true,
-            .constraints = true,
-            .require_explicit = 0,
-            .inhibit_any = 0,
             .policy_rules_critical = true,
-            .keep_ski = true,
         },
 };
 

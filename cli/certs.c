@@ -139,6 +139,18 @@ void certs_name(const X509_NAME *name, char out[CERTS_TEXT])
     BIO_free(bio);
 }
 
+void certs_fingerprint(const X509 *cert, char out[CERTS_TEXT])
+{
+    unsigned char md[EVP_MAX_MD_SIZE];
+    unsigned int n = 0;
+
+    snprintf(out, CERTS_TEXT, "-");
+    if (X509_digest(cert, EVP_sha256(), md, &n) != 1)
+        return;
+    for (unsigned i = 0; i < n; i++)
+        snprintf(out + 3 * i, CERTS_TEXT - 3 * i, i + 1 < n ? "%02X:" : "%02X", md[i]);
+}
+
 void certs_time(const ASN1_TIME *t, char out[CERTS_TEXT])
 {
     struct tm tm = {0};

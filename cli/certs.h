@@ -25,6 +25,9 @@ void certs_free(STACK_OF(X509) * list);
 /* Subject or issuer: its common name, else the whole name in one line (RFC 2253). */
 void certs_name(const X509_NAME *name, char out[CERTS_TEXT]);
 
+/* The SHA-256 fingerprint as people compare it: "AB:CD:..."; "-" when there is none. */
+void certs_fingerprint(const X509 *cert, char out[CERTS_TEXT]);
+
 /* "2027-02-01 12:00:00Z" */
 void certs_time(const ASN1_TIME *t, char out[CERTS_TEXT]);
 

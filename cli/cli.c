@@ -182,6 +182,24 @@ const char *cli_nearest(const char *word, const char *const *names, size_t n)
     return found;
 }
 
+/* Misuse whose remedy is to read what the command takes. */
+static int misuse_see_help(const struct cli *c, struct err *e, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+
+static int misuse_see_help(const struct cli *c, struct err *e, const char *fmt, ...)
+{
+    const struct cli_command *cmd = c->cmd;
+    char text[200];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    return cli_misuse(e, "%s; see `fusetsu %s%s%s --help`", text,
+                      cmd->group != NULL ? cmd->group : "", cmd->group != NULL ? " " : "",
+                      cmd->name);
+}
+
 static int unknown_option(const struct cli *c, const char *arg, struct err *e)
 {
     const char *names[MAX_OPTIONS], *near;
@@ -205,7 +223,7 @@ static int unknown_option(const struct cli *c, const char *arg, struct err *e)
         return cli_misuse(e, "--%s takes no value", name);
     if (near != NULL)
         return cli_misuse(e, "there is no option --%s; did you mean --%s?", name, near);
-    return cli_misuse(e, "there is no option --%s here; see --help", name);
+    return misuse_see_help(c, e, "there is no option --%s here", name);
 }
 
 static int unknown_command(const struct cli_program *p, const char *group, const char *word,
@@ -259,15 +277,14 @@ static int check_given(const struct cli *c, struct err *e)
 {
     for (int i = 0; c->option[i].name != NULL; i++) {
         if (c->option[i].required && c->value[i] == NULL)
-            return cli_misuse(e, "--%s %s is missing; see --help", c->option[i].name,
-                              c->option[i].arg);
+            return misuse_see_help(c, e, "--%s %s is missing", c->option[i].name, c->option[i].arg);
     }
     if (c->n_args < c->cmd->min_args)
-        return cli_misuse(e, "%s is missing; see --help",
-                          c->cmd->args != NULL ? c->cmd->args : "an argument");
+        return misuse_see_help(c, e, "%s is missing",
+                               c->cmd->args != NULL ? c->cmd->args : "an argument");
     if (c->cmd->max_args >= 0 && c->n_args > c->cmd->max_args)
-        return cli_misuse(e, "\"%.60s\" is one argument too many; see --help",
-                          c->args[c->cmd->max_args]);
+        return misuse_see_help(c, e, "\"%.60s\" is one argument too many",
+                               c->args[c->cmd->max_args]);
     return 0;
 }
 
@@ -308,13 +325,12 @@ static int parse(struct cli *c, int argc, char **argv, bool *help, struct err *e
             return 0;
         }
         if (got == '?' && optopt > ' ' && optopt < 127)
-            return cli_misuse(e, "there is no option -%c; options are written out, see --help",
-                              optopt);
+            return misuse_see_help(c, e, "there is no option -%c; options are written out", optopt);
         i = (got == ':' ? optopt : got) - first;
         if (got == '?' || i < 0 || i >= n || !written_out(typed_option(argv), c->option[i].name))
             return unknown_option(c, typed_option(argv), e);
         if (got == ':')
-            return cli_misuse(e, "--%s needs a value; see --help", c->option[i].name);
+            return misuse_see_help(c, e, "--%s needs a value", c->option[i].name);
         if (c->value[i] != NULL)
             return cli_misuse(e, "--%s is given twice", c->option[i].name);
         c->value[i] = optarg != NULL ? optarg : "";

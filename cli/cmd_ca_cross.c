@@ -35,6 +35,25 @@ static int read_ally(const char *path, STACK_OF(X509) * *list, struct err *e)
     return 0;
 }
 
+static void say_done(struct cli *c, const struct cross_request *r)
+{
+    const char *community = oid_community_name(r->community);
+    char name[CERTS_TEXT], print[CERTS_TEXT];
+
+    certs_name(X509_get_subject_name(r->ally), name);
+    certs_fingerprint(r->ally, print);
+    out_para(stdout, "Cross-certified: %s, with the SHA-256 fingerprint", name);
+    printf("  %.48s\n  %s\n", print, strlen(print) > 48 ? print + 48 : "");
+    out_para(stdout,
+             "Names below %s that it certifies for %s are now valid under our root; nothing else "
+             "of the ally is. Where the ally does not read the same fingerprint, do not publish "
+             "it.",
+             r->domain, community);
+    printf("Publish it with `fusetsu ca export --dir ");
+    out_text(stdout, cli_option(c, "dir"));
+    printf(" bundle:%s`.\n", community);
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct cross_request r = {.nation = cli_option(c, "ally-nation"),
@@ -59,13 +78,8 @@ static int run(struct cli *c, struct err *e)
     r.ally = sk_X509_value(ally, 0);
     if (authority_cross(a, &r, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0644, e) != 0)
         goto out;
-    if (strcmp(out, "-") != 0) {
-        printf("Names below ");
-        out_text(stdout, r.domain);
-        printf(" that the ally certifies for %s are now valid under our root;\nnothing else of "
-               "the ally is. Publish it with `fusetsu ca export bundle:%s`.\n",
-               oid_community_name(r.community), oid_community_name(r.community));
-    }
+    if (strcmp(out, "-") != 0)
+        say_done(c, &r);
     rc = 0;
 out:
     authority_close(a);

@@ -1,9 +1,12 @@
 #include "ca/authority.h"
 #include "ca/bundle.h"
+#include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/community.h"
+#include "cli/out.h"
 #include "core/file.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -14,12 +17,13 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static int export_ca(struct authority *a, const char *what, struct buf *pem, struct err *e)
+/* `cert` is borrowed from the authority. */
+static int export_ca(struct authority *a, const char *what, X509 **cert, struct buf *pem,
+                     struct err *e)
 {
     enum registry_role role = REGISTRY_ROLES;
     const char *colon = strchr(what, ':');
     unsigned community = 0;
-    X509 *cert = NULL;
 
     if (strcmp(what, "root") == 0)
         role = REGISTRY_ROOT;
@@ -36,9 +40,20 @@ static int export_ca(struct authority *a, const char *what, struct buf *pem, str
                           what);
     if (role == REGISTRY_ISSUING && community_parse(colon + 1, &community, e) != 0)
         return -1;
-    if (authority_cert(a, role, community, &cert, e) != 0)
+    if (authority_cert(a, role, community, cert, e) != 0)
         return -1;
-    return issue_to_pem(cert, pem, e);
+    return issue_to_pem(*cert, pem, e);
+}
+
+/* What to read aloud to the ally. */
+static void say_fingerprint(const X509 *cert)
+{
+    char name[CERTS_TEXT], print[CERTS_TEXT];
+
+    certs_name(X509_get_subject_name(cert), name);
+    certs_fingerprint(cert, print);
+    out_para(stdout, "%s, SHA-256 fingerprint:", name);
+    printf("  %.48s\n  %s\n", print, strlen(print) > 48 ? print + 48 : "");
 }
 
 static int run(struct cli *c, struct err *e)
@@ -46,6 +61,7 @@ static int run(struct cli *c, struct err *e)
     const char *what = cli_arg(c, 0), *out = cli_option(c, "out");
     bool bundle = strncmp(what, "bundle:", 7) == 0;
     struct authority *a = NULL;
+    X509 *cert = NULL;
     struct buf pem = {0};
     unsigned community = 0;
     int rc = -1;
@@ -59,9 +75,11 @@ static int run(struct cli *c, struct err *e)
     if (bundle)
         rc = bundle_pem(authority_registry(a), community, cli_flag(c, "own"), time(NULL), &pem, e);
     else
-        rc = export_ca(a, what, &pem, e);
+        rc = export_ca(a, what, &cert, &pem, e);
     if (rc == 0)
         rc = file_write(out != NULL ? out : "-", buf_bytes(&pem), 0644, e);
+    if (rc == 0 && cert != NULL && out != NULL && strcmp(out, "-") != 0)
+        say_fingerprint(cert);
 out:
     authority_close(a);
     buf_free(&pem);
@@ -76,9 +94,11 @@ const struct cli_command cmd_ca_export = {
     .max_args = 1,
     .options = options,
     .summary = "write a CA certificate or a community's trust bundle",
-    .about = "WHAT is root, cross, attestation, issuing:COMMUNITY, or bundle:COMMUNITY: all that a "
-             "relying party needs to honour that community, our root first. Other communities are "
-             "not in a bundle, so that programs that ignore policies keep them out too.",
+    .about =
+        "WHAT is root, cross, attestation, issuing:COMMUNITY, or bundle:COMMUNITY: all that a "
+        "relying party needs to honour that community, our root first. Other communities are "
+        "not in a bundle, so that programs that ignore policies keep them out too. With --out the "
+        "fingerprint of a CA is printed, to be compared with the ally.",
     .examples = "fusetsu ca export --dir us-ca root --out us-root.pem\n"
                 "fusetsu ca export --dir us-ca issuing:communications --out us-comm.pem\n"
                 "fusetsu ca export --dir us-ca bundle:communications --own --out trust.pem",

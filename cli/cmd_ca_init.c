@@ -20,7 +20,7 @@ static const struct cli_option options[] = {
     {"org", "TEXT", "the authority's name in its certificates", true},
     {"domain", "DNS", "the domain that it certifies names in, e.g. us.example", true},
     {"communities", "LIST",
-     "communications, electricity, finance, defense: those to serve, with commas", true},
+     "those to serve, with commas: communications, electricity, finance, defense", true},
     {"ek-pins", "FILE", "PEM certificates of the EK issuers (TPM makers) that are trusted", true},
     {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
     {0},
@@ -137,16 +137,23 @@ out:
 
 static void say_done(struct cli *c, const struct authority_params *p)
 {
-    printf("The authority of ");
-    out_text(stdout, p->org);
-    printf(" (%s, %s) is made in ", p->nation, p->domain);
-    out_text(stdout, cli_option(c, "dir"));
-    printf(".\nIts root, cross, attestation CA and an issuing CA for each of:");
+    const char *dir = cli_option(c, "dir");
+    struct buf served = {0};
+
     for (size_t i = 0; i < p->n_communities; i++)
-        printf(" %s", oid_community_name(p->communities[i]));
-    printf("\nhave their keys in the TPM. Next: `fusetsu ca export --dir ");
-    out_text(stdout, cli_option(c, "dir"));
-    printf(" root` for the ally,\n`fusetsu ca invite` for the first device.\n");
+        buf_printf(&served, "%s%s", i > 0 ? ", " : "", oid_community_name(p->communities[i]));
+    out_para(stdout, "The authority of %s (%s, %s) is made in %s.", p->org, p->nation, p->domain,
+             dir);
+    out_para(stdout,
+             "In the TPM are the keys of its root, its Cross CA, its attestation CA and one "
+             "issuing CA for each of: %s.",
+             buf_cstr(&served) != NULL ? buf_cstr(&served) : "");
+    printf("Next:\n  `fusetsu ca invite --dir ");
+    out_text(stdout, dir);
+    printf("` for the first device\n  `fusetsu ca export --dir ");
+    out_text(stdout, dir);
+    printf(" root` and `issuing:COMMUNITY` for an ally\n");
+    buf_free(&served);
 }
 
 static int run(struct cli *c, struct err *e)

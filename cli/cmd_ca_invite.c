@@ -60,11 +60,10 @@ static int run(struct cli *c, struct err *e)
         authority_invite(a, &p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0600, e) != 0)
         goto out;
     if (strcmp(out, "-") != 0) {
-        printf("Invitation for ");
-        out_text(stdout, p.dns);
-        printf(" (%s, level %u), good for %u days and one answer%s.\n",
-               oid_community_name(p.community), p.level, days,
-               ek != NULL ? " from the one TPM named" : "");
+        out_para(stdout, "Invitation for %s (%s, level %u), good for %u days and one answer%s.",
+                 p.dns, oid_community_name(p.community), p.level, days,
+                 ek != NULL ? " from the one TPM named" : "");
+        printf("The applicant gives the file to `fusetsu request --invite`.\n");
     }
     rc = 0;
 out:

@@ -1,6 +1,7 @@
 #include "ca/authority.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "core/oid.h"
 
@@ -13,58 +14,64 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* Rows are gathered into a table or an array while the registry is walked. */
+/* The list while the registry is walked. */
 struct gather {
-    struct out_table *table;
-    json_t *array;
+    struct listing *list;
     int64_t now;
-    size_t n;
     struct err *e;
     bool failed;
 };
 
-static void time_text(int64_t t, char out[32])
+/* As JSON has it: "2027-02-01 12:00Z". The table shows the day alone. */
+#define TIME_TEXT sizeof("2027-02-01 12:00Z")
+#define DAY_TEXT sizeof("2027-02-01")
+
+static void time_text(int64_t t, char text[TIME_TEXT], char day[DAY_TEXT])
 {
     time_t when = (time_t)t;
     struct tm tm;
 
-    if (gmtime_r(&when, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%MZ", &tm) == 0)
-        snprintf(out, 32, "-");
+    if (gmtime_r(&when, &tm) == NULL || strftime(text, TIME_TEXT, "%Y-%m-%d %H:%MZ", &tm) == 0)
+        snprintf(text, TIME_TEXT, "-");
+    snprintf(day, DAY_TEXT, "%.10s", text);
 }
 
-static bool add(struct gather *g, json_t *row, const char *const *cells)
+static const char *or_dash(const char *name)
 {
-    g->n++;
-    if (g->array != NULL)
-        g->failed = json_array_append_new(g->array, row) != 0;
-    else
-        g->failed = out_table_row(g->table, cells, g->e) != 0;
-    return !g->failed;
-}
-
-static const char *community_or_dash(unsigned community)
-{
-    const char *name = oid_community_name(community);
-
     return name != NULL ? name : "-";
+}
+
+/* The common name; what the registry recorded when the certificate is not readable. */
+static void short_name(const struct registry_issued *i, char out[CERTS_TEXT])
+{
+    struct err ignored = {0};
+    X509 *cert = NULL;
+
+    if (issue_from_der(i->der, &cert, &ignored) == 0)
+        certs_name(X509_get_subject_name(cert), out);
+    else
+        snprintf(out, CERTS_TEXT, "%s", i->subject);
+    X509_free(cert);
 }
 
 static bool add_issued(void *ctx, const struct registry_issued *i)
 {
+    const char *community = oid_community_name(i->community), *by = registry_role_name(i->issuer);
+    char issued[TIME_TEXT], until[TIME_TEXT], from_day[DAY_TEXT], to_day[DAY_TEXT];
     struct gather *g = ctx;
-    char issued[32], until[32];
-    json_t *row = NULL;
+    char name[CERTS_TEXT];
 
-    time_text(i->issued_at, issued);
-    time_text(i->expires_at, until);
-    if (g->array != NULL)
-        row = json_pack("{s:o,s:s,s:s,s:s,s:s,s:s,s:b}", "subject", out_json_text(i->subject),
-                        "issuer", registry_role_name(i->issuer), "community",
-                        community_or_dash(i->community), "serial", i->serial, "issued_at", issued,
-                        "expires_at", until, "evidence", i->has_evidence ? 1 : 0);
-    return add(g, row,
-               (const char *[]){i->subject, registry_role_name(i->issuer),
-                                community_or_dash(i->community), issued, until, i->serial});
+    short_name(i, name);
+    time_text(i->issued_at, issued, from_day);
+    time_text(i->expires_at, until, to_day);
+    g->failed =
+        listing_row(g->list, (const char *[]){name, by, or_dash(community), from_day, to_day},
+                    json_pack("{s:o,s:o,s:s,s:s?,s:s,s:s,s:s,s:b}", "name", out_json_text(name),
+                              "subject", out_json_text(i->subject), "issuer", by, "community",
+                              community, "serial", i->serial, "issued_at", issued, "expires_at",
+                              until, "evidence", i->has_evidence ? 1 : 0),
+                    g->e) != 0;
+    return !g->failed;
 }
 
 static const char *invitation_state(const struct registry_invitation *i, int64_t now)
@@ -76,22 +83,23 @@ static const char *invitation_state(const struct registry_invitation *i, int64_t
 
 static bool add_invitation(void *ctx, const struct registry_invitation *i)
 {
+    char created[TIME_TEXT], until[TIME_TEXT], from_day[DAY_TEXT], to_day[DAY_TEXT], level[12];
+    const char *community = oid_community_name(i->community);
     struct gather *g = ctx;
-    char created[32], until[32], level[12];
-    json_t *row = NULL;
+    const char *state = invitation_state(i, g->now);
 
-    time_text(i->created_at, created);
-    time_text(i->expires_at, until);
+    time_text(i->created_at, created, from_day);
+    time_text(i->expires_at, until, to_day);
     snprintf(level, sizeof(level), "%u", i->level);
-    if (g->array != NULL)
-        row = json_pack("{s:o,s:s,s:i,s:s,s:s,s:s,s:b}", "subject", out_json_text(i->subject),
-                        "community", community_or_dash(i->community), "level", (int)i->level,
-                        "state", invitation_state(i, g->now), "created_at", created, "expires_at",
-                        until, "bound_to_ek", i->has_ek ? 1 : 0);
-    return add(g, row,
-               (const char *[]){i->subject, community_or_dash(i->community), level,
-                                invitation_state(i, g->now), created, until,
-                                i->has_ek ? "yes" : "no"});
+    g->failed = listing_row(g->list,
+                            (const char *[]){i->subject, or_dash(community), level, state, from_day,
+                                             to_day, i->has_ek ? "yes" : "no"},
+                            json_pack("{s:o,s:s?,s:i,s:s,s:s,s:s,s:b}", "subject",
+                                      out_json_text(i->subject), "community", community, "level",
+                                      (int)i->level, "state", state, "created_at", created,
+                                      "expires_at", until, "bound_to_ek", i->has_ek ? 1 : 0),
+                            g->e) != 0;
+    return !g->failed;
 }
 
 static void say_authority(const struct registry_authority *info)
@@ -101,29 +109,23 @@ static void say_authority(const struct registry_authority *info)
     printf(" (%s, %s)\nPolicy arc: %s\n\n", info->nation, info->domain, info->arc);
 }
 
-static int walk(struct cli *c, struct authority *a, struct gather *g, struct err *e)
+static int walk(struct cli *c, struct authority *a, struct gather *g)
 {
-    static const char *const issued[] = {"SUBJECT", "ISSUER", "COMMUNITY",
-                                         "ISSUED",  "UNTIL",  "SERIAL"};
-    static const char *const invited[] = {"NAME", "COMMUNITY", "LEVEL",         "STATE",
-                                          "MADE", "UNTIL",     "BOUND TO A TPM"};
+    static const char *const issued[] = {"NAME", "ISSUED BY", "COMMUNITY", "ON", "UNTIL"};
+    static const char *const invited[] = {"NAME", "COMMUNITY", "LEVEL",  "STATE",
+                                          "MADE", "UNTIL",     "ONE TPM"};
     bool invitations = cli_flag(c, "invitations");
     int rc;
 
-    if (cli_flag(c, "json"))
-        g->array = json_array();
-    else
-        g->table = invitations ? out_table_new(invited, ARRAY_LEN(invited), e)
-                               : out_table_new(issued, ARRAY_LEN(issued), e);
-    if (g->array == NULL && g->table == NULL)
-        return err_set(e, E_MEMORY, "out of memory for a list");
+    g->list = invitations ? listing_new(c, invited, ARRAY_LEN(invited), g->e)
+                          : listing_new(c, issued, ARRAY_LEN(issued), g->e);
+    if (g->list == NULL)
+        return -1;
     if (invitations)
-        rc = registry_invitations(authority_registry(a), add_invitation, g, e);
+        rc = registry_invitations(authority_registry(a), add_invitation, g, g->e);
     else
-        rc = registry_issued(authority_registry(a), add_issued, g, e);
-    if (rc == 0 && g->failed)
-        rc = err_set(e, E_MEMORY, "out of memory for a list");
-    return rc;
+        rc = registry_issued(authority_registry(a), add_issued, g, g->e);
+    return g->failed ? -1 : rc;
 }
 
 static int run(struct cli *c, struct err *e)
@@ -132,24 +134,15 @@ static int run(struct cli *c, struct err *e)
     struct authority *a = NULL;
     int rc = -1;
 
-    if (authority_open(&a, cli_option(c, "dir"), true, NULL, NULL, e) != 0 ||
-        walk(c, a, &g, e) != 0)
-        goto out;
-    rc = 0;
-    if (g.array != NULL) {
-        rc = cli_json(c, g.array, e);
-        g.array = NULL;
-        goto out;
+    if (authority_open(&a, cli_option(c, "dir"), true, NULL, NULL, e) == 0 && walk(c, a, &g) == 0) {
+        if (!cli_flag(c, "json"))
+            say_authority(authority_info(a));
+        rc = listing_print(g.list,
+                           cli_flag(c, "invitations") ? "No invitation was made yet."
+                                                      : "Nothing was issued yet.",
+                           e);
     }
-    say_authority(authority_info(a));
-    if (g.n == 0)
-        printf("%s\n", cli_flag(c, "invitations") ? "No invitation was made yet."
-                                                  : "Nothing was issued yet.");
-    else
-        out_table_print(g.table, stdout);
-out:
-    json_decref(g.array);
-    out_table_free(g.table);
+    listing_free(g.list);
     authority_close(a);
     return rc;
 }
@@ -161,7 +154,8 @@ const struct cli_command cmd_ca_list = {
     .options = options,
     .summary = "list what the authority issued",
     .about = "Lists the certificates that the authority issued, or its invitations and what "
-             "became of them. Needs no PIN.",
+             "became of them. --json adds the full subjects, the serial numbers and the hours. "
+             "Needs no PIN.",
     .examples = "fusetsu ca list --dir us-ca\nfusetsu ca list --dir us-ca --invitations --json",
     .run = run,
 };

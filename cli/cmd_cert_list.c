@@ -2,6 +2,7 @@
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/keyring.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 
 #include <stdio.h>
@@ -27,67 +28,40 @@ static void read_row(const struct keyring_object *o, struct row *r)
     X509_free(cert);
 }
 
-static int list_json(struct cli *c, const struct keyring_object *o, size_t n, struct err *e)
+static int add(struct listing *l, const struct keyring_object *o, struct err *e)
 {
-    json_t *all = json_array();
+    char id[2 * KEYRING_ID_MAX + 1], day[sizeof("2027-02-01")];
     struct row r;
 
-    for (size_t i = 0; all != NULL && i < n; i++) {
-        read_row(&o[i], &r);
-        if (json_array_append_new(
-                all, json_pack("{s:o,s:o,s:o,s:o,s:s}", "label", out_json_text(o[i].label), "id",
-                               out_json_hex(bytes_of(o[i].id, o[i].id_len)), "subject",
-                               out_json_text(r.subject), "issuer", out_json_text(r.issuer),
-                               "not_after", r.until)) != 0) {
-            json_decref(all);
-            all = NULL;
-        }
-    }
-    return cli_json(c, all, e);
-}
-
-static int list_words(const struct keyring_object *o, size_t n, struct err *e)
-{
-    static const char *const heads[] = {"LABEL", "SUBJECT", "ISSUER", "UNTIL", "ID"};
-    struct out_table *table;
-    struct row r;
-    int rc = -1;
-
-    if (n == 0) {
-        printf("The token holds no certificate; bring one in with `fusetsu cert import`.\n");
-        return 0;
-    }
-    table = out_table_new(heads, ARRAY_LEN(heads), e);
-    if (table == NULL)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        char id[2 * KEYRING_ID_MAX + 1];
-
-        hex_encode(id, o[i].id, o[i].id_len);
-        read_row(&o[i], &r);
-        if (out_table_row(table, (const char *[]){o[i].label, r.subject, r.issuer, r.until, id},
-                          e) != 0)
-            goto out;
-    }
-    out_table_print(table, stdout);
-    rc = 0;
-out:
-    out_table_free(table);
-    return rc;
+    hex_encode(id, o->id, o->id_len);
+    read_row(o, &r);
+    snprintf(day, sizeof(day), "%.10s", r.until);
+    return listing_row(l, (const char *[]){o->label, r.subject, r.issuer, day, id},
+                       json_pack("{s:o,s:s,s:o,s:o,s:s}", "label", out_json_text(o->label), "id",
+                                 id, "subject", out_json_text(r.subject), "issuer",
+                                 out_json_text(r.issuer), "not_after", r.until),
+                       e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
+    static const char *const heads[] = {"LABEL", "SUBJECT", "ISSUER", "UNTIL", "ID"};
+    struct listing *l = listing_new(c, heads, ARRAY_LEN(heads), e);
     struct keyring_object *o = NULL;
     struct keyring *k = NULL;
     size_t n = 0;
     int rc = -1;
 
-    if (keyring_open(&k, c, KEYRING_LOOK, e) == 0 &&
-        keyring_list(k, CKO_CERTIFICATE, &o, &n, e) == 0)
-        rc = cli_flag(c, "json") ? list_json(c, o, n, e) : list_words(o, n, e);
+    if (l != NULL && keyring_open(&k, c, KEYRING_LOOK, e) == 0)
+        rc = keyring_list(k, CKO_CERTIFICATE, &o, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = add(l, &o[i], e);
+    if (rc == 0)
+        rc = listing_print(
+            l, "The token holds no certificate; bring one in with `fusetsu cert import`.", e);
     keyring_objects_free(o, n);
     keyring_close(k);
+    listing_free(l);
     return rc;
 }
 

@@ -27,6 +27,10 @@ static int run(struct cli *c, struct err *e)
     struct keyring *k = NULL;
     int rc = -1;
 
+    /* Said before a PIN is asked for. */
+    if (cli_option(c, "label") == NULL && cli_option(c, "id") == NULL &&
+        cli_option(c, "uri") == NULL)
+        return cli_misuse(e, "which key? name it with --label LABEL or --id HEX or in --uri");
     if (keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
         keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) != 0)
         goto out;
@@ -51,7 +55,8 @@ const struct cli_command cmd_key_delete = {
     .shared = CLI_TOKEN | CLI_USER_PIN,
     .options = options,
     .summary = "destroy a key pair",
-    .about = "Destroys a key pair. Without --yes it only says which. An old copy of the store "
+    .about = "Destroys a key pair. Without --yes it only says which, asking for the user PIN all "
+             "the same. An old copy of the store "
              "together with the present PIN could still use the key; erase the token to rule that "
              "out.",
     .examples = "fusetsu key delete --token gateway --label tls\n"

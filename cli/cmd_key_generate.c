@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 static const struct cli_option options[] = {
-    {"type", "TYPE", "p256, p384, rsa2048 or rsa3072", true},
+    {"type", "TYPE", "one of p256, p384, rsa2048, rsa3072", true},
     {"label", "TEXT", "what to call the key (CKA_LABEL)", true},
     {"id", "HEX", "CKA_ID, by which programs join key and certificate; drawn when not given",
      false},
@@ -25,9 +25,8 @@ static int report(struct cli *c, const struct keyring_object *key, const struct 
                         json_pack("{s:o,s:s,s:s}", "label", out_json_text(key->label), "id", id,
                                   "type", pubkey_name(pub)),
                         e);
-    printf("%s key \"", pubkey_name(pub));
-    out_text(stdout, key->label);
-    printf("\" is made, id %s. Its private half exists only in this TPM.\n", id);
+    out_para(stdout, "%s key \"%s\" is made, id %s. Its private half exists only in this TPM.",
+             pubkey_name(pub), key->label, id);
     return 0;
 }
 

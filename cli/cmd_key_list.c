@@ -1,8 +1,7 @@
 #include "cli/commands.h"
 #include "cli/keyring.h"
+#include "cli/listing.h"
 #include "cli/out.h"
-
-#include <stdio.h>
 
 struct lists {
     struct keyring_object *key, *cert;
@@ -28,70 +27,40 @@ static const char *type_of(const struct keyring_object *key, struct pubkey *pub)
     return pubkey_name(pub);
 }
 
-static int list_json(struct cli *c, const struct lists *l, struct err *e)
+static int add(struct listing *l, const struct lists *all, const struct keyring_object *key,
+               struct err *e)
 {
-    json_t *all = json_array();
+    bool cert = has_cert(all, key);
+    char id[2 * KEYRING_ID_MAX + 1];
     struct pubkey pub;
+    const char *type = type_of(key, &pub);
 
-    for (size_t i = 0; all != NULL && i < l->n_key; i++) {
-        const struct keyring_object *key = &l->key[i];
-        json_t *row = json_pack("{s:o,s:o,s:s,s:b}", "label", out_json_text(key->label), "id",
-                                out_json_hex(bytes_of(key->id, key->id_len)), "type",
-                                type_of(key, &pub), "certificate", has_cert(l, key) ? 1 : 0);
-
-        if (json_array_append_new(all, row) != 0) {
-            json_decref(all);
-            all = NULL;
-        }
-    }
-    return cli_json(c, all, e);
-}
-
-static int list_words(const struct lists *l, struct err *e)
-{
-    static const char *const heads[] = {"LABEL", "TYPE", "CERTIFICATE", "ID"};
-    struct out_table *table;
-    struct pubkey pub;
-    int rc = -1;
-
-    if (l->n_key == 0) {
-        printf("The token holds no key; make one with `fusetsu key generate`.\n");
-        return 0;
-    }
-    table = out_table_new(heads, ARRAY_LEN(heads), e);
-    if (table == NULL)
-        return -1;
-    for (size_t i = 0; i < l->n_key; i++) {
-        const struct keyring_object *key = &l->key[i];
-        char id[2 * KEYRING_ID_MAX + 1];
-
-        hex_encode(id, key->id, key->id_len);
-        if (out_table_row(table,
-                          (const char *[]){key->label, type_of(key, &pub),
-                                           has_cert(l, key) ? "yes" : "no", id},
-                          e) != 0)
-            goto out;
-    }
-    out_table_print(table, stdout);
-    rc = 0;
-out:
-    out_table_free(table);
-    return rc;
+    hex_encode(id, key->id, key->id_len);
+    return listing_row(l, (const char *[]){key->label, type, cert ? "yes" : "no", id},
+                       json_pack("{s:o,s:s,s:s,s:b}", "label", out_json_text(key->label), "id", id,
+                                 "type", type, "certificate", cert ? 1 : 0),
+                       e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
+    static const char *const heads[] = {"LABEL", "TYPE", "CERTIFICATE", "ID"};
+    struct listing *l = listing_new(c, heads, ARRAY_LEN(heads), e);
     struct keyring *k = NULL;
-    struct lists l = {0};
+    struct lists all = {0};
     int rc = -1;
 
-    if (keyring_open(&k, c, KEYRING_LOOK, e) == 0 &&
-        keyring_list(k, CKO_PUBLIC_KEY, &l.key, &l.n_key, e) == 0 &&
-        keyring_list(k, CKO_CERTIFICATE, &l.cert, &l.n_cert, e) == 0)
-        rc = cli_flag(c, "json") ? list_json(c, &l, e) : list_words(&l, e);
-    keyring_objects_free(l.key, l.n_key);
-    keyring_objects_free(l.cert, l.n_cert);
+    if (l != NULL && keyring_open(&k, c, KEYRING_LOOK, e) == 0 &&
+        keyring_list(k, CKO_PUBLIC_KEY, &all.key, &all.n_key, e) == 0)
+        rc = keyring_list(k, CKO_CERTIFICATE, &all.cert, &all.n_cert, e);
+    for (size_t i = 0; rc == 0 && i < all.n_key; i++)
+        rc = add(l, &all, &all.key[i], e);
+    if (rc == 0)
+        rc = listing_print(l, "The token holds no key; make one with `fusetsu key generate`.", e);
+    keyring_objects_free(all.key, all.n_key);
+    keyring_objects_free(all.cert, all.n_cert);
     keyring_close(k);
+    listing_free(l);
     return rc;
 }
 

@@ -251,14 +251,11 @@ static void say_done(struct cli *c, const struct parts *p, const struct keyring_
 {
     FILE *f = strcmp(cli_option(c, "out"), "-") == 0 ? stderr : stdout;
 
-    fprintf(f, "Request for ");
-    out_text(f, p->invite.subject);
-    fprintf(f, " (%s, level %u) by %s key \"", oid_community_name(p->invite.community),
-            p->invite.level, made ? "a new" : "the");
-    out_text(f, key->label);
-    fprintf(f, "\" is written. Give the file to ");
-    out_text(f, p->invite.authority);
-    fprintf(f, "; what comes back goes to `fusetsu cert import`.\n");
+    out_para(f, "Request for %s (%s, level %u) by %s key \"%s\" is written.", p->invite.subject,
+             oid_community_name(p->invite.community), p->invite.level, made ? "a new" : "the",
+             key->label);
+    out_para(f, "Give the file to %s; `fusetsu cert import` takes what comes back.",
+             p->invite.authority);
 }
 
 static int run(struct cli *c, struct err *e)
@@ -300,7 +297,7 @@ const struct cli_command cmd_request = {
     .name = "request",
     .shared = CLI_TOKEN | CLI_USER_PIN,
     .options = options,
-    .summary = "ask an authority for a certificate, with evidence from the TPM",
+    .summary = "ask an authority for a certificate, with evidence",
     .about = "Answers an authority's invitation: makes or takes a key, lets the TPM certify where "
              "that key lives, and writes one file with the certification request, that evidence "
              "and the TPM's endorsement certificate. The file holds no secret.",

@@ -1,6 +1,7 @@
 #include "ca/issue.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "cli/place.h"
 #include "core/ektemplate.h"
@@ -15,37 +16,40 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static int list(const struct attest_ek *ek, size_t n, struct err *e)
+static int add(struct listing *l, const struct attest_ek *ek, struct err *e)
+{
+    char index[12], issuer[CERTS_TEXT] = "(not readable)", hex[65] = "-";
+    const struct ektemplate *t = ektemplate_of(ek->index);
+    struct err ignored = {0}; /* listed as not readable */
+    X509 *cert = NULL;
+    struct pubkey pub;
+    uint8_t id[32];
+
+    snprintf(index, sizeof(index), "0x%08X", ek->index);
+    if (issue_from_der(buf_bytes(&ek->cert), &cert, &ignored) == 0)
+        certs_name(X509_get_issuer_name(cert), issuer);
+    if (cert != NULL && pubkey_from_x509(&pub, cert, &ignored) == 0 &&
+        pubkey_id(&pub, id, &ignored) == 0)
+        hex_encode(hex, id, sizeof(id));
+    X509_free(cert);
+    return listing_row(l, (const char *[]){index, t != NULL ? t->key : "?", issuer, hex},
+                       json_pack("{s:s,s:s?,s:o,s:s}", "nv_index", index, "key",
+                                 t != NULL ? t->key : NULL, "issuer", out_json_text(issuer),
+                                 "key_id", hex),
+                       e);
+}
+
+static int list(struct cli *c, const struct attest_ek *ek, size_t n, struct err *e)
 {
     static const char *const heads[] = {"NV INDEX", "KEY", "ISSUER", "KEY ID (SHA-256)"};
-    struct out_table *table = out_table_new(heads, ARRAY_LEN(heads), e);
-    int rc = -1;
+    struct listing *l = listing_new(c, heads, ARRAY_LEN(heads), e);
+    int rc = l != NULL ? 0 : -1;
 
-    if (table == NULL)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        char index[12], issuer[CERTS_TEXT] = "(not readable)", hex[65] = "-";
-        const struct ektemplate *t = ektemplate_of(ek[i].index);
-        struct err ignored = {0}; /* listed as not readable */
-        X509 *cert = NULL;
-        struct pubkey pub;
-        uint8_t id[32];
-
-        snprintf(index, sizeof(index), "0x%08X", ek[i].index);
-        if (issue_from_der(buf_bytes(&ek[i].cert), &cert, &ignored) == 0)
-            certs_name(X509_get_issuer_name(cert), issuer);
-        if (cert != NULL && pubkey_from_x509(&pub, cert, &ignored) == 0 &&
-            pubkey_id(&pub, id, &ignored) == 0)
-            hex_encode(hex, id, sizeof(id));
-        X509_free(cert);
-        if (out_table_row(table, (const char *[]){index, t != NULL ? t->key : "?", issuer, hex},
-                          e) != 0)
-            goto out;
-    }
-    out_table_print(table, stdout);
-    rc = 0;
-out:
-    out_table_free(table);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = add(l, &ek[i], e);
+    if (rc == 0)
+        rc = listing_print(l, "The TPM holds no endorsement certificate.", e);
+    listing_free(l);
     return rc;
 }
 
@@ -70,9 +74,11 @@ static int run(struct cli *c, struct err *e)
     size_t n = 0;
     int rc = -1;
 
+    if (out != NULL && cli_flag(c, "json"))
+        return cli_misuse(e, "--out and --json exclude each other");
     if (place_tpm(c, &t, e) != 0 || attest_ek_read(t, &ek, &n, e) != 0)
         goto out;
-    rc = out != NULL ? write_first(out, ek, e) : list(ek, n, e);
+    rc = out != NULL ? write_first(out, ek, e) : list(c, ek, n, e);
 out:
     attest_ek_free(ek, n);
     tpm_free(t);
@@ -82,6 +88,7 @@ out:
 const struct cli_command cmd_token_ek = {
     .group = "token",
     .name = "ek",
+    .shared = CLI_JSON,
     .options = options,
     .summary = "show the TPM's endorsement certificates",
     .about = "Lists the certificates that the TPM's maker put into it, or writes the one that "

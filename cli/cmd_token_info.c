@@ -61,6 +61,20 @@ static void say_pins(const struct store_token *t)
                   "erase --yes` removes the rest.");
 }
 
+/* Vendors pad the four words of their name with blanks; one is enough. */
+static void say_vendor(const char *vendor)
+{
+    char text[sizeof(((struct live *)0)->caps.vendor)];
+    size_t n = 0;
+
+    for (const char *s = vendor; *s != 0 && n + 1 < sizeof(text); s++) {
+        if (*s != ' ' || (n > 0 && text[n - 1] != ' '))
+            text[n++] = *s;
+    }
+    text[n] = 0;
+    out_text(stdout, text);
+}
+
 static void say_live(const struct live *l, bool offline)
 {
     if (!l->asked) {
@@ -71,7 +85,7 @@ static void say_live(const struct live *l, bool offline)
     printf("\nTPM: ");
     out_text(stdout, l->caps.manufacturer);
     printf(", ");
-    out_text(stdout, l->caps.vendor);
+    say_vendor(l->caps.vendor);
     printf(", firmware %u.%u.%u.%u\n", l->caps.firmware[0] >> 16, l->caps.firmware[0] & 0xFFFF,
            l->caps.firmware[1] >> 16, l->caps.firmware[1] & 0xFFFF);
     printf("  lockout  %s: %u of %u failed tries TPM-wide, one is forgiven every %u s\n",

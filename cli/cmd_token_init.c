@@ -6,11 +6,12 @@
 #include "core/file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 static const struct cli_option options[] = {
-    {"label", "TEXT", "name of the token, 1 to 32 bytes", true},
+    {"label", "TEXT", "name of the token, 1 to 32 bytes, that no other has", true},
     {"user-tries", "N", "wrong user PINs in a row before the PIN locks, 3 to 32 (default 10)",
      false},
     {"so-tries", "N", "the same for the SO PIN (default 10)", false},
@@ -132,6 +133,31 @@ out:
     return rc;
 }
 
+/* A second token of that name could be told from the first by its serial alone. Whatever
+ * else is wrong with the store, making the token says. */
+static int check_label(struct cli *c, const char *label, struct err *e)
+{
+    struct store_token *t = NULL;
+    struct err ignored = {0};
+    struct store *s = NULL;
+    size_t n = 0;
+    int rc = 0;
+
+    if (place_store(c, STORE_READ, &s, &ignored) != 0 || store_token_list(s, &t, &n, &ignored) != 0)
+        goto out;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (strcmp(t[i].label, label) == 0)
+            rc = err_set(e, E_EXISTS,
+                         "the store %s holds a token \"%s\" already (serial %s); choose another "
+                         "label, or erase that token first",
+                         store_path(s), label, t[i].serial);
+    }
+out:
+    free(t);
+    store_close(s);
+    return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct token_params p = {.label = cli_option(c, "label"),
@@ -151,6 +177,8 @@ static int run(struct cli *c, struct err *e)
                        "%s is there already and may hold another TPM's recovery code; name a new "
                        "file",
                        recovery);
+    if (check_label(c, p.label, e) != 0)
+        return -1;
     if (pin_obtain(c, PIN_SO, "SO PIN", true, &so, e) != 0 ||
         pin_obtain(c, PIN_USER, "user PIN", true, &user, e) != 0)
         goto out;

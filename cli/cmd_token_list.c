@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/listing.h"
 #include "cli/out.h"
 #include "cli/place.h"
 
@@ -19,67 +20,51 @@ static const char *state(const struct store_token *t)
     return "ready";
 }
 
-static json_t *row_json(const struct store_token *t)
+static int add(struct listing *l, const struct store_token *t, struct err *e)
 {
-    return json_pack("{s:o,s:s,s:s,s:i,s:i,s:i,s:i}", "label", out_json_text(t->label), "serial",
-                     t->serial, "state", state(t), "user_fails", (int)t->user_fails, "user_limit",
-                     (int)t->user_limit, "so_fails", (int)t->so_fails, "so_limit",
-                     (int)t->so_limit);
+    char tries[48];
+
+    snprintf(tries, sizeof(tries), "user %u of %u, SO %u of %u", t->user_fails, t->user_limit,
+             t->so_fails, t->so_limit);
+    return listing_row(l, (const char *[]){t->label, t->serial, state(t), tries},
+                       json_pack("{s:o,s:s,s:s,s:i,s:i,s:i,s:i}", "label", out_json_text(t->label),
+                                 "serial", t->serial, "state", state(t), "user_fails",
+                                 (int)t->user_fails, "user_limit", (int)t->user_limit, "so_fails",
+                                 (int)t->so_fails, "so_limit", (int)t->so_limit),
+                       e);
 }
 
-static int list_json(struct cli *c, const struct store_token *t, size_t n, struct err *e)
+static int print(struct listing *l, struct store *s, struct err *e)
 {
-    json_t *all = json_array();
-
-    for (size_t i = 0; all != NULL && i < n; i++) {
-        if (json_array_append_new(all, row_json(&t[i])) != 0) {
-            json_decref(all);
-            all = NULL;
-        }
-    }
-    return cli_json(c, all, e);
-}
-
-static int list_words(struct store *s, const struct store_token *t, size_t n, struct err *e)
-{
-    static const char *const heads[] = {"LABEL", "SERIAL", "STATE", "WRONG PINS"};
-    struct out_table *table;
+    struct buf empty = {0};
     int rc = -1;
 
-    if (n == 0) {
-        printf("The store %s holds no token; make one with `fusetsu token init`.\n", store_path(s));
-        return 0;
-    }
-    table = out_table_new(heads, ARRAY_LEN(heads), e);
-    if (table == NULL)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        char tries[48];
-
-        snprintf(tries, sizeof(tries), "user %u of %u, SO %u of %u", t[i].user_fails,
-                 t[i].user_limit, t[i].so_fails, t[i].so_limit);
-        if (out_table_row(table, (const char *[]){t[i].label, t[i].serial, state(&t[i]), tries},
-                          e) != 0)
-            goto out;
-    }
-    out_table_print(table, stdout);
-    rc = 0;
-out:
-    out_table_free(table);
+    buf_printf(&empty, "The store %s holds no token; make one with `fusetsu token init`.",
+               store_path(s));
+    if (buf_ok(&empty, e) == 0)
+        rc = listing_print(l, buf_cstr(&empty), e);
+    buf_free(&empty);
     return rc;
 }
 
 static int run(struct cli *c, struct err *e)
 {
+    static const char *const heads[] = {"LABEL", "SERIAL", "STATE", "WRONG PINS"};
+    struct listing *l = listing_new(c, heads, ARRAY_LEN(heads), e);
     struct store_token *t = NULL;
     struct store *s = NULL;
     size_t n = 0;
     int rc = -1;
 
-    if (place_store(c, STORE_READ, &s, e) == 0 && store_token_list(s, &t, &n, e) == 0)
-        rc = cli_flag(c, "json") ? list_json(c, t, n, e) : list_words(s, t, n, e);
+    if (l != NULL && place_store(c, STORE_READ, &s, e) == 0)
+        rc = store_token_list(s, &t, &n, e);
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = add(l, &t[i], e);
+    if (rc == 0)
+        rc = print(l, s, e);
     free(t);
     store_close(s);
+    listing_free(l);
     return rc;
 }
 

@@ -245,13 +245,16 @@ static void say_evidence(const struct result *r)
         printf("Evidence: not judged, for no --evidence was given\n");
         return;
     }
-    printf("Evidence: %s, proves level %u\n", r->evidence.accepted ? "accepted" : "REJECTED",
-           r->evidence.level);
+    if (r->evidence.accepted)
+        printf("Evidence: accepted, proves level %u\n", r->evidence.level);
+    else
+        printf("Evidence: REJECTED\n");
     verdict_print(stdout, &r->evidence);
     if (r->gap[0] != 0)
         out_words(stdout, 2, r->gap);
-    printf(
-        "recomputed: found right here, from the bytes; asserted: rests on the issuer's word;\nnot judged: this version of the evidence does not carry it.\n");
+    out_para(stdout,
+             "recomputed: found right here, from the bytes; asserted: rests on the issuer's word; "
+             "not judged: nothing of it was in the evidence or given.");
 }
 
 static void say(const struct inputs *in, const struct result *r)
@@ -362,7 +365,7 @@ const struct cli_command cmd_verify = {
     .max_args = -1,
     .shared = CLI_JSON,
     .options = options,
-    .summary = "judge a certificate and its evidence without CA or TPM",
+    .summary = "judge a certificate and its evidence anywhere",
     .about = "What an ally runs: validates the path under the given roots with exactly one policy "
              "(community and level), then recomputes every check of the evidence record and "
              "compares its hash with the one in the certificate. Each check is reported as "

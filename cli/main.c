@@ -1,7 +1,7 @@
 #include "cli/commands.h"
 
 static const struct cli_group groups[] = {
-    {"token", "where keys live: made in a TPM, guarded by PINs"},
+    {"token", "a set of keys in a TPM, guarded by PINs"},
     {"key", "key pairs made in the token's TPM, which never leave it"},
     {"cert", "certificates kept beside the keys"},
     {"ca", "an authority that certifies keys on evidence from their TPM"},

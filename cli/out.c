@@ -1,5 +1,6 @@
 #include "cli/out.h"
 
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -138,6 +139,23 @@ void out_words_from(FILE *f, int at, int indent, const char *text)
 void out_words(FILE *f, int indent, const char *text)
 {
     out_words_from(f, 0, indent, text);
+}
+
+void out_para(FILE *f, const char *fmt, ...)
+{
+    char *text = NULL;
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vasprintf(&text, fmt, ap);
+    va_end(ap);
+    if (n < 0)
+        return;
+    for (char *s = text; (s = strchr(s, '\n')) != NULL;)
+        *s = '?';
+    out_words(f, 0, text);
+    free(text);
 }
 
 /* --- tables -------------------------------------------------------------- */

@@ -22,6 +22,10 @@ void out_words(FILE *f, int indent, const char *text);
 /* The same when the cursor is in column `at` already; goes on from column `indent`. */
 void out_words_from(FILE *f, int at, int indent, const char *text);
 
+/* One paragraph at the margin. Control characters in what is filled in are shown as '?',
+ * line feeds too. */
+void out_para(FILE *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 /* --- tables -------------------------------------------------------------- */
 
 /* Columns as wide as their widest cell; wide East Asian letters count as two. */

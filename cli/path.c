@@ -1,5 +1,6 @@
 #include "cli/path.h"
 
+#include "cli/certs.h"
 #include "core/oid.h"
 
 #include <openssl/err.h>
@@ -122,7 +123,7 @@ static void explain(X509_STORE_CTX *ctx, const struct path_terms *t, struct path
 {
     int error = X509_STORE_CTX_get_error(ctx);
     X509 *at = X509_STORE_CTX_get_current_cert(ctx);
-    char name[160] = "";
+    char name[CERTS_TEXT] = "";
 
     if (error == X509_V_ERR_NO_EXPLICIT_POLICY) {
         snprintf(v->reason, sizeof(v->reason),
@@ -132,7 +133,12 @@ static void explain(X509_STORE_CTX *ctx, const struct path_terms *t, struct path
         return;
     }
     if (at != NULL)
-        X509_NAME_oneline(X509_get_subject_name(at), name, sizeof(name));
+        certs_name(X509_get_subject_name(at), name);
+    if (error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY) {
+        snprintf(v->reason, sizeof(v->reason),
+                 "no root or cross-certificate that was given leads to the issuer of %s", name);
+        return;
+    }
     snprintf(v->reason, sizeof(v->reason), "%s%s%s%s", X509_verify_cert_error_string(error),
              name[0] != 0 ? " (at " : "", name, name[0] != 0 ? ")" : "");
 }

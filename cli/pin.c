@@ -188,6 +188,15 @@ out:
     return rc;
 }
 
+/* One that is being chosen; a present one is judged by the TPM. */
+static int check_length(const struct secret *pin, const char *what, struct err *e)
+{
+    if (secret_len(pin) >= TOKEN_PIN_MIN && secret_len(pin) <= TOKEN_PIN_MAX)
+        return 0;
+    return err_set(e, E_PIN_LENGTH, "the %s must have %d to %d bytes; choose another", what,
+                   TOKEN_PIN_MIN, TOKEN_PIN_MAX);
+}
+
 static int from_terminal(enum pin_kind kind, const char *what, bool set, struct secret **out,
                          struct err *e)
 {
@@ -203,15 +212,22 @@ static int from_terminal(enum pin_kind kind, const char *what, bool set, struct 
                        "FILE or --%s N%s",
                        what, names[kind].file, names[kind].fd,
                        kind == PIN_USER ? " or pin-source in --uri" : "");
-    snprintf(text, sizeof(text), "%s%s: ", set ? "choose the " : "", what);
+    if (set)
+        snprintf(text, sizeof(text), "choose the %s (%d to %d bytes): ", what, TOKEN_PIN_MIN,
+                 TOKEN_PIN_MAX);
+    else
+        snprintf(text, sizeof(text), "%s: ", what);
     if (prompt(tty, text, &first, e) != 0)
         goto out;
     if (set) {
+        /* Too short is said at once, not after more questions. */
+        if (check_length(first, what, e) != 0)
+            goto out;
         snprintf(text, sizeof(text), "%s again: ", what);
         if (prompt(tty, text, &again, e) != 0)
             goto out;
         if (!bytes_equal(secret_bytes(first), secret_bytes(again))) {
-            err_set(e, E_ARG, "the two entries of the %s differ; nothing was done, try again",
+            err_set(e, E_LOGIN, "the two entries of the %s differ; nothing was done, try again",
                     what);
             goto out;
         }
@@ -259,15 +275,12 @@ int pin_obtain(struct cli *c, enum pin_kind kind, const char *what, bool set, st
                struct err *e)
 {
     struct secret *pin = NULL;
-    size_t len;
 
     if (from_source(c, kind, what, set, &pin, e) != 0)
         return -1;
-    len = secret_len(pin);
-    if (set && (len < TOKEN_PIN_MIN || len > TOKEN_PIN_MAX)) {
+    if (set && check_length(pin, what, e) != 0) {
         secret_free(pin);
-        return err_set(e, E_PIN_LENGTH, "the %s must have %d to %d bytes; choose another", what,
-                       TOKEN_PIN_MIN, TOKEN_PIN_MAX);
+        return -1;
     }
     *out = pin;
     return 0;

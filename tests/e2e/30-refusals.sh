@@ -40,6 +40,13 @@ check "the right TPM opens it" import 2 gateway good.sealed
 check "its evidence verifies without CA and TPM" "$FUSETSU" verify --evidence "$D/good.sealed.evidence" \
     --ek-pins "$EK_CA_PEM" --evidence-roots <(ca export root) "$D/good.sealed.pem"
 
+# --- what people read ---------------------------------------------------------
+narrow() { ca list >"$D/list" && ! grep -E '.{101}' "$D/list"; }
+check "the list of what was issued fits a hundred columns" narrow
+check_out "and names the CAs by their common names" '^US Cross CA +root ' cat "$D/list"
+check_out "an exported root comes with its fingerprint" '^  ([0-9A-F]{2}:){15}[0-9A-F]{2}$' \
+    ca export root --out "$D/read-aloud.pem"
+
 # --- replay -------------------------------------------------------------------
 rm "$D/gw.us.example.sealed"
 expect_exit 6 "the same request a second time is refused: the nonce is spent" 'check 16' \

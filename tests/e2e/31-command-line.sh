@@ -19,11 +19,12 @@ pins=(--so-pin-file "$D/so" --pin-file "$D/pin")
 check_out "help" 'Usage: fusetsu COMMAND' f --help
 check_out "version" '^fusetsu [0-9]' f --version
 expect_exit 2 "an unknown command names the nearest" 'token' f tokn
-expect_exit 2 "a missing option says which" 'label' f token init
+expect_exit 2 "a missing option says which" 'label.*fusetsu token init --help' f token init
 expect_exit 2 "a PIN as an argument is refused" 'pin' f key list --pin 123456
 expect_exit 3 "no prompt where there is no terminal" 'pin-file' f token init --label x
 
 check_out "token init prints the recovery code once" '[0-9a-f]{64}' f token init --label gw "${pins[@]}"
+expect_exit 5 "a second token of the same name is refused" 'already.*another label' f token init --label gw "${pins[@]}"
 parallel_inits() {
     local i pids=()
     for i in 1 2 3; do f token init --label "p$i" "${pins[@]}" & pids+=($!); done
@@ -38,6 +39,7 @@ check "token list --json" json '[.. | strings] | any(. == "gw")' token list
 check_out "token info explains" 'thief' f token info --token gw
 check "token info --json" json 'type == "object"' token info
 check_out "token ek shows endorsement certificates" 'RSA|P-384|BEGIN' f token ek
+check "token ek --json" json 'length > 0 and all(.key_id | length == 64)' token ek
 
 check "key generate P-256" f key generate --token gw --type p256 --label ec --pin-file "$D/pin"
 check "key generate RSA" f key generate --token gw --type rsa2048 --label rsa --id 0a0b --pin-file "$D/pin"

@@ -173,6 +173,31 @@ void unit_ca_some_pin(struct buf *pem)
     signer_free(k);
 }
 
+int unit_ca_world_up(void **state)
+{
+    struct unit_ca_world *w = calloc(1, sizeof(*w));
+    struct buf pin = {0};
+
+    must(w != NULL, "memory", NULL);
+    w->dir = unit_ca_dir();
+    unit_ca_some_pin(&pin);
+    w->us = unit_ca_make(w->dir, "US", "us.example", buf_bytes(&pin), UNIT_CA_NOW, &w->keys);
+    buf_free(&pin);
+    *state = w;
+    return 0;
+}
+
+int unit_ca_world_down(void **state)
+{
+    struct unit_ca_world *w = *state;
+
+    authority_close(w->us);
+    unit_ca_keys_free(&w->keys);
+    unit_ca_dir_remove(w->dir);
+    free(w);
+    return 0;
+}
+
 struct issue_issuer unit_ca_issuer(struct authority *a, enum registry_role role, unsigned community)
 {
     struct issue_issuer i = {0};

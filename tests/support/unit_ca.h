@@ -30,6 +30,17 @@ void unit_ca_dir_remove(char *dir);
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys);
 
+/* One authority, "US" for us.example, made at UNIT_CA_NOW: set-up and tear-down of a test or a
+ * group of tests, which find it in their state. */
+#define UNIT_CA_NOW ((time_t)1800000000)
+struct unit_ca_world {
+    char *dir;
+    struct unit_ca_keys keys;
+    struct authority *us;
+};
+int unit_ca_world_up(void **state);
+int unit_ca_world_down(void **state);
+
 /* Any self-signed certificate as PEM, to serve as a pin. */
 void unit_ca_some_pin(struct buf *pem);
 

@@ -15,37 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NOW ((time_t)1800000000)
-
-struct world {
-    char *dir;
-    struct unit_ca_keys keys;
-    struct authority *us;
-};
-
-static int set_up(void **state)
-{
-    struct world *w = test_calloc(1, sizeof(*w));
-    struct buf pin = {0};
-
-    w->dir = unit_ca_dir();
-    unit_ca_some_pin(&pin);
-    w->us = unit_ca_make(w->dir, "US", "us.example", buf_bytes(&pin), NOW, &w->keys);
-    buf_free(&pin);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-
-    authority_close(w->us);
-    unit_ca_keys_free(&w->keys);
-    unit_ca_dir_remove(w->dir);
-    test_free(w);
-    return 0;
-}
+#define NOW UNIT_CA_NOW
 
 /* A subject that the gateway profile takes; the test then spoils one thing. */
 struct draft {
@@ -80,7 +50,7 @@ static void draft_free(struct draft *d)
     signer_free(d->own);
 }
 
-static enum err_code issue_code(struct world *w, const struct draft *d)
+static enum err_code issue_code(struct unit_ca_world *w, const struct draft *d)
 {
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     X509 *cert = NULL;
@@ -95,7 +65,7 @@ static enum err_code issue_code(struct world *w, const struct draft *d)
 
 static void test_leaf_says_what_was_asked(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     X509 *leaf = unit_ca_leaf(w->us, OID_COMMUNICATIONS, 3, "gw1.us.example", NULL, NOW);
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(leaf, NID_ext_key_usage, NULL, NULL);
@@ -130,7 +100,7 @@ static void test_leaf_says_what_was_asked(void **state)
 static void test_serials_never_repeat(void **state)
 {
     enum { N = 200 };
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     static char serial[N][ISSUE_SERIAL_TEXT];
@@ -151,7 +121,7 @@ static void test_serials_never_repeat(void **state)
 
 static void test_rsa_leaf_may_encipher_keys(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     EVP_PKEY *rsa = EVP_RSA_gen(2048);
     struct buf spki = {0};
     struct pubkey key;
@@ -172,7 +142,7 @@ static void test_rsa_leaf_may_encipher_keys(void **state)
 
 static void test_weak_rsa_key_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
     struct pubkey weak = {.type = TPM2_ALG_RSA, .exponent = 65537, .n_len = 128};
 
@@ -184,7 +154,7 @@ static void test_weak_rsa_key_is_refused(void **state)
 
 static void test_too_long_a_validity_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
 
     assert_int_equal(issue_code(w, &d), E_OK);
@@ -197,7 +167,7 @@ static void test_too_long_a_validity_is_refused(void **state)
 
 static void test_validity_outside_the_issuers_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
 
     d.s.not_before = NOW - 1;
@@ -211,7 +181,7 @@ static void test_validity_outside_the_issuers_is_refused(void **state)
 
 static void test_name_outside_the_own_domain_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.jp.example");
 
     assert_int_equal(issue_code(w, &d), E_REJECTED);
@@ -230,7 +200,7 @@ static void test_name_outside_the_own_domain_is_refused(void **state)
 
 static void test_missing_parts_are_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
 
     d.s.evidence_hash = NULL;
@@ -250,7 +220,7 @@ static void test_missing_parts_are_refused(void **state)
 
 static void test_a_key_that_is_not_the_issuers_is_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     struct signer *other = unit_ca_signer("P-256");
@@ -276,7 +246,7 @@ static int sign_garbage(struct signer *s, enum pubkey_scheme scheme, const struc
 
 static void test_a_bad_signature_is_noticed(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct draft d = draft_of("gw1.us.example");
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     struct signer broken = *by.signer;
@@ -339,7 +309,7 @@ static void test_names_are_strict(void **state)
 
 static void test_trailing_bytes_after_a_certificate_are_refused(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     struct buf der = {0};
     X509 *root = NULL, *back = NULL;
     struct err e = {0};
@@ -377,5 +347,5 @@ int main(void)
         cmocka_unit_test(test_trailing_bytes_after_a_certificate_are_refused),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, unit_ca_world_up, unit_ca_world_down);
 }

@@ -13,37 +13,7 @@
 
 #include <string.h>
 
-#define NOW ((time_t)1800000000)
-
-struct world {
-    char *dir;
-    struct unit_ca_keys keys;
-    struct authority *us;
-};
-
-static int set_up(void **state)
-{
-    struct world *w = test_calloc(1, sizeof(*w));
-    struct buf pin = {0};
-
-    w->dir = unit_ca_dir();
-    unit_ca_some_pin(&pin);
-    w->us = unit_ca_make(w->dir, "US", "us.example", buf_bytes(&pin), NOW, &w->keys);
-    buf_free(&pin);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-
-    authority_close(w->us);
-    unit_ca_keys_free(&w->keys);
-    unit_ca_dir_remove(w->dir);
-    test_free(w);
-    return 0;
-}
+#define NOW UNIT_CA_NOW
 
 static void test_every_row_is_whole(void **state)
 {
@@ -79,7 +49,7 @@ static void test_cross_certificates_are_short_and_constrained(void **state)
 
 static void test_each_ca_is_valid_under_the_root(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     X509 *root = NULL, *sub = NULL;
     struct err e = {0};
 
@@ -99,7 +69,7 @@ static void test_each_ca_is_valid_under_the_root(void **state)
 
 static void test_attestation_ca_is_valid_for_no_community(void **state)
 {
-    struct world *w = *state;
+    struct unit_ca_world *w = *state;
     X509 *root = NULL, *sub = NULL;
     struct err e = {0};
 
@@ -164,80 +134,78 @@ static void test_keys_of_an_authority_are_all_different(void **state)
     signer_free(k);
 }
 
-static void test_weak_root_key_leaves_no_registry(void **state)
+/* What authority_init() takes for an authority of one community, all keys on one curve. */
+struct offer {
+    struct signer *key[4];
+    struct authority_key issuing;
+    struct buf pin;
+    struct authority_params p;
+};
+
+static void offer_make(struct offer *o, const char *curve)
 {
     static const unsigned communities[] = {OID_FINANCE};
-    struct signer *k[4];
-    struct authority_key issuing;
-    struct authority_params p = {.nation = "US",
-                                 .org = "Org",
-                                 .domain = "us.example",
-                                 .communities = communities,
-                                 .n_communities = 1,
-                                 .issuing = &issuing,
-                                 .now = NOW};
-    struct buf pin = {0};
+
+    *o = (struct offer){.p = {.nation = "US",
+                              .org = "Org",
+                              .domain = "us.example",
+                              .communities = communities,
+                              .n_communities = 1,
+                              .issuing = &o->issuing,
+                              .now = NOW}};
+    for (size_t i = 0; i < ARRAY_LEN(o->key); i++)
+        o->key[i] = unit_ca_signer(curve);
+    o->p.root.signer = o->key[0];
+    o->p.cross.signer = o->key[1];
+    o->p.attestation.signer = o->key[2];
+    o->issuing.signer = o->key[3];
+    unit_ca_some_pin(&o->pin);
+    o->p.ek_pins_pem = buf_bytes(&o->pin);
+}
+
+static void offer_free(struct offer *o)
+{
+    buf_free(&o->pin);
+    for (size_t i = 0; i < ARRAY_LEN(o->key); i++)
+        signer_free(o->key[i]);
+}
+
+static void test_weak_root_key_leaves_no_registry(void **state)
+{
     char *dir = unit_ca_dir();
     struct err e = {0};
     struct authority *a = NULL;
+    struct offer o;
 
     (void)state;
-    for (size_t i = 0; i < 4; i++)
-        k[i] = unit_ca_signer("P-256");
-    p.root.signer = k[0];
-    p.cross.signer = k[1];
-    p.attestation.signer = k[2];
-    issuing = (struct authority_key){.signer = k[3]};
-    unit_ca_some_pin(&pin);
-    p.ek_pins_pem = buf_bytes(&pin);
-    assert_int_equal(authority_init(dir, &p, &e), -1);
+    offer_make(&o, "P-256");
+    assert_int_equal(authority_init(dir, &o.p, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     err_clear(&e);
     assert_int_equal(authority_open(&a, dir, true, NULL, NULL, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
     err_clear(&e);
     /* Pins that are none are refused before anything is made. */
-    p.ek_pins_pem = bytes_of("no certificate here\n", 20);
-    assert_int_equal(authority_init(dir, &p, &e), -1);
+    o.p.ek_pins_pem = bytes_of("no certificate here\n", 20);
+    assert_int_equal(authority_init(dir, &o.p, &e), -1);
     assert_int_equal(e.code, E_FORMAT);
     unit_ca_dir_remove(dir);
-    buf_free(&pin);
-    for (size_t i = 0; i < 4; i++)
-        signer_free(k[i]);
+    offer_free(&o);
 }
 
 static void test_an_authority_is_not_made_twice(void **state)
 {
-    struct world *w = *state;
-    static const unsigned communities[] = {OID_FINANCE};
-    struct signer *k[4];
-    struct authority_key issuing;
-    struct authority_params p = {.nation = "US",
-                                 .org = "Org",
-                                 .domain = "us.example",
-                                 .communities = communities,
-                                 .n_communities = 1,
-                                 .issuing = &issuing,
-                                 .now = NOW};
-    struct buf pin = {0};
+    struct unit_ca_world *w = *state;
     struct err e = {0};
     X509 *root = NULL;
+    struct offer o;
 
-    for (size_t i = 0; i < 4; i++)
-        k[i] = unit_ca_signer("P-384");
-    p.root.signer = k[0];
-    p.cross.signer = k[1];
-    p.attestation.signer = k[2];
-    issuing = (struct authority_key){.signer = k[3]};
-    unit_ca_some_pin(&pin);
-    p.ek_pins_pem = buf_bytes(&pin);
-    assert_int_equal(authority_init(w->dir, &p, &e), -1);
+    offer_make(&o, "P-384");
+    assert_int_equal(authority_init(w->dir, &o.p, &e), -1);
     assert_int_equal(e.code, E_EXISTS);
     err_clear(&e);
     assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &e), 0);
-    buf_free(&pin);
-    for (size_t i = 0; i < 4; i++)
-        signer_free(k[i]);
+    offer_free(&o);
 }
 
 int main(void)
@@ -253,5 +221,5 @@ int main(void)
         cmocka_unit_test(test_an_authority_is_not_made_twice),
     };
 
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, unit_ca_world_up, unit_ca_world_down);
 }

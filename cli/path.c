@@ -136,7 +136,7 @@ static void explain(X509_STORE_CTX *ctx, const struct path_terms *t, struct path
         certs_name(X509_get_subject_name(at), name);
     if (error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY) {
         snprintf(v->reason, sizeof(v->reason),
-                 "no root or cross-certificate that was given leads to the issuer of %s", name);
+                 "no root or cross-certificate that was given leads to the issuer of %.200s", name);
         return;
     }
     snprintf(v->reason, sizeof(v->reason), "%s%s%s%s", X509_verify_cert_error_string(error),

@@ -1,27 +1,39 @@
 #include "core/credential.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
+#include "tpm/key_secret.h"
 #include "tpm/token_priv.h"
 
 #include <openssl/rand.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
+/* A key to import, as the TPM takes it. The seed is for keys without a public half. */
+struct outside {
+    struct bytes priv, seed;
+    struct secret *shaped; /* what `priv` lies in then */
+    uint8_t seed_value[KEY_SECRET_SEED];
+};
+
 /* An imported key is one that others may have: no fixedTPM, no fixedParent, no
  * sensitiveDataOrigin. With an empty authPolicy nobody can duplicate it further. */
-static int public_of(const struct key_spec *spec, const struct pubkey *pub, TPMT_PUBLIC *out,
-                     struct err *e)
+static int public_of(const struct key_spec *spec, const struct pubkey *pub,
+                     const struct outside *in, TPMT_PUBLIC *out, struct err *e)
 {
     *out = (TPMT_PUBLIC){
         .type = spec->type,
         .nameAlg = TPM2_ALG_SHA256,
         .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_NODA,
     };
+    if (key_secret_is(spec->type)) {
+        key_secret_template(spec, out);
+        return key_secret_bind(in->seed, in->priv, out, e);
+    }
     if (spec->sign)
         out->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
     if (spec->decrypt)
         out->objectAttributes |= TPMA_OBJECT_DECRYPT;
-    if (pub->type != spec->type)
+    if (pub == NULL || pub->type != spec->type)
         return err_set(e, E_ARG, "the key to import is not of the type that was asked for");
     if (spec->type == TPM2_ALG_ECC) {
         UINT16 n = (UINT16)pub->curve->size;
@@ -44,9 +56,34 @@ static int public_of(const struct key_spec *spec, const struct pubkey *pub, TPMT
     return 0;
 }
 
+/* Copies into one of the TPM2B of a sensitive area; false when it does not fit. */
+static bool into(UINT16 *size, BYTE *buffer, size_t room, struct bytes in)
+{
+    if (in.len > room)
+        return false;
+    *size = (UINT16)in.len;
+    if (in.len != 0)
+        memcpy(buffer, in.p, in.len);
+    return true;
+}
+#define INTO(b, in) into(&(b).size, (b).buffer, sizeof((b).buffer), (in))
+
+static bool fill(uint16_t type, const struct outside *in, struct bytes auth, TPMT_SENSITIVE *t)
+{
+    t->sensitiveType = type;
+    if (!INTO(t->authValue, auth) || !INTO(t->seedValue, in->seed))
+        return false;
+    switch (type) {
+    case TPM2_ALG_ECC: return INTO(t->sensitive.ecc, in->priv);
+    case TPM2_ALG_SYMCIPHER: return INTO(t->sensitive.sym, in->priv);
+    case TPM2_ALG_KEYEDHASH: return INTO(t->sensitive.bits, in->priv);
+    default: return INTO(t->sensitive.rsa, in->priv);
+    }
+}
+
 /* Part 2, 12.3.2.4 TPMT_SENSITIVE. */
-static int sensitive_of(uint16_t type, struct bytes priv, struct bytes auth, struct secret **out,
-                        struct err *e)
+static int sensitive_of(uint16_t type, const struct outside *in, struct bytes auth,
+                        struct secret **out, struct err *e)
 {
     struct secret *s = secret_new(sizeof(TPMT_SENSITIVE), e), *wire = NULL;
     TPMT_SENSITIVE *t;
@@ -56,21 +93,9 @@ static int sensitive_of(uint16_t type, struct bytes priv, struct bytes auth, str
     if (s == NULL || (wire = secret_new(sizeof(TPMT_SENSITIVE), e)) == NULL)
         goto out;
     t = (TPMT_SENSITIVE *)(void *)secret_data(s);
-    t->sensitiveType = type;
-    t->authValue.size = (UINT16)auth.len;
-    if (auth.len != 0)
-        memcpy(t->authValue.buffer, auth.p, auth.len);
-    if (priv.len > sizeof(t->sensitive.rsa.buffer) ||
-        (type == TPM2_ALG_ECC && priv.len > sizeof(t->sensitive.ecc.buffer))) {
+    if (!fill(type, in, auth, t)) {
         err_set(e, E_DATA, "the private key is too long");
         goto out;
-    }
-    if (type == TPM2_ALG_ECC) {
-        t->sensitive.ecc.size = (UINT16)priv.len;
-        memcpy(t->sensitive.ecc.buffer, priv.p, priv.len);
-    } else {
-        t->sensitive.rsa.size = (UINT16)priv.len;
-        memcpy(t->sensitive.rsa.buffer, priv.p, priv.len);
     }
     if (Tss2_MU_TPMT_SENSITIVE_Marshal(t, secret_data(wire), secret_len(wire), &n) !=
         TSS2_RC_SUCCESS) {
@@ -87,12 +112,18 @@ out:
     return rc;
 }
 
-static int run(struct token *k, const TPMT_PUBLIC *area, const struct buf *duplicate,
-               const struct buf *seed, struct buf *out, struct err *e)
+struct import_job {
+    const TPMT_PUBLIC *area;
+    const struct buf *duplicate, *seed;
+    struct buf *out;
+};
+
+static int import_op(struct token *k, void *arg, struct err *e)
 {
-    TPM2B_PUBLIC pub = {.publicArea = *area};
-    TPM2B_PRIVATE dup = {.size = (UINT16)duplicate->len}, priv = {.size = sizeof(priv.buffer)};
-    TPM2B_ENCRYPTED_SECRET sym_seed = {.size = (UINT16)seed->len};
+    const struct import_job *j = arg;
+    TPM2B_PUBLIC pub = {.publicArea = *j->area};
+    TPM2B_PRIVATE dup = {.size = (UINT16)j->duplicate->len}, priv = {.size = sizeof(priv.buffer)};
+    TPM2B_ENCRYPTED_SECRET sym_seed = {.size = (UINT16)j->seed->len};
     TPMT_SYM_DEF_OBJECT sym = {.algorithm = TPM2_ALG_NULL};
     TPM2B_DATA encryption_key = {0};
     struct exec x = {.name = {&k->primary_name}, .n_names = 1, .n_auth = 1};
@@ -101,10 +132,10 @@ static int run(struct token *k, const TPMT_PUBLIC *area, const struct buf *dupli
 
     if (sys == NULL)
         return -1;
-    if (duplicate->len > sizeof(dup.buffer) || seed->len > sizeof(sym_seed.secret))
+    if (j->duplicate->len > sizeof(dup.buffer) || j->seed->len > sizeof(sym_seed.secret))
         return err_set(e, E_DATA, "the private key is too long");
-    memcpy(dup.buffer, duplicate->p, duplicate->len);
-    memcpy(sym_seed.secret, seed->p, seed->len);
+    memcpy(dup.buffer, j->duplicate->p, j->duplicate->len);
+    memcpy(sym_seed.secret, j->seed->p, j->seed->len);
     x.auth[0].session = token_session(k, e);
     if (x.auth[0].session == NULL ||
         exec_sapi(Tss2_Sys_Import_Prepare(sys, k->hw.primary, &encryption_key, &pub, &dup,
@@ -113,8 +144,23 @@ static int run(struct token *k, const TPMT_PUBLIC *area, const struct buf *dupli
         exec_run(k->tpm, &x, what, e) != 0 ||
         exec_sapi(Tss2_Sys_Import_Complete(sys, &priv), what, e) != 0)
         return -1;
-    buf_add(out, priv.buffer, priv.size);
-    return buf_ok(out, e);
+    buf_add(j->out, priv.buffer, priv.size);
+    return buf_ok(j->out, e);
+}
+
+/* Keys without a public half get a seed, and bytes of a length that the TPM takes. */
+static int shape(const struct key_spec *spec, struct bytes priv, struct outside *out, struct err *e)
+{
+    out->priv = priv;
+    if (!key_secret_is(spec->type))
+        return 0;
+    if (key_secret_bytes(spec, priv, &out->shaped, e) != 0)
+        return -1;
+    if (RAND_priv_bytes(out->seed_value, sizeof(out->seed_value)) != 1)
+        return err_openssl(e, E_CRYPTO, "random seed of a key");
+    out->priv = secret_bytes(out->shaped);
+    out->seed = bytes_of(out->seed_value, sizeof(out->seed_value));
+    return 0;
 }
 
 int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
@@ -124,9 +170,11 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
         .token = k->row.id, .use = STORE_USE_OBJECT, .mode = spec->mode, .imported = true};
     struct buf duplicate = {.secret = true}, seed = {0};
     struct secret *sensitive = NULL;
+    struct outside in = {.shaped = NULL};
+    TPMT_PUBLIC area;
+    struct import_job j = {&area, &duplicate, &seed, &made.private};
     uint8_t auth_value[32];
     struct bytes auth;
-    TPMT_PUBLIC area;
     TPM2B_NAME name;
     int rc = -1;
 
@@ -137,14 +185,14 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
     held_flush_all(k->tpm);
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
-    if (token_key_auth(k, &made, auth_value, &auth, e) != 0 ||
-        public_of(spec, pub, &area, e) != 0 ||
+    if (token_key_auth(k, &made, auth_value, &auth, e) != 0 || shape(spec, priv, &in, e) != 0 ||
+        public_of(spec, pub, &in, &area, e) != 0 ||
         tpmname_marshal_public(&area, &made.public, e) != 0 ||
         tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
-        sensitive_of(spec->type, priv, auth, &sensitive, e) != 0 ||
+        sensitive_of(spec->type, &in, auth, &sensitive, e) != 0 ||
         credential_wrap_import(&k->primary, &name, secret_bytes(sensitive), &duplicate, &seed, e) !=
             0 ||
-        run(k, &area, &duplicate, &seed, &made.private, e) != 0)
+        token_retry(k, import_op, &j, e) != 0)
         goto out;
     *out = made;
     rc = 0;
@@ -152,8 +200,10 @@ out:
     if (rc != 0)
         store_key_free(&made);
     secret_free(sensitive);
+    secret_free(in.shaped);
     buf_free(&duplicate);
     buf_free(&seed);
+    secret_wipe(&in, sizeof(in));
     secret_wipe(auth_value, sizeof(auth_value));
     return rc;
 }

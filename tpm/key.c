@@ -1,6 +1,7 @@
 #include "core/kdf.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
+#include "tpm/key_secret.h"
 #include "tpm/token_priv.h"
 
 #include <openssl/rand.h>
@@ -17,6 +18,10 @@ static void template_of(const struct key_spec *spec, TPMT_PUBLIC *out)
                             TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
                             TPMA_OBJECT_NODA,
     };
+    if (key_secret_is(spec->type)) {
+        key_secret_template(spec, out);
+        return;
+    }
     if (spec->sign)
         out->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
     if (spec->decrypt)
@@ -42,6 +47,8 @@ int token_key_supported(struct token *k, const struct key_spec *spec, struct err
         return -1;
     if (spec->mode != STORE_KEY_SESSION && spec->mode != STORE_KEY_NONE)
         return err_set(e, E_UNSUPPORTED, "this authorisation mode is not available yet");
+    if (key_secret_is(spec->type))
+        return key_secret_supported(k, spec, e);
     if (spec->type == TPM2_ALG_ECC) {
         if (spec->curve == NULL)
             return err_set(e, E_UNSUPPORTED, "unknown curve");

@@ -87,20 +87,25 @@ const struct store_seal *token_seal(const struct token *k);
 /* --- keys ---------------------------------------------------------------- */
 
 struct key_spec {
-    uint16_t type;                 /* TPM2_ALG_ECC or TPM2_ALG_RSA */
+    uint16_t type;                 /* TPM2_ALG_ECC, _RSA, _SYMCIPHER (AES) or _KEYEDHASH (HMAC) */
     const struct alg_curve *curve; /* ECC */
-    uint16_t bits;                 /* RSA: 2048, 3072, 4096 */
+    uint16_t bits;                 /* RSA: 2048, 3072, 4096; AES: 128, 192, 256; HMAC: 0 */
     uint32_t exponent;             /* RSA: 0 or 65537 */
-    bool sign, decrypt;            /* TPM attributes of the same names */
+    const struct alg_hash *hash;   /* HMAC: its one hash; NULL: chosen with each use */
+    bool sign, decrypt;            /* TPM attributes of the same names; AES and HMAC keys get
+                                    * what their use takes, whatever stands here */
     enum store_key_mode mode;
     struct bytes outside_info; /* into the creation data; up to 64 bytes */
 };
 
-/* Is this kind of key one that the TPM makes? 0, or E_UNSUPPORTED. */
+/* Is this kind of key one that the TPM makes and uses? 0, or E_UNSUPPORTED. Answered from
+ * memory for ECC and RSA; one command for HMAC, up to three for AES. */
 int token_key_supported(struct token *k, const struct key_spec *spec, struct err *e) MUST_USE;
 
 /* TPM2_Create under the storage primary (one command; RSA takes seconds). Fills
- * `out`, a fresh uuid included; writing it to the store is the caller's. User login. */
+ * `out`, a fresh uuid included; writing it to the store is the caller's. User login.
+ * An HMAC key gets the length of its hash's digest, 32 bytes without a hash. For AES and
+ * HMAC keys token_key_supported's commands come before. */
 int token_key_create(struct token *k, const struct key_spec *spec, struct store_key *out,
                      struct err *e) MUST_USE;
 
@@ -108,11 +113,15 @@ int token_key_create(struct token *k, const struct key_spec *spec, struct store_
  * TPM2_Import of a private key that exists outside: `priv` is the ECC private
  * scalar or one RSA prime factor. The public area is made from `pub` and `spec`. The
  * TPM attributes then lack fixedTPM: never level 3.
+ *
+ * For AES and HMAC keys `priv` is the key itself and `pub` NULL. E_DATA when its length is
+ * not that of spec->bits (AES), or it is empty, or longer than 128 bytes for an HMAC key
+ * without a hash.
  */
 int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
                      struct bytes priv, struct store_key *out, struct err *e) MUST_USE;
 
-/* Public half of a blob. */
+/* Public half of a blob; E_UNSUPPORTED for AES and HMAC keys, which have none. */
 int token_key_public(const struct store_key *key, struct pubkey *out, struct err *e) MUST_USE;
 
 /*

@@ -54,7 +54,7 @@ const char *registry_role_name(enum registry_role role);
 
 #define REGISTRY_KEY_ID_MAX 64
 
-/* Where a CA's private key is: a token's label and the key's CKA_ID. */
+/* Where a CA's private key is: a token's serial and the key's id in it. */
 struct registry_key {
     char token[33];
     uint8_t id[REGISTRY_KEY_ID_MAX];

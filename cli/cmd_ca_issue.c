@@ -86,7 +86,9 @@ static int run(struct cli *c, struct err *e)
 
     if (cli_flag(c, "json") && strcmp(cli_option(c, "out"), "-") == 0)
         return cli_misuse(e, "--json and --out - would both write to standard output");
-    if (file_read(cli_option(c, "request"), 2 * EVIDENCE_MAX, &in, e) != 0 ||
+    /* Asked first: the invitation is used up before the credential is written. */
+    if (file_probe(cli_option(c, "out"), e) != 0 ||
+        file_read(cli_option(c, "request"), 2 * EVIDENCE_MAX, &in, e) != 0 ||
         (keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0)
         goto out;

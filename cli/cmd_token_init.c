@@ -177,6 +177,9 @@ static int run(struct cli *c, struct err *e)
                        "%s is there already and may hold another TPM's recovery code; name a new "
                        "file",
                        recovery);
+    /* Asked first: the code is given once. */
+    if (recovery != NULL && file_probe(recovery, e) != 0)
+        return -1;
     if (check_label(c, p.label, e) != 0)
         return -1;
     if (pin_obtain(c, PIN_SO, "SO PIN", true, &so, e) != 0 ||

@@ -175,49 +175,84 @@ out:
     return rc;
 }
 
+/* Where a file is to be written: its directory, and what is there under its name. */
+struct target {
+    char *name;       /* of the directory */
+    const char *base; /* within it */
+    int dir;
+    mode_t kind; /* S_IFREG when nothing is there yet */
+};
+
+static void target_close(struct target *t)
+{
+    if (t->dir >= 0)
+        close(t->dir);
+    free(t->name);
+}
+
+/* A link or a directory under the name is refused. Close also after failure. */
+static int target_open(const char *path, struct target *t, struct err *e)
+{
+    struct stat st = {.st_mode = S_IFREG};
+
+    *t = (struct target){.dir = -1};
+    t->name = directory_of(path, &t->base);
+    if (t->name == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a path");
+    if (*t->base == 0)
+        return err_set(e, E_ARG, "cannot write \"%s\": it does not end in a file name; add one",
+                       path);
+    t->dir = open(t->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (t->dir < 0)
+        return fail(e, errno, "open the directory of", path);
+    if (fstatat(t->dir, t->base, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+        return fail(e, errno, "write", path);
+    if (S_ISLNK(st.st_mode))
+        return fail(e, ELOOP, "write", path);
+    if (S_ISDIR(st.st_mode))
+        return err_set(e, E_EXISTS, "cannot write %s: it is a directory; add a file name", path);
+    t->kind = st.st_mode & S_IFMT;
+    return 0;
+}
+
 int file_write(const char *path, struct bytes content, unsigned mode, struct err *e)
 {
-    const char *base = NULL;
-    char *name = NULL;
-    struct stat st;
-    int dir = -1, rc = -1;
+    struct target t;
+    int rc = -1;
 
     if (strcmp(path, "-") == 0)
         return write_all(STDOUT_FILENO, content) == 0 ? 0
                                                       : fail(e, errno, "write", "standard output");
-    name = directory_of(path, &base);
-    if (name == NULL) {
-        err_set(e, E_MEMORY, "out of memory for a path");
+    if (target_open(path, &t, e) == 0)
+        rc = S_ISREG(t.kind) ? write_replace(t.dir, t.base, path, content, mode, e)
+                             : write_special(t.dir, t.base, path, content, e);
+    target_close(&t);
+    return rc;
+}
+
+int file_probe(const char *path, struct err *e)
+{
+    struct target t;
+    int fd = -1, rc = -1;
+
+    if (strcmp(path, "-") == 0)
+        return 0;
+    if (target_open(path, &t, e) != 0)
         goto out;
-    }
-    if (*base == 0) {
-        err_set(e, E_ARG, "cannot write \"%s\": it does not end in a file name; add one", path);
+    rc = 0;
+    if (!S_ISREG(t.kind))
         goto out;
-    }
-    dir = open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0) {
-        fail(e, errno, "open the directory of", path);
+    /* A file without a name leaves nothing behind; not every file system has it. */
+    fd = openat(t.dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT) &&
+        faccessat(t.dir, ".", W_OK | X_OK, AT_EACCESS) == 0)
         goto out;
-    }
-    if (fstatat(dir, base, &st, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno != ENOENT) {
-            fail(e, errno, "write", path);
-            goto out;
-        }
-        st.st_mode = S_IFREG;
-    }
-    if (S_ISLNK(st.st_mode))
-        fail(e, ELOOP, "write", path);
-    else if (S_ISDIR(st.st_mode))
-        err_set(e, E_EXISTS, "cannot write %s: it is a directory; add a file name", path);
-    else if (!S_ISREG(st.st_mode))
-        rc = write_special(dir, base, path, content, e);
-    else
-        rc = write_replace(dir, base, path, content, mode, e);
+    if (fd < 0)
+        rc = fail(e, errno, "write", path);
 out:
-    if (dir >= 0)
-        close(dir);
-    free(name);
+    if (fd >= 0)
+        close(fd);
+    target_close(&t);
     return rc;
 }
 

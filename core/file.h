@@ -15,6 +15,10 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *e) MUST
  */
 int file_write(const char *path, struct bytes content, unsigned mode, struct err *e) MUST_USE;
 
+/* Could file_write write there now? Leaves nothing behind. For asking before something
+ * is done that cannot be done again. */
+int file_probe(const char *path, struct err *e) MUST_USE;
+
 /* Creates the directory and its parents with mode 0700; fine if it is there. */
 int file_mkdirs(const char *dir, struct err *e) MUST_USE;
 

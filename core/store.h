@@ -176,7 +176,7 @@ struct store_object {
     int64_t token;
     uint8_t uuid[STORE_UUID];
     uint32_t class;
-    bool is_private; /* PKCS#11's CKA_PRIVATE: hidden before login */
+    bool is_private; /* hidden before login */
     bool has_key;    /* `key` names the TPM key behind it */
     uint8_t key[STORE_UUID];
     bool verified; /* out: the row's tag was checked against the seal */

@@ -32,6 +32,8 @@ check "the EK certificate of the gateway" at 2 "$FUSETSU" token ek --out "$D/ek.
 # --- the good path, as the control of everything below -----------------------
 check "invited" invite gw.us.example
 check "requested" request 2 gateway gw.us.example
+expect_exit 5 "a place that cannot be written is said before the invitation is used" 'no-such-dir' \
+    ca issue --pin-file "$D/pin" --request "$D/gw.us.example.request" --out "$D/no-such-dir/x"
 check "issued" issue gw.us.example
 cp "$D/gw.us.example.sealed" "$D/good.sealed"
 expect_exit 6 "another TPM cannot open the sealed credential" 'another|sealed' \

@@ -182,6 +182,22 @@ static void test_without_permission_it_says_so(void **state)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static void test_probing_leaves_nothing_and_tells(void **state)
+{
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(file_probe("-", &e), 0);
+    assert_int_equal(file_probe(unit_dir_at("probed"), &e), 0);
+    assert_int_equal(entries(), 0);
+    assert_int_equal(file_probe(unit_dir_at("none/probed"), &e), -1);
+    assert_int_equal(e.code, E_NOT_FOUND);
+    err_clear(&e);
+    assert_int_equal(symlink("elsewhere", unit_dir_at("link")), 0);
+    assert_int_equal(file_probe(unit_dir_at("link"), &e), -1);
+    assert_int_not_equal(e.code, E_OK);
+}
+
 static void test_directories_are_made_private(void **state)
 {
     struct err e = {0};
@@ -277,6 +293,7 @@ int main(void)
         IN_DIR(test_device_is_written_not_replaced),
         IN_DIR(test_full_device_is_said),
         IN_DIR(test_without_permission_it_says_so),
+        IN_DIR(test_probing_leaves_nothing_and_tells),
         IN_DIR(test_directories_are_made_private),
         IN_DIR(test_lines_come_one_by_one),
         IN_DIR(test_line_that_is_too_long_or_absent_is_refused),

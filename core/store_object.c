@@ -121,7 +121,7 @@ static int stored_form(const struct store_object *o, const struct store_seal *se
     for (; done < o->n_attr; done++) {
         struct bytes plain = buf_bytes(&a[done].value);
 
-        /* SQLite's integers are signed; CK_ATTRIBUTE_TYPE never comes near the limit. */
+        /* SQLite's integers are signed; attribute types never come near the limit. */
         if (a[done].type > INT64_MAX || (done > 0 && a[done].type == a[done - 1].type)) {
             err_set(e, E_ARG,
                     "an object cannot have attribute 0x%llx like this (twice, or out of"

@@ -199,7 +199,7 @@ static int activate(struct token *k, const struct store_key *ak, TPM2_HANDLE ak_
         err_take(e, &why);
         goto out;
     }
-    if (exec_sapi(Tss2_Sys_ActivateCredential_Complete(sys, &got), what, e) != 0)
+    if (exec_complete(sys, Tss2_Sys_ActivateCredential_Complete(sys, &got), what, e) != 0)
         goto out;
     *out = secret_copy(got.buffer, got.size, e);
     rc = *out != NULL ? 0 : -1;

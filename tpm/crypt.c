@@ -68,7 +68,7 @@ static int ecdh_op(struct token *k, void *arg, struct err *e)
     if (crypt_begin(k, j->key, true, true, &u, e) != 0 ||
         exec_sapi(Tss2_Sys_ECDH_ZGen_Prepare(u.sys, u.handle, &in), what, e) != 0 ||
         exec_run(k->tpm, &u.x, what, e) != 0 ||
-        exec_sapi(Tss2_Sys_ECDH_ZGen_Complete(u.sys, &out), what, e) != 0)
+        exec_complete(u.sys, Tss2_Sys_ECDH_ZGen_Complete(u.sys, &out), what, e) != 0)
         goto out;
     if (x->size == 0 || x->size > n) {
         err_set(e, E_TPM, "%s: the TPM gave %u bytes for a coordinate of %zu", what,

@@ -57,7 +57,7 @@ static int at_once(struct token *k, void *arg, struct err *e)
     if (crypt_begin(k, j->key, true, true, &u, e) == 0 &&
         exec_sapi(Tss2_Sys_HMAC_Prepare(u.sys, u.handle, &in, j->hash->tpm), what, e) == 0 &&
         exec_run(k->tpm, &u.x, what, e) == 0 &&
-        exec_sapi(Tss2_Sys_HMAC_Complete(u.sys, &out), what, e) == 0)
+        exec_complete(u.sys, Tss2_Sys_HMAC_Complete(u.sys, &out), what, e) == 0)
         rc = keep(j, &out, e);
     secret_wipe(&in, sizeof(in));
     secret_wipe(&out, sizeof(out));
@@ -130,7 +130,7 @@ static int feed_all(struct token *k, const struct hmac_job *j, TPM2_HANDLE seque
     if (exec_sapi(Tss2_Sys_SequenceComplete_Prepare(sys, sequence, &in, TPM2_RH_NULL), what, e) ==
             0 &&
         exec_run(k->tpm, x, what, e) == 0 &&
-        exec_sapi(Tss2_Sys_SequenceComplete_Complete(sys, &out, &ticket), what, e) == 0)
+        exec_complete(sys, Tss2_Sys_SequenceComplete_Complete(sys, &out, &ticket), what, e) == 0)
         rc = keep(j, &out, e);
 out:
     secret_wipe(&in, sizeof(in));

@@ -40,7 +40,7 @@ static int rsa_op(struct token *k, void *arg, struct err *e)
         exec_sapi(Tss2_Sys_RSA_Decrypt_Prepare(u.sys, u.handle, &cipher, &j->scheme, &j->label),
                   what, e) == 0 &&
         exec_run(k->tpm, &u.x, what, e) == 0 &&
-        exec_sapi(Tss2_Sys_RSA_Decrypt_Complete(u.sys, &j->plain), what, e) == 0)
+        exec_complete(u.sys, Tss2_Sys_RSA_Decrypt_Complete(u.sys, &j->plain), what, e) == 0)
         rc = 0;
     crypt_end(&u);
     return rc;

@@ -47,9 +47,10 @@ static int chunk_op(struct token *k, void *arg, struct err *e)
     /* The older command begins with a number, which no session encrypts (Part 1, 21.1). */
     if (crypt_begin(k, j->key, !j->old, true, &u, e) != 0 ||
         exec_sapi(prepare(j, &u, &in), what, e) != 0 || exec_run(k->tpm, &u.x, what, e) != 0 ||
-        exec_sapi(j->old ? Tss2_Sys_EncryptDecrypt_Complete(u.sys, &out, &iv)
-                         : Tss2_Sys_EncryptDecrypt2_Complete(u.sys, &out, &iv),
-                  what, e) != 0)
+        exec_complete(u.sys,
+                      j->old ? Tss2_Sys_EncryptDecrypt_Complete(u.sys, &out, &iv)
+                             : Tss2_Sys_EncryptDecrypt2_Complete(u.sys, &out, &iv),
+                      what, e) != 0)
         goto out;
     if (out.size != in.size || iv.size != j->iv.size) {
         err_set(e, E_TPM, "%s: the TPM gave %u bytes for %u, and an IV of %u", what,

@@ -20,6 +20,17 @@ int exec_sapi(TSS2_RC rc, const char *what, struct err *e)
     return rc == TSS2_RC_SUCCESS ? 0 : rc_fail(e, rc, what);
 }
 
+int exec_complete(TSS2_SYS_CONTEXT *sys, TSS2_RC rc, const char *what, struct err *e)
+{
+    const uint8_t *area = NULL;
+    size_t n = 0;
+
+    /* The pointer leads into the context, which is ours to write. */
+    if (Tss2_Sys_GetRpBuffer(sys, &n, &area) == TSS2_RC_SUCCESS)
+        secret_wipe((void *)(uintptr_t)area, n);
+    return exec_sapi(rc, what, e);
+}
+
 static TPMA_SESSION attributes(const struct exec_auth *a)
 {
     return (TPMA_SESSION)((a->last ? 0 : TPMA_SESSION_CONTINUESESSION) |

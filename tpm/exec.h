@@ -3,6 +3,8 @@
 
 #include "tpm/session.h"
 
+#include <tss2/tss2_sys.h>
+
 /* One authorisation of a command. */
 struct exec_auth {
     struct session *session; /* NULL: a password authorisation, `auth` in the clear */
@@ -33,6 +35,12 @@ struct exec {
  * verify: its content must not be used, and the sessions are ended.
  */
 int exec_run(struct tpm *t, struct exec *x, const char *what, struct err *e) MUST_USE;
+
+/*
+ * The result of a Complete call whose response was encrypted on the wire: exec_run left
+ * it in the clear in SAPI's buffer, where it is wiped now.
+ */
+int exec_complete(TSS2_SYS_CONTEXT *sys, TSS2_RC rc, const char *what, struct err *e) MUST_USE;
 
 /* The result of a Prepare or Complete call: 0, or -1 with the code recorded. */
 int exec_sapi(TSS2_RC rc, const char *what, struct err *e) MUST_USE;

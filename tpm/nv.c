@@ -186,7 +186,7 @@ int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_N
         return -1;
     if (exec_sapi(Tss2_Sys_NV_Read_Prepare(sys, index, index, len, 0), "reading NV", e) != 0 ||
         exec_run(t, &x, "reading NV", e) != 0 ||
-        exec_sapi(Tss2_Sys_NV_Read_Complete(sys, &data), "reading NV", e) != 0)
+        exec_complete(sys, Tss2_Sys_NV_Read_Complete(sys, &data), "reading NV", e) != 0)
         goto out;
     if (data.size != len) {
         err_set(e, E_TPM, "the TPM gave %u bytes of an NV index instead of %u", data.size, len);

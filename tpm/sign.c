@@ -83,7 +83,8 @@ static int raw_once(struct token *k, const struct store_key *key, struct bytes i
     if (exec_sapi(Tss2_Sys_RSA_Decrypt_Prepare(sys, l->handle, &cipher, &scheme, &label),
                   "RSA private operation", e) != 0 ||
         exec_run(k->tpm, &x, "RSA private operation", e) != 0 ||
-        exec_sapi(Tss2_Sys_RSA_Decrypt_Complete(sys, &plain), "RSA private operation", e) != 0)
+        exec_complete(sys, Tss2_Sys_RSA_Decrypt_Complete(sys, &plain), "RSA private operation",
+                      e) != 0)
         goto out;
     if (plain.size > in.len) {
         err_set(e, E_TPM, "the TPM gave %u bytes for a modulus of %zu", plain.size, in.len);

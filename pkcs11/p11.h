@@ -2,15 +2,9 @@
 #define PKCS11_P11_H
 
 /*
- * The PKCS#11 types, from p11-kit's header, and the few constants of PKCS#11
- * 2.40 and 3.0 that it lacks. The only include of that header.
+ * The PKCS#11 types: p11-kit's header, what 3.0 adds to it, and what is ours.
  */
-#include <p11-kit/pkcs11.h>
-
-/* PKCS#11 3.0, 4.5: searched for by applications, always with an empty result. */
-#ifndef CKO_PROFILE
-#define CKO_PROFILE (9UL)
-#endif
+#include "pkcs11/p11_v3.h"
 
 /* PKCS#11 2.40, 2.3.4 (certificate objects): the default of NAME_HASH_ALGORITHM. */
 #ifndef CKM_SHA_1
@@ -19,5 +13,29 @@
 
 /* "Not known": what C_GetAttributeValue writes into ulValueLen (5.7). */
 #define P11_NO_LENGTH CK_UNAVAILABLE_INFORMATION
+
+/*
+ * Attributes of our own, in the vendor range; man fusetsu-pkcs11(7) documents them.
+ *
+ * Of private and secret keys, given at generation or creation:
+ *   AUTH_MODE   CK_ULONG, one of CK_FUSETSU_AUTH_*: what a use of the key takes
+ *   PCRS        text, "sha256:0,2,7": it also takes these PCRs as they are now; empty: none
+ * Of keys in a TPM, read only; and of evidence certificates:
+ *   NAME            the TPM's Name of the key (TPM 2.0 Part 1, 16)
+ *   QUALIFIED_NAME  its qualified name
+ *   POLICY          its authPolicy digest; empty when there is none
+ *   EVIDENCE        only of evidence certificates: the record, as `fusetsu verify` reads it
+ */
+#define CKA_FUSETSU (CKA_VENDOR_DEFINED | 0x465a5300UL)
+#define CKA_FUSETSU_AUTH_MODE (CKA_FUSETSU | 0x01UL)
+#define CKA_FUSETSU_PCRS (CKA_FUSETSU | 0x02UL)
+#define CKA_FUSETSU_NAME (CKA_FUSETSU | 0x03UL)
+#define CKA_FUSETSU_QUALIFIED_NAME (CKA_FUSETSU | 0x04UL)
+#define CKA_FUSETSU_POLICY (CKA_FUSETSU | 0x05UL)
+#define CKA_FUSETSU_EVIDENCE (CKA_FUSETSU | 0x06UL)
+
+#define CK_FUSETSU_AUTH_SESSION (0UL) /* the user's login */
+#define CK_FUSETSU_AUTH_EACH (1UL)    /* the PIN, by C_Login(CKU_CONTEXT_SPECIFIC), each time */
+#define CK_FUSETSU_AUTH_NONE (2UL)    /* nothing: for services without a person */
 
 #endif

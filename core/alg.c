@@ -10,6 +10,9 @@
 static const struct alg_hash hashes[] = {
     {TPM2_ALG_SHA1, "SHA1", NID_sha1, 20, 15,
      {0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14}},
+    {0, "SHA224", NID_sha224, 28, 19,
+     {0x30, 0x2d, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x04,
+      0x05, 0x00, 0x04, 0x1c}},
     {TPM2_ALG_SHA256, "SHA256", NID_sha256, 32, 19,
      {0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01,
       0x05, 0x00, 0x04, 0x20}},
@@ -31,7 +34,16 @@ static const struct alg_curve curves[] = {
 const struct alg_hash *alg_hash_of(uint16_t tpm_alg)
 {
     for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
-        if (hashes[i].tpm == tpm_alg)
+        if (tpm_alg != 0 && hashes[i].tpm == tpm_alg)
+            return &hashes[i];
+    }
+    return NULL;
+}
+
+const struct alg_hash *alg_hash_nid(int nid)
+{
+    for (size_t i = 0; i < ARRAY_LEN(hashes); i++) {
+        if (hashes[i].nid == nid)
             return &hashes[i];
     }
     return NULL;
@@ -61,6 +73,11 @@ const struct alg_hash *alg_hash_sized(size_t digest_len)
             return &hashes[i];
     }
     return NULL;
+}
+
+size_t alg_hash_block(const struct alg_hash *h)
+{
+    return h->size > 32 ? 128 : 64;
 }
 
 const struct alg_curve *alg_curve_of(uint16_t tpm_curve)

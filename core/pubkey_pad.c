@@ -33,6 +33,7 @@ static const EVP_MD *md_of(const struct alg_hash *h)
 {
     switch (h->nid) {
     case NID_sha1: return EVP_sha1();
+    case NID_sha224: return EVP_sha224();
     case NID_sha256: return EVP_sha256();
     case NID_sha384: return EVP_sha384();
     case NID_sha512: return EVP_sha512();

@@ -37,11 +37,19 @@ static void raise_err(const struct err *e)
     ERR_raise_data(ERR_LIB_USER, ERR_R_OPERATION_FAIL, "%s", e->msg);
 }
 
+/* The hash of a digest by its length; signers know the hashes that a TPM has. */
+static const struct alg_hash *hash_of(size_t len)
+{
+    const struct alg_hash *h = alg_hash_sized(len);
+
+    return h != NULL && h->tpm != 0 ? h : NULL;
+}
+
 static ECDSA_SIG *ec_sign_sig(const unsigned char *dgst, int len, const BIGNUM *kinv,
                               const BIGNUM *r, EC_KEY *key)
 {
     struct signer *s = EC_KEY_get_ex_data(key, way.ec_slot);
-    const struct alg_hash *h = len > 0 ? alg_hash_sized((size_t)len) : NULL;
+    const struct alg_hash *h = len > 0 ? hash_of((size_t)len) : NULL;
     uint8_t sig[2 * ALG_MAX_COORD];
     BIGNUM *br = NULL, *bs = NULL;
     ECDSA_SIG *out = NULL;
@@ -133,7 +141,7 @@ static int rsa_sign(EVP_PKEY_CTX *ctx, unsigned char *sig, size_t *siglen, const
 {
     const RSA *rsa = EVP_PKEY_get0_RSA(EVP_PKEY_CTX_get0_pkey(ctx));
     struct signer *s = rsa != NULL ? RSA_get_ex_data(rsa, way.rsa_slot) : NULL;
-    const struct alg_hash *h = alg_hash_sized(tbslen);
+    const struct alg_hash *h = hash_of(tbslen);
     const EVP_MD *md = NULL;
     enum pubkey_scheme scheme = PUBKEY_RSASSA;
     struct err e = {0};

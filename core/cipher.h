@@ -9,6 +9,20 @@
 int cipher_cfb(bool encrypt, struct bytes key, const uint8_t iv[16], uint8_t *data, size_t len,
                struct err *e) MUST_USE;
 
+/* SP 800-38A, 6.1 to 6.5; CTR counts the whole block as one big-endian number (B.1 with
+ * m = 128), CFB has segments of 128 bits. */
+enum cipher_mode { CIPHER_ECB, CIPHER_CBC, CIPHER_CTR, CIPHER_CFB, CIPHER_OFB };
+
+/*
+ * AES by a key of 16, 24 or 32 bytes in memory, without padding. `out` holds in.len bytes
+ * and may be in.p, but not overlap `in` otherwise. `iv` is not looked at for ECB, which may
+ * pass NULL; for the others it becomes what the next call needs to go on, when in.len was
+ * a multiple of 16 (after a broken last block nothing can follow). E_ARG: the key's length;
+ * E_DATA: ECB or CBC of broken blocks, where nothing is written.
+ */
+int cipher_aes(enum cipher_mode mode, bool encrypt, struct bytes key, uint8_t iv[16],
+               struct bytes in, uint8_t *out, struct err *e) MUST_USE;
+
 #define GCM_NONCE 12
 #define GCM_TAG 16
 

@@ -154,6 +154,13 @@ struct store_key {
 
 int store_key_put(struct store *s, const struct store_key *k, const struct store_seal *seal,
                   struct err *e) MUST_USE; /* a uuid that is there already is E_EXISTS */
+/*
+ * `seal` NULL, nobody logged in: rows of mode STORE_KEY_NONE only, E_LOGIN for others. The
+ * row is then unverified: that the two halves of the blob belong together, and that this
+ * TPM made it, is left to the TPM, which loads nothing else; but whoever can write the
+ * file can put another key that the TPM loads in its place. A caller that knows the public
+ * key, from a certificate say, compares it.
+ */
 int store_key_get(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID],
                   const struct store_seal *seal, struct store_key *k, struct err *e) MUST_USE;
 /* The first key of a use (the AK of a token under one EK template), E_NOT_FOUND if none. */

@@ -101,19 +101,33 @@ static int from_row(struct store *s, sqlite3_stmt *st, struct store_key *k, stru
     return 0;
 }
 
-/* The first key that the statement finds, its tag checked. */
+static int check_tag(struct store *s, sqlite3_stmt *st, const struct store_key *k,
+                     const struct store_seal *seal, struct err *e)
+{
+    char serial[17], uuid[2 * STORE_UUID + 1];
+    uint8_t tag[32];
+
+    if (store_token_serial(s, k->token, serial, e) != 0 || key_tag(k, serial, seal, tag, e) != 0)
+        return -1;
+    if (bytes_equal(bytes_of(tag, sizeof(tag)), store_db_bytes(st, 8)))
+        return 0;
+    hex_encode(uuid, k->uuid, STORE_UUID);
+    return err_set(e, E_CORRUPT,
+                   "key %s in the token store %s was altered outside of this program and is not "
+                   "used; restore the store from a backup, or delete the key",
+                   uuid, s->path);
+}
+
+/* The first key that the statement finds, its tag checked; without a seal only one of mode
+ * NONE, unchecked. */
 static int read_key(struct store *s, int64_t token, const char *sql, const struct store_arg *arg,
                     size_t n, const struct store_seal *seal, struct store_key *k, struct err *e)
 {
     struct store_key found = {.token = token};
     sqlite3_stmt *st = NULL;
-    uint8_t tag[32];
-    char serial[17];
     int rc = -1, row;
 
-    if (seal == NULL)
-        return needs_login(s, e);
-    if (store_token_serial(s, token, serial, e) != 0 || store_db_query(s, &st, sql, arg, n, e) != 0)
+    if (store_db_query(s, &st, sql, arg, n, e) != 0)
         goto out;
     row = store_db_next(s, st, e);
     if (row == 0)
@@ -121,18 +135,14 @@ static int read_key(struct store *s, int64_t token, const char *sql, const struc
                 "the token store %s has no such key; read the store anew, or make"
                 " the key first",
                 s->path);
-    if (row != 1 || from_row(s, st, &found, e) != 0 || key_tag(&found, serial, seal, tag, e) != 0)
+    if (row != 1 || from_row(s, st, &found, e) != 0)
         goto out;
-    if (!bytes_equal(bytes_of(tag, sizeof(tag)), store_db_bytes(st, 8))) {
-        char uuid[2 * STORE_UUID + 1];
-
-        hex_encode(uuid, found.uuid, STORE_UUID);
-        err_set(e, E_CORRUPT,
-                "key %s in the token store %s was altered outside of this program and"
-                " is not used; restore the store from a backup, or delete the key",
-                uuid, s->path);
+    if (seal == NULL && found.mode != STORE_KEY_NONE) {
+        needs_login(s, e);
         goto out;
     }
+    if (seal != NULL && check_tag(s, st, &found, seal, e) != 0)
+        goto out;
     *k = found;
     found = (struct store_key){0};
     rc = 0;
@@ -152,6 +162,8 @@ int store_key_get(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID]
 int store_key_find(struct store *s, int64_t token, enum store_key_use use, uint32_t parent,
                    const struct store_seal *seal, struct store_key *k, struct err *e)
 {
+    if (seal == NULL)
+        return needs_login(s, e);
     return read_key(s, token,
                     KEY_COLUMNS "WHERE token = ?1 AND use = ?2 AND parent = ?3 ORDER BY id LIMIT 1",
                     STORE_ARGS(STORE_INT(token), STORE_INT(use), STORE_INT(parent)), seal, k, e);

@@ -208,6 +208,42 @@ static void test_key_reads_back(void **state)
     store_close(s);
 }
 
+static void test_only_service_keys_are_read_without_login(void **state)
+{
+    struct store *s = unit_store_open(STORE_CREATE);
+    int64_t token = unit_store_token(s, UNIT_SERIAL, NULL);
+    struct store_seal seal = unit_store_seal("token secret");
+    struct err e = {0};
+
+    (void)state;
+    for (uint8_t mode = STORE_KEY_SESSION; mode <= STORE_KEY_NONE; mode++) {
+        struct store_key k, got = {.token = 0};
+
+        make_key(&k, token, (uint8_t)(20 + mode));
+        k.mode = (enum store_key_mode)mode;
+        assert_int_equal(store_key_put(s, &k, &seal, NULL), 0);
+        err_clear(&e);
+        if (mode == STORE_KEY_NONE) {
+            assert_int_equal(store_key_get(s, token, k.uuid, NULL, &got, &e), 0);
+            assert_int_equal(got.mode, STORE_KEY_NONE);
+            assert_true(bytes_equal(buf_bytes(&got.private), bytes_of("private", 7)));
+            /* Which key of a use it is rests on the tag: never without. */
+            assert_int_equal(store_key_find(s, token, k.use, 7, NULL, &got, &e), -1);
+        } else {
+            assert_int_equal(store_key_get(s, token, k.uuid, NULL, &got, &e), -1);
+        }
+        assert_int_equal(e.code, E_LOGIN);
+        store_key_free(&got);
+        store_key_free(&k);
+    }
+    err_clear(&e);
+    assert_int_equal(store_key_get(s, token, (const uint8_t[STORE_UUID]){1}, NULL,
+                                   &(struct store_key){.token = 0}, &e),
+                     -1);
+    assert_int_equal(e.code, E_NOT_FOUND);
+    store_close(s);
+}
+
 static void test_attestation_key_is_found_by_template(void **state)
 {
     int64_t token = unit_store_make(0);
@@ -333,6 +369,7 @@ int main(void)
         IN_DIR(test_erased_token_takes_everything_below_along),
         IN_DIR(test_misshapen_token_row_is_refused),
         IN_DIR(test_key_reads_back),
+        IN_DIR(test_only_service_keys_are_read_without_login),
         IN_DIR(test_attestation_key_is_found_by_template),
         IN_DIR(test_key_behind_an_object_is_not_deleted),
         IN_DIR(test_edited_key_row_is_refused),

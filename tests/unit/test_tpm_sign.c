@@ -264,6 +264,24 @@ static void test_nothing_is_signed_without_login(void **state)
     store_key_free(&key);
 }
 
+/* Kept in the store, the world closed and opened again, nobody logged in. */
+static void sleep_over_it(struct unit_tpm *w, struct store_key *key)
+{
+    uint8_t uuid[STORE_UUID];
+    struct err e = {0};
+
+    memcpy(uuid, key->uuid, STORE_UUID);
+    if (store_key_put(w->store, key, token_seal(w->token), &e) != 0)
+        fail_msg("%s", e.msg);
+    store_key_free(key);
+    *key = (struct store_key){.token = 0};
+    unit_tpm_close(w);
+    unit_tpm_open(w, NULL);
+    assert_int_equal(token_who(w->token), TOKEN_NOBODY);
+    if (store_key_get(w->store, w->id, uuid, token_seal(w->token), key, &e) != 0)
+        fail_msg("%s", e.msg);
+}
+
 static void test_a_service_key_signs_without_login(void **state)
 {
     struct unit_tpm *w = *state;
@@ -271,15 +289,24 @@ static void test_a_service_key_signs_without_login(void **state)
                             .curve = alg_curve_named("P-256"),
                             .sign = true,
                             .mode = STORE_KEY_NONE};
-    struct store_key key = {0};
+    struct store_key key = {0}, mine = {0};
+    struct err e = {0};
 
+    assert_int_equal(token_key_create(w->token, &spec, &key, &e), -1);
+    assert_int_equal(e.code, E_LOGIN);
     unit_tpm_login(w, TOKEN_USER, UNIT_USER);
     assert_int_equal(token_key_create(w->token, &spec, &key, NULL), 0);
-    assert_int_equal(token_logout(w->token, NULL), 0);
-    unit_tpm_close(w);
-    unit_tpm_open(w, NULL);
+    unit_tpm_ecc(w, "P-256", &mine);
+    sleep_over_it(w, &key);
     assert_int_equal(unit_tpm_sign(w->token, &key, NULL), 0);
+    /* A user's key whose row was made to say that it is a service key: the TPM knows better. */
+    mine.mode = STORE_KEY_NONE;
+    e = (struct err){0};
+    assert_int_equal(unit_tpm_sign(w->token, &mine, &e), -1);
+    assert_int_equal(e.code, E_DENIED);
+    assert_int_equal(unit_tpm_failures(), 0);
     store_key_free(&key);
+    store_key_free(&mine);
 }
 
 static void test_a_key_that_is_no_key_of_this_tpm_is_refused(void **state)

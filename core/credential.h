@@ -32,6 +32,29 @@ int credential_wrap_import(const TPMT_PUBLIC *parent, const TPM2B_NAME *name,
                            struct bytes sensitive, struct buf *duplicate, struct buf *sym_seed,
                            struct err *e) MUST_USE;
 
+/*
+ * A storage key made in software, to be the new parent that TPM2_Duplicate wraps for (Part 3,
+ * 13.1): P-256, nameAlg SHA-256, AES-128-CFB. It holds a secret: wipe it after use.
+ */
+struct credential_parent {
+    TPMT_PUBLIC pub;
+    uint8_t d[32]; /* private scalar */
+};
+int credential_parent_make(struct credential_parent *out, struct err *e) MUST_USE;
+
+/*
+ * Undoes what a TPM wrapped for `parent` with an outer wrapper only (Part 1, 23.3.2.3):
+ * `name` is the Name of the duplicated object, `duplicate` the content of TPM2B_PRIVATE,
+ * `sym_seed` the content of TPM2B_ENCRYPTED_SECRET. `sensitive` gets the marshalled
+ * TPMT_SENSITIVE without its TPM2B length, unparsed. The integrity is checked, in constant
+ * time, before anything is decrypted. E_FORMAT: the bytes do not have the form; E_DATA: the
+ * sender's point is not on the curve; E_TAMPERED: altered, for another parent, or another
+ * object's.
+ */
+int credential_unwrap_duplicate(const struct credential_parent *parent, const TPM2B_NAME *name,
+                                struct bytes duplicate, struct bytes sym_seed,
+                                struct secret **sensitive, struct err *e) MUST_USE;
+
 /* --- the issued credential, sealed: authority → applicant ------------------- */
 
 #define CREDENTIAL_PEM "FUSETSU SEALED CREDENTIAL"

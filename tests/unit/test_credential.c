@@ -175,6 +175,100 @@ static void test_a_duplicate_opens_under_its_parent(void **state)
     unit_forge_free(&f);
 }
 
+/* One duplicate, wrapped by the code for TPM2_Import; what may be done to it. */
+struct duplicate {
+    struct credential_parent parent;
+    TPM2B_NAME name;
+    struct buf blob, seed;
+};
+
+static const char sensitive_text[] = "what a TPMT_SENSITIVE would be";
+
+static void duplicate_make(struct duplicate *d)
+{
+    struct err e = {0};
+
+    *d = (struct duplicate){.name = {.size = 34, .name = {0, TPM2_ALG_SHA256, 1, 2, 3}}};
+    if (credential_parent_make(&d->parent, &e) != 0 ||
+        credential_wrap_import(&d->parent.pub, &d->name,
+                               bytes_of(sensitive_text, sizeof(sensitive_text)), &d->blob, &d->seed,
+                               &e) != 0)
+        fail_msg("%s", e.msg);
+}
+
+static enum err_code unwrap(const struct duplicate *d)
+{
+    struct secret *out = NULL;
+    struct err e = {0};
+
+    if (credential_unwrap_duplicate(&d->parent, &d->name, buf_bytes(&d->blob), buf_bytes(&d->seed),
+                                    &out, &e) != 0) {
+        assert_null(out);
+        return e.code;
+    }
+    assert_true(bytes_equal(secret_bytes(out), bytes_of(sensitive_text, sizeof(sensitive_text))));
+    secret_free(out);
+    return E_OK;
+}
+
+static void duplicate_free(struct duplicate *d)
+{
+    buf_free(&d->blob);
+    buf_free(&d->seed);
+}
+
+static void test_a_duplicate_opens_under_a_parent_in_software(void **state)
+{
+    struct duplicate a, b;
+
+    (void)state;
+    duplicate_make(&a);
+    duplicate_make(&b);
+    assert_int_equal(unwrap(&a), E_OK);
+    /* Two parents are two, and neither opens what is the other's. */
+    assert_memory_not_equal(a.parent.d, b.parent.d, sizeof(a.parent.d));
+    a.parent = b.parent;
+    assert_int_equal(unwrap(&a), E_TAMPERED);
+    duplicate_free(&a);
+    b.name.name[33] ^= 1;
+    assert_int_equal(unwrap(&b), E_TAMPERED);
+    b.name.size = 4;
+    assert_int_equal(unwrap(&b), E_ARG);
+    duplicate_free(&b);
+}
+
+static void test_an_altered_or_cut_duplicate_does_not_open(void **state)
+{
+    struct duplicate d;
+
+    (void)state;
+    duplicate_make(&d);
+    for (size_t i = 0; i < d.blob.len; i++) {
+        d.blob.p[i] ^= 0x40;
+        assert_int_equal(unwrap(&d), i < 2 ? E_FORMAT : E_TAMPERED);
+        d.blob.p[i] ^= 0x40;
+    }
+    for (size_t i = 0; i < d.seed.len; i++) {
+        enum err_code code;
+
+        d.seed.p[i] ^= 0x40;
+        code = unwrap(&d);
+        assert_true(code == E_DATA || code == E_FORMAT);
+        d.seed.p[i] ^= 0x40;
+    }
+    for (size_t n = d.blob.len; n > 0; n--) {
+        d.blob.len = n - 1;
+        assert_int_equal(unwrap(&d), n - 1 < 2 + 32 + 2 ? E_FORMAT : E_TAMPERED);
+    }
+    duplicate_free(&d);
+    duplicate_make(&d);
+    for (size_t n = d.seed.len; n > 0; n--) {
+        d.seed.len = n - 1;
+        assert_int_equal(unwrap(&d), E_FORMAT);
+    }
+    duplicate_free(&d);
+}
+
 static void test_keys_that_cannot_hold_a_secret_are_refused(void **state)
 {
     struct buf blob = {0}, sent = {0};
@@ -306,6 +400,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_credential_opens_in_its_tpm_for_its_key_only),
         cmocka_unit_test(test_a_duplicate_opens_under_its_parent),
+        cmocka_unit_test(test_a_duplicate_opens_under_a_parent_in_software),
+        cmocka_unit_test(test_an_altered_or_cut_duplicate_does_not_open),
         cmocka_unit_test(test_keys_that_cannot_hold_a_secret_are_refused),
         cmocka_unit_test(test_an_issued_certificate_travels_sealed),
         cmocka_unit_test(test_a_cut_or_altered_file_never_decodes_to_another),

@@ -1,8 +1,8 @@
 #include "core/credential.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
+#include "tpm/key_policy.h"
 #include "tpm/key_secret.h"
-#include "tpm/token_priv.h"
 
 #include <openssl/rand.h>
 #include <string.h>
@@ -16,7 +16,7 @@ struct outside {
 };
 
 /* An imported key is one that others may have: no fixedTPM, no fixedParent, no
- * sensitiveDataOrigin. With an empty authPolicy nobody can duplicate it further. */
+ * sensitiveDataOrigin. With an empty authPolicy, as here, nobody can duplicate it further. */
 static int public_of(const struct key_spec *spec, const struct pubkey *pub,
                      const struct outside *in, TPMT_PUBLIC *out, struct err *e)
 {
@@ -186,7 +186,7 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     if (token_key_auth(k, &made, auth_value, &auth, e) != 0 || shape(spec, priv, &in, e) != 0 ||
-        public_of(spec, pub, &in, &area, e) != 0 ||
+        public_of(spec, pub, &in, &area, e) != 0 || key_policy_set(spec, &area, e) != 0 ||
         tpmname_marshal_public(&area, &made.public, e) != 0 ||
         tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
         sensitive_of(spec->type, &in, auth, &sensitive, e) != 0 ||

@@ -1,15 +1,15 @@
 #include "core/kdf.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
+#include "tpm/key_policy.h"
 #include "tpm/key_secret.h"
-#include "tpm/token_priv.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-static void template_of(const struct key_spec *spec, TPMT_PUBLIC *out)
+static int template_of(const struct key_spec *spec, TPMT_PUBLIC *out, struct err *e)
 {
     *out = (TPMT_PUBLIC){
         .type = spec->type,
@@ -20,7 +20,7 @@ static void template_of(const struct key_spec *spec, TPMT_PUBLIC *out)
     };
     if (key_secret_is(spec->type)) {
         key_secret_template(spec, out);
-        return;
+        return key_policy_set(spec, out, e);
     }
     if (spec->sign)
         out->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
@@ -36,6 +36,7 @@ static void template_of(const struct key_spec *spec, TPMT_PUBLIC *out)
         out->parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
         out->parameters.rsaDetail.keyBits = spec->bits;
     }
+    return key_policy_set(spec, out, e);
 }
 
 int token_key_supported(struct token *k, const struct key_spec *spec, struct err *e)
@@ -43,10 +44,8 @@ int token_key_supported(struct token *k, const struct key_spec *spec, struct err
     struct tpm_caps c;
     bool has;
 
-    if (tpm_caps(k->tpm, &c, e) != 0)
+    if (key_policy_check(spec, e) != 0 || tpm_caps(k->tpm, &c, e) != 0)
         return -1;
-    if (spec->mode != STORE_KEY_SESSION && spec->mode != STORE_KEY_NONE)
-        return err_set(e, E_UNSUPPORTED, "this authorisation mode is not available yet");
     if (key_secret_is(spec->type))
         return key_secret_supported(k, spec, e);
     if (spec->type == TPM2_ALG_ECC) {
@@ -192,10 +191,9 @@ static int create_op(struct token *k, void *arg, struct err *e)
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     parent.session = token_session(k, e);
-    if (parent.session == NULL || token_key_auth(k, &made, auth_value, &auth, e) != 0)
-        goto out;
-    template_of(spec, &template);
-    if (key_create(k, &parent, &template, auth, spec->outside_info, &made, e) != 0)
+    if (parent.session == NULL || token_key_auth(k, &made, auth_value, &auth, e) != 0 ||
+        template_of(spec, &template, e) != 0 ||
+        key_create(k, &parent, &template, auth, spec->outside_info, &made, e) != 0)
         goto out;
     *j->out = made;
     rc = 0;

@@ -95,6 +95,8 @@ struct key_spec {
     bool sign, decrypt;            /* TPM attributes of the same names; AES and HMAC keys get
                                     * what their use takes, whatever stands here */
     enum store_key_mode mode;
+    bool extractable;          /* token_key_value may take it out of the TPM again; mode SESSION
+                                * only. Never fixedTPM: never level 3 */
     struct bytes outside_info; /* into the creation data; up to 64 bytes */
 };
 
@@ -112,7 +114,8 @@ int token_key_create(struct token *k, const struct key_spec *spec, struct store_
 /*
  * TPM2_Import of a private key that exists outside: `priv` is the ECC private
  * scalar or one RSA prime factor. The public area is made from `pub` and `spec`. The
- * TPM attributes then lack fixedTPM: never level 3.
+ * TPM attributes then lack fixedTPM: never level 3. It cannot leave the TPM again unless
+ * spec->extractable.
  *
  * For AES and HMAC keys `priv` is the key itself and `pub` NULL. E_DATA when its length is
  * not that of spec->bits (AES), or it is empty, or longer than 128 bytes for an HMAC key
@@ -120,6 +123,17 @@ int token_key_create(struct token *k, const struct key_spec *spec, struct store_
  */
 int token_key_import(struct token *k, const struct key_spec *spec, const struct pubkey *pub,
                      struct bytes priv, struct store_key *out, struct err *e) MUST_USE;
+
+/*
+ * Takes the secret part of an extractable key out of the TPM: TPM2_Duplicate (Part 3, 13.1)
+ * for a parent that exists in this process only. `out`: the scalar of an ECC key (curve->size
+ * bytes), one prime of an RSA key (half the modulus), the key itself of AES and HMAC; as
+ * token_key_import takes it. On the wire it is encrypted. Eight commands, after what this
+ * process has loaded was flushed; nothing stays loaded. E_UNSUPPORTED, before any command,
+ * when the key was not made extractable (the TPM would refuse, too); E_LOGIN.
+ */
+int token_key_value(struct token *k, const struct store_key *key, struct secret **out,
+                    struct err *e) MUST_USE;
 
 /* Public half of a blob; E_UNSUPPORTED for AES and HMAC keys, which have none. */
 int token_key_public(const struct store_key *key, struct pubkey *out, struct err *e) MUST_USE;

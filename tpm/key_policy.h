@@ -1,0 +1,27 @@
+#ifndef TPM_KEY_POLICY_H
+#define TPM_KEY_POLICY_H
+
+#include "core/tpmpolicy.h"
+#include "tpm/token_priv.h"
+
+/*
+ * What a key's public area says about its uses beside its authValue: authPolicy and the
+ * attributes that go with it. For tpm/key.c and tpm/import.c, and for those who read them
+ * back.
+ */
+
+/* Is this a way of authorising that a key of this kind can have? 0, or E_UNSUPPORTED. Sends
+ * nothing. */
+int key_policy_check(const struct key_spec *spec, struct err *e) MUST_USE;
+
+/*
+ * Sets authPolicy, and clears the attributes that do not go with it, in a public area that
+ * is complete else. An extractable key loses fixedTPM and fixedParent and may be duplicated
+ * by who knows its authValue: PolicyAuthValue, PolicyCommandCode(TPM2_CC_Duplicate).
+ */
+int key_policy_set(const struct key_spec *spec, TPMT_PUBLIC *area, struct err *e) MUST_USE;
+
+/* Is it the public area of a key that was made extractable? 1, 0, or -1 with an error. */
+int key_policy_extractable(const TPMT_PUBLIC *area, struct err *e) MUST_USE;
+
+#endif

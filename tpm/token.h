@@ -138,6 +138,19 @@ int token_key_value(struct token *k, const struct store_key *key, struct secret 
 /* Public half of a blob; E_UNSUPPORTED for AES and HMAC keys, which have none. */
 int token_key_public(const struct store_key *key, struct pubkey *out, struct err *e) MUST_USE;
 
+/* What the TPM knows a key by. */
+struct key_identity {
+    TPM2B_NAME name;      /* Part 1, 16 */
+    TPM2B_NAME qualified; /* Part 1, 16.3: binds the ancestors up to the owner hierarchy */
+    uint8_t policy[64];   /* authPolicy: a digest of nameAlg; none where policy_len is 0 */
+    size_t policy_len;
+};
+
+/* Computed from the key's public area and the pinned storage primary, without any command
+ * and without login. E_UNSUPPORTED for an attestation key: its parent is the EK. */
+int token_key_identity(const struct token *k, const struct store_key *key, struct key_identity *out,
+                       struct err *e) MUST_USE;
+
 /*
  * Signs a digest: one TPM command once the key is loaded, two the first time.
  *   ECDSA: `digest` of any length (truncated or padded as ECDSA does), hash ignored.

@@ -2,6 +2,7 @@
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "core/hmac.h"
 #include "core/secret.h"
 
 #include <openssl/evp.h>
@@ -58,40 +59,113 @@ int kdf_e(const struct alg_hash *h, struct bytes z, const char *label, struct by
     return count_blocks(h, NULL, part, ARRAY_LEN(part), bits / 8, out, e);
 }
 
-/* RFC 5869 with HMAC-SHA256: extract with a salt of 32 zeros, then expand. Built
- * on HMAC() because EVP_KDF would be fetched anew for each key in OpenSSL 3.0. */
-int kdf_hkdf(struct bytes key, struct bytes info, uint8_t *out, size_t len, struct err *e)
+/* --- HKDF ------------------------------------------------------------------ */
+
+int kdf_hkdf_extract(const struct alg_hash *h, struct bytes salt, struct bytes ikm, uint8_t *prk,
+                     struct err *e)
 {
-    static const uint8_t zeros[32];
-    const struct alg_hash *h = alg_hash_of(TPM2_ALG_SHA256);
-    uint8_t prk[32], t[32];
+    /* HMAC pads its key with zeros: none and h->size zeros are the same (RFC 2104, 2). */
+    return hash_hmac(h, salt, ikm, prk, e);
+}
+
+int kdf_hkdf_expand_by(const struct alg_hash *h, const struct kdf_hmac *prk, struct bytes info,
+                       uint8_t *out, size_t len, struct err *e)
+{
+    uint8_t t[ALG_MAX_DIGEST];
     size_t have = 0;
     int rc = -1;
 
-    if (len > 255 * sizeof(t))
+    if (len > 255 * h->size)
         return err_set(e, E_ARG, "HKDF cannot give %zu bytes", len);
-    if (hash_hmac(h, bytes_of(zeros, sizeof(zeros)), key, prk, e) != 0)
-        goto out;
     for (uint8_t i = 1; have < len; i++) {
-        struct buf in = {.secret = true};
-        size_t n = len - have < sizeof(t) ? len - have : sizeof(t);
-        int r;
+        struct bytes part[] = {bytes_of(t, i > 1 ? h->size : 0), info, bytes_of(&i, 1)};
+        size_t n = len - have < h->size ? len - have : h->size;
 
-        if (i > 1)
-            buf_add(&in, t, sizeof(t));
-        buf_add_bytes(&in, info);
-        buf_u8(&in, i);
-        r = buf_ok(&in, e) != 0 || hash_hmac(h, bytes_of(prk, 32), buf_bytes(&in), t, e) != 0;
-        buf_free(&in);
-        if (r != 0)
+        if (prk->hmac(prk->arg, part, ARRAY_LEN(part), t, e) != 0)
             goto out;
         memcpy(out + have, t, n);
         have += n;
     }
     rc = 0;
 out:
-    secret_wipe(prk, sizeof(prk));
     secret_wipe(t, sizeof(t));
+    return rc;
+}
+
+struct soft_prk {
+    const struct alg_hash *h;
+    struct bytes key;
+};
+
+static int soft_hmac(void *arg, const struct bytes *part, size_t n, uint8_t *mac, struct err *e)
+{
+    const struct soft_prk *k = arg;
+    struct hmac *c = hmac_begin(k->h, k->key, e);
+
+    if (c == NULL)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (hmac_update(c, part[i], e) != 0) {
+            hmac_abort(c);
+            return -1;
+        }
+    }
+    return hmac_end(c, mac, e);
+}
+
+int kdf_hkdf_expand(const struct alg_hash *h, struct bytes prk, struct bytes info, uint8_t *out,
+                    size_t len, struct err *e)
+{
+    struct soft_prk k = {h, prk};
+
+    return kdf_hkdf_expand_by(h, &(struct kdf_hmac){soft_hmac, &k}, info, out, len, e);
+}
+
+/* Not EVP_KDF, which would be fetched anew for each key in OpenSSL 3.0. */
+int kdf_hkdf(struct bytes key, struct bytes info, uint8_t *out, size_t len, struct err *e)
+{
+    const struct alg_hash *h = alg_hash_of(TPM2_ALG_SHA256);
+    uint8_t prk[32];
+    int rc = kdf_hkdf_extract(h, bytes_of(NULL, 0), key, prk, e);
+
+    if (rc == 0)
+        rc = kdf_hkdf_expand(h, bytes_of(prk, sizeof(prk)), info, out, len, e);
+    secret_wipe(prk, sizeof(prk));
+    return rc;
+}
+
+/* --- X9.63 ----------------------------------------------------------------- */
+
+int kdf_x963(const struct alg_hash *h, struct bytes z, struct bytes info, uint8_t *out, size_t len,
+             struct err *e)
+{
+    uint8_t block[ALG_MAX_DIGEST];
+    size_t have = 0;
+    int rc = -1;
+
+    /* SEC 1, 3.6.1, step 2. */
+    if (len / h->size >= UINT32_MAX)
+        return err_set(e, E_ARG, "the X9.63 KDF cannot give %zu bytes", len);
+    for (uint32_t i = 1; have < len; i++) {
+        uint8_t counter[4] = {(uint8_t)(i >> 24), (uint8_t)(i >> 16), (uint8_t)(i >> 8),
+                              (uint8_t)i};
+        size_t n = len - have < h->size ? len - have : h->size;
+        struct hash *c = hash_begin(h, e);
+
+        if (c == NULL || hash_update(c, z, e) != 0 ||
+            hash_update(c, bytes_of(counter, sizeof(counter)), e) != 0 ||
+            hash_update(c, info, e) != 0) {
+            hash_abort(c);
+            goto out;
+        }
+        if (hash_end(c, block, e) != 0)
+            goto out;
+        memcpy(out + have, block, n);
+        have += n;
+    }
+    rc = 0;
+out:
+    secret_wipe(block, sizeof(block));
     return rc;
 }
 

@@ -2,6 +2,8 @@
 
 #include "core/hash.h"
 
+#include <tss2/tss2_mu.h>
+
 static int extend(struct tpmpolicy *p, struct buf *in, struct err *e)
 {
     int rc = buf_ok(in, e);
@@ -66,6 +68,23 @@ int tpmpolicy_nvwritten(struct tpmpolicy *p, bool written, struct err *e)
     buf_add(&in, p->d, sizeof(p->d));
     buf_u32(&in, TPM2_CC_PolicyNvWritten);
     buf_u8(&in, written ? 1 : 0);
+    return extend(p, &in, e);
+}
+
+int tpmpolicy_pcr(struct tpmpolicy *p, const TPML_PCR_SELECTION *pcrs, struct bytes digest,
+                  struct err *e)
+{
+    uint8_t wire[sizeof(*pcrs)];
+    struct buf in = {0};
+    size_t n = 0;
+
+    if (Tss2_MU_TPML_PCR_SELECTION_Marshal(pcrs, wire, sizeof(wire), &n) != TSS2_RC_SUCCESS ||
+        digest.len != sizeof(p->d))
+        return err_set(e, E_ARG, "not a selection of PCRs with a digest of SHA-256");
+    buf_add(&in, p->d, sizeof(p->d));
+    buf_u32(&in, TPM2_CC_PolicyPCR);
+    buf_add(&in, wire, n);
+    buf_add_bytes(&in, digest);
     return extend(p, &in, e);
 }
 

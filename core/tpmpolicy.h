@@ -21,6 +21,10 @@ int tpmpolicy_authvalue(struct tpmpolicy *p, struct err *e) MUST_USE;
 int tpmpolicy_command(struct tpmpolicy *p, TPM2_CC code, struct err *e) MUST_USE;
 int tpmpolicy_nvwritten(struct tpmpolicy *p, bool written, struct err *e) MUST_USE;
 
+/* `digest`: over the values of the selected PCRs, lowest first, by SHA-256 (Part 3, 23.7). */
+int tpmpolicy_pcr(struct tpmpolicy *p, const TPML_PCR_SELECTION *pcrs, struct bytes digest,
+                  struct err *e) MUST_USE;
+
 /* 2 to 8 branches. The digest before does not matter. */
 int tpmpolicy_or(struct tpmpolicy *p, const struct tpmpolicy *branch, size_t n,
                  struct err *e) MUST_USE;

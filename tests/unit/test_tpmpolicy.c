@@ -4,6 +4,7 @@
  * beside the constant, and what `-L FILE` wrote. K is the P-256 key with the private scalar
  * 01 02 .. 20, loaded with tpm2_loadexternal as userwithauth|sign without a scheme.
  */
+#include "core/hash.h"
 #include "tpm/pin.h"
 #include "tpm/pin_policy.h"
 
@@ -139,6 +140,38 @@ static void test_signed_binds_the_key_and_the_policy_ref(void **state)
     is(&with_ref, BY_K_ABCD);
 }
 
+/* tpm2_policypcr -l sha256:16 and sha256:16,17,23 after a reset, then tpm2_policyauthvalue. */
+static void test_pcr_binds_selection_and_values(void **state)
+{
+    TPML_PCR_SELECTION sel = {
+        .count = 1,
+        .pcrSelections[0] = {.hash = TPM2_ALG_SHA256, .sizeofSelect = 3, .pcrSelect = {0, 0, 1}}};
+    struct tpmpolicy one = {{0}}, three = {{0}};
+    struct err e = {0};
+    uint8_t d[96];
+
+    (void)state;
+    memset(d, 0, sizeof(d));
+    assert_int_equal(hash_sha256(bytes_of(d, 32), d, NULL), 0);
+    assert_int_equal(tpmpolicy_pcr(&one, &sel, bytes_of(d, 32), NULL), 0);
+    is(&one, "bff2d58e9813f97cefc14f72ad8133bc7092d652b7c877959254af140c841f36");
+    assert_int_equal(tpmpolicy_authvalue(&one, NULL), 0);
+    is(&one, "195146253886976ba9784dcbb42c70095c3af977b902eee23254f5ccc5ba3a56");
+    /* 16 and 23 begin with zeros, 17 with ones; they count in their order. */
+    memset(d, 0, sizeof(d));
+    memset(d + 32, 0xff, 32);
+    assert_int_equal(hash_sha256(bytes_of(d, sizeof(d)), d, NULL), 0);
+    sel.pcrSelections[0].pcrSelect[2] = 0x83;
+    assert_int_equal(tpmpolicy_pcr(&three, &sel, bytes_of(d, 32), NULL), 0);
+    is(&three, "1a08db2b96a1a9975f7a6bdf72903392d94cf9514a27e1235edeaa64418dc9d7");
+    assert_int_equal(tpmpolicy_pcr(&three, &sel, bytes_of(d, 31), &e), -1);
+    assert_int_equal(e.code, E_ARG);
+    e = (struct err){0};
+    sel.count = 17;
+    assert_int_equal(tpmpolicy_pcr(&three, &sel, bytes_of(d, 32), &e), -1);
+    assert_int_equal(e.code, E_ARG);
+}
+
 static void test_or_of_two_and_of_eight_branches(void **state)
 {
     const struct tpmpolicy branch[8] = {digest(CC_WRITE),  digest(CC_READ), digest(CC_CERTIFY),
@@ -248,6 +281,7 @@ int main(void)
         cmocka_unit_test(test_written_and_unwritten_differ_as_in_the_tpm),
         cmocka_unit_test(test_secret_binds_the_name_of_hierarchy_and_index),
         cmocka_unit_test(test_signed_binds_the_key_and_the_policy_ref),
+        cmocka_unit_test(test_pcr_binds_selection_and_values),
         cmocka_unit_test(test_or_of_two_and_of_eight_branches),
         cmocka_unit_test(test_or_of_one_or_of_nine_branches_is_refused),
         cmocka_unit_test(test_name_of_k_is_as_the_tpm_says),

@@ -32,17 +32,17 @@ static int ak_create(struct token *k, uint32_t ek_index, struct store_key *out, 
         .token = k->row.id, .use = STORE_USE_AK, .mode = STORE_KEY_SESSION, .parent = ek_index};
     struct key_parent parent;
     uint8_t auth_value[32];
-    struct bytes auth;
     TPMT_PUBLIC template;
+    struct key_new what = {.template = &template};
     struct ek ek = {0};
     int rc = -1;
 
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     ak_template(&template);
-    if (token_key_auth(k, &made, auth_value, &auth, e) != 0 || ek_open(k, ek_index, &ek, e) != 0 ||
-        ek_parent(k, &ek, &parent, e) != 0 ||
-        key_create(k, &parent, &template, auth, (struct bytes){NULL, 0}, &made, e) != 0 ||
+    if (token_key_auth(k, &made, auth_value, &what.auth, e) != 0 ||
+        ek_open(k, ek_index, &ek, e) != 0 || ek_parent(k, &ek, &parent, e) != 0 ||
+        key_create(k, &parent, &what, &made, e) != 0 ||
         store_key_put(k->store, &made, token_seal(k), e) != 0)
         goto out;
     *out = made;

@@ -4,29 +4,6 @@
 
 #include <string.h>
 
-int crypt_begin(struct token *k, const struct store_key *key, bool decrypt, bool encrypt,
-                struct crypt_use *u, struct err *e)
-{
-    const struct loaded_key *l = NULL;
-
-    *u = (struct crypt_use){.x = {.n_names = 1, .n_auth = 1}};
-    if (token_key_auth(k, key, u->auth_value, &u->auth, e) != 0 ||
-        token_key_load(k, key, &l, e) != 0)
-        return -1;
-    u->handle = l->handle;
-    u->name = l->name;
-    u->x.name[0] = &u->name;
-    u->x.auth[0] = (struct exec_auth){
-        .session = token_session(k, e), .auth = u->auth, .decrypt = decrypt, .encrypt = encrypt};
-    u->sys = tpm_sys(k->tpm, e);
-    return u->x.auth[0].session != NULL && u->sys != NULL ? 0 : -1;
-}
-
-void crypt_end(struct crypt_use *u)
-{
-    secret_wipe(u, sizeof(*u));
-}
-
 int crypt_area(const struct store_key *key, TPMI_ALG_PUBLIC type, TPMA_OBJECT attributes,
                const char *what, TPMT_PUBLIC *out, struct err *e)
 {
@@ -60,14 +37,14 @@ static int ecdh_op(struct token *k, void *arg, struct err *e)
     TPM2B_ECC_POINT in = {.point.x.size = (UINT16)n, .point.y.size = (UINT16)n}, out = {0};
     const TPM2B_ECC_PARAMETER *x = &out.point.x;
     const char *what = "key agreement";
-    struct crypt_use u;
+    struct authorise u;
     int rc = -1;
 
     memcpy(in.point.x.buffer, j->peer->x, n);
     memcpy(in.point.y.buffer, j->peer->y, n);
-    if (crypt_begin(k, j->key, true, true, &u, e) != 0 ||
+    if (authorise_begin(k, j->key, true, true, &u, e) != 0 ||
         exec_sapi(Tss2_Sys_ECDH_ZGen_Prepare(u.sys, u.handle, &in), what, e) != 0 ||
-        exec_run(k->tpm, &u.x, what, e) != 0 ||
+        authorise_run(k, &u, what, e) != 0 ||
         exec_complete(u.sys, Tss2_Sys_ECDH_ZGen_Complete(u.sys, &out), what, e) != 0)
         goto out;
     if (x->size == 0 || x->size > n) {
@@ -81,7 +58,7 @@ static int ecdh_op(struct token *k, void *arg, struct err *e)
     rc = 0;
 out:
     secret_wipe(&out, sizeof(out));
-    crypt_end(&u);
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -99,5 +76,5 @@ int token_ecdh(struct token *k, const struct store_key *key, const struct ecc_po
     if (!ecc_on_curve(j.curve, peer))
         return err_set(e, E_DATA, "the peer's public point is not on %s, the key's curve",
                        j.curve->name);
-    return token_retry(k, ecdh_op, &j, e);
+    return authorise_retry(k, key, ecdh_op, &j, e);
 }

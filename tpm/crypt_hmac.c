@@ -50,18 +50,18 @@ static int at_once(struct token *k, void *arg, struct err *e)
     TPM2B_DIGEST out = {.size = sizeof(out.buffer)};
     struct feed f = {0};
     TPM2B_MAX_BUFFER in;
-    struct crypt_use u;
+    struct authorise u;
     int rc = -1;
 
     fill(j, &f, &in);
-    if (crypt_begin(k, j->key, true, true, &u, e) == 0 &&
+    if (authorise_begin(k, j->key, true, true, &u, e) == 0 &&
         exec_sapi(Tss2_Sys_HMAC_Prepare(u.sys, u.handle, &in, j->hash->tpm), what, e) == 0 &&
-        exec_run(k->tpm, &u.x, what, e) == 0 &&
+        authorise_run(k, &u, what, e) == 0 &&
         exec_complete(u.sys, Tss2_Sys_HMAC_Complete(u.sys, &out), what, e) == 0)
         rc = keep(j, &out, e);
     secret_wipe(&in, sizeof(in));
     secret_wipe(&out, sizeof(out));
-    crypt_end(&u);
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -72,22 +72,22 @@ static int at_once(struct token *k, void *arg, struct err *e)
 static int start_once(struct token *k, const struct hmac_job *j, TPM2_HANDLE *out, struct err *e)
 {
     TPM2B_AUTH auth = {0};
-    struct crypt_use u;
+    struct authorise u;
     int rc = -1;
 
-    if (crypt_begin(k, j->key, true, false, &u, e) != 0)
+    if (authorise_begin(k, j->key, true, false, &u, e) != 0)
         goto out;
     auth.size = (UINT16)u.auth.len;
     if (u.auth.len != 0)
         memcpy(auth.buffer, u.auth.p, u.auth.len);
     if (exec_sapi(Tss2_Sys_HMAC_Start_Prepare(u.sys, u.handle, &auth, j->hash->tpm), what, e) ==
             0 &&
-        exec_run(k->tpm, &u.x, what, e) == 0 &&
+        authorise_run(k, &u, what, e) == 0 &&
         exec_sapi(Tss2_Sys_HMAC_Start_Complete(u.sys, out), what, e) == 0)
         rc = 0;
 out:
     secret_wipe(&auth, sizeof(auth));
-    crypt_end(&u);
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -178,7 +178,7 @@ int token_hmac(struct token *k, const struct store_key *key, const struct alg_ha
         return err_set(e, E_ARG, "this HMAC key is bound to another hash than %s", hash->name);
     for (size_t i = 0; i < n; i++)
         j.total += part[i].len;
-    if (token_retry(k, j.total <= CRYPT_CHUNK ? at_once : in_sequence, &j, &why) == 0)
+    if (authorise_retry(k, key, j.total <= CRYPT_CHUNK ? at_once : in_sequence, &j, &why) == 0)
         return 0;
     /* Revision 1.59 reads the field as a MAC scheme, which may be a block cipher. */
     if (rc_base(why.rc) == TPM2_RC_HASH || rc_base(why.rc) == TPM2_RC_SYMMETRIC)

@@ -31,18 +31,18 @@ static int rsa_op(struct token *k, void *arg, struct err *e)
     struct rsa_job *j = arg;
     TPM2B_PUBLIC_KEY_RSA cipher = {.size = (UINT16)j->in.len};
     const char *what = "RSA decryption";
-    struct crypt_use u;
+    struct authorise u;
     int rc = -1;
 
     memcpy(cipher.buffer, j->in.p, j->in.len);
     j->plain.size = sizeof(j->plain.buffer);
-    if (crypt_begin(k, j->key, true, true, &u, e) == 0 &&
+    if (authorise_begin(k, j->key, true, true, &u, e) == 0 &&
         exec_sapi(Tss2_Sys_RSA_Decrypt_Prepare(u.sys, u.handle, &cipher, &j->scheme, &j->label),
                   what, e) == 0 &&
-        exec_run(k->tpm, &u.x, what, e) == 0 &&
+        authorise_run(k, &u, what, e) == 0 &&
         exec_complete(u.sys, Tss2_Sys_RSA_Decrypt_Complete(u.sys, &j->plain), what, e) == 0)
         rc = 0;
-    crypt_end(&u);
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -62,7 +62,7 @@ static int by_tpm(struct token *k, const struct store_key *key, const struct tok
         if (how->label.len != 0)
             memcpy(j.label.buffer, how->label.p, how->label.len);
     }
-    if (token_retry(k, rsa_op, &j, &why) != 0) {
+    if (authorise_retry(k, key, rsa_op, &j, &why) != 0) {
         rc = rc_base(why.rc) == TPM2_RC_VALUE ? no_fit(e) : err_take(e, &why);
     } else if (j.plain.size > in.len) {
         err_set(e, E_TPM, "the TPM gave %u bytes for a modulus of %zu", (unsigned)j.plain.size,

@@ -25,7 +25,7 @@ struct cipher_job {
     TPM2B_MAX_BUFFER out;
 };
 
-static TSS2_RC prepare(const struct cipher_job *j, struct crypt_use *u, const TPM2B_MAX_BUFFER *in)
+static TSS2_RC prepare(const struct cipher_job *j, struct authorise *u, const TPM2B_MAX_BUFFER *in)
 {
     TPMI_YES_NO decrypt = j->encrypt ? TPM2_NO : TPM2_YES;
     TPMI_ALG_CIPHER_MODE mode = modes[j->mode].tpm;
@@ -40,13 +40,13 @@ static int chunk_op(struct token *k, void *arg, struct err *e)
     TPM2B_MAX_BUFFER in = {.size = (UINT16)j->in.len}, out = {.size = sizeof(out.buffer)};
     TPM2B_IV iv = {.size = sizeof(iv.buffer)};
     const char *what = j->encrypt ? "AES encryption" : "AES decryption";
-    struct crypt_use u;
+    struct authorise u;
     int rc = -1;
 
     memcpy(in.buffer, j->in.p, j->in.len);
     /* The older command begins with a number, which no session encrypts (Part 1, 21.1). */
-    if (crypt_begin(k, j->key, !j->old, true, &u, e) != 0 ||
-        exec_sapi(prepare(j, &u, &in), what, e) != 0 || exec_run(k->tpm, &u.x, what, e) != 0 ||
+    if (authorise_begin(k, j->key, !j->old, true, &u, e) != 0 ||
+        exec_sapi(prepare(j, &u, &in), what, e) != 0 || authorise_run(k, &u, what, e) != 0 ||
         exec_complete(u.sys,
                       j->old ? Tss2_Sys_EncryptDecrypt_Complete(u.sys, &out, &iv)
                              : Tss2_Sys_EncryptDecrypt2_Complete(u.sys, &out, &iv),
@@ -63,7 +63,7 @@ static int chunk_op(struct token *k, void *arg, struct err *e)
 out:
     secret_wipe(&in, sizeof(in));
     secret_wipe(&out, sizeof(out));
-    crypt_end(&u);
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -79,7 +79,7 @@ static int chunk(struct token *k, struct cipher_job *j, struct err *e)
 {
     struct err why = {0};
 
-    if (token_retry(k, chunk_op, j, &why) == 0)
+    if (authorise_retry(k, j->key, chunk_op, j, &why) == 0)
         return 0;
     if (rc_base(why.rc) == TPM2_RC_MODE)
         return err_set_rc(e, E_UNSUPPORTED, why.rc, "this TPM does not have AES in %s mode",
@@ -92,7 +92,7 @@ static int chunk(struct token *k, struct cipher_job *j, struct err *e)
                           "the data to it in clear; encrypt outside the TPM");
     j->old = true;
     why = (struct err){0};
-    if (token_retry(k, chunk_op, j, &why) == 0)
+    if (authorise_retry(k, j->key, chunk_op, j, &why) == 0)
         return 0;
     return lacks_command(&why) ? err_set_rc(e, E_UNSUPPORTED, why.rc,
                                             "this TPM has no command to encrypt or decrypt data")

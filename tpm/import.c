@@ -180,13 +180,15 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
 
     if (k->who != TOKEN_USER)
         return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
+    if (spec->pcrs.hash != 0)
+        return err_set(e, E_UNSUPPORTED, "a key that is imported cannot be bound to PCRs");
     if (token_key_supported(k, spec, e) != 0)
         return -1;
     held_flush_all(k->tpm);
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     if (token_key_auth(k, &made, auth_value, &auth, e) != 0 || shape(spec, priv, &in, e) != 0 ||
-        public_of(spec, pub, &in, &area, e) != 0 || key_policy_set(spec, &area, e) != 0 ||
+        public_of(spec, pub, &in, &area, e) != 0 || key_policy_set(spec, NULL, &area, e) != 0 ||
         tpmname_marshal_public(&area, &made.public, e) != 0 ||
         tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
         sensitive_of(spec->type, &in, auth, &sensitive, e) != 0 ||

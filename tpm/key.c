@@ -3,13 +3,14 @@
 #include "tpm/exec.h"
 #include "tpm/key_policy.h"
 #include "tpm/key_secret.h"
+#include "tpm/pcr.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-static int template_of(const struct key_spec *spec, TPMT_PUBLIC *out, struct err *e)
+static void template_of(const struct key_spec *spec, TPMT_PUBLIC *out)
 {
     *out = (TPMT_PUBLIC){
         .type = spec->type,
@@ -20,7 +21,7 @@ static int template_of(const struct key_spec *spec, TPMT_PUBLIC *out, struct err
     };
     if (key_secret_is(spec->type)) {
         key_secret_template(spec, out);
-        return key_policy_set(spec, out, e);
+        return;
     }
     if (spec->sign)
         out->objectAttributes |= TPMA_OBJECT_SIGN_ENCRYPT;
@@ -36,7 +37,6 @@ static int template_of(const struct key_spec *spec, TPMT_PUBLIC *out, struct err
         out->parameters.rsaDetail.scheme.scheme = TPM2_ALG_NULL;
         out->parameters.rsaDetail.keyBits = spec->bits;
     }
-    return key_policy_set(spec, out, e);
 }
 
 int token_key_supported(struct token *k, const struct key_spec *spec, struct err *e)
@@ -112,18 +112,17 @@ static int keep_creation(const TPM2B_CREATION_DATA *data, const TPM2B_DIGEST *ha
     return buf_ok(out, e);
 }
 
-static int create_once(struct token *k, const struct key_parent *parent,
-                       const TPMT_PUBLIC *template, struct bytes auth, struct bytes outside_info,
+static int create_once(struct token *k, const struct key_parent *parent, const struct key_new *want,
                        struct store_key *out, struct err *e)
 {
+    struct bytes auth = want->auth, outside_info = want->outside_info;
     TPM2B_SENSITIVE_CREATE sensitive = {.sensitive.userAuth.size = (UINT16)auth.len};
-    TPM2B_PUBLIC in = {.publicArea = *template}, pub = {0};
+    TPM2B_PUBLIC in = {.publicArea = *want->template}, pub = {0};
     TPM2B_PRIVATE priv = {.size = sizeof(priv.buffer)};
     TPM2B_DATA outside = {.size = (UINT16)outside_info.len};
     TPM2B_CREATION_DATA data = {0};
     TPM2B_DIGEST hash = {.size = sizeof(hash.buffer)};
     TPMT_TK_CREATION ticket = {0};
-    TPML_PCR_SELECTION pcr = {0};
     struct exec x = {.name = {parent->name}, .n_names = 1, .n_auth = 1};
     TSS2_SYS_CONTEXT *sys = tpm_sys(k->tpm, e);
     const char *what = "creating a key";
@@ -140,8 +139,9 @@ static int create_once(struct token *k, const struct key_parent *parent,
     x.auth[0] = (struct exec_auth){.session = parent->session, .decrypt = parent->helper == NULL};
     if (parent->helper != NULL)
         x.auth[x.n_auth++] = (struct exec_auth){.session = parent->helper, .decrypt = true};
-    if (exec_sapi(Tss2_Sys_Create_Prepare(sys, parent->handle, &sensitive, &in, &outside, &pcr),
-                  what, e) != 0 ||
+    if (exec_sapi(
+            Tss2_Sys_Create_Prepare(sys, parent->handle, &sensitive, &in, &outside, &want->pcrs),
+            what, e) != 0 ||
         exec_run(k->tpm, &x, what, e) != 0 ||
         exec_sapi(Tss2_Sys_Create_Complete(sys, &priv, &pub, &data, &hash, &ticket), what, e) != 0)
         goto out;
@@ -156,8 +156,8 @@ out:
     return rc;
 }
 
-int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBLIC *template,
-               struct bytes auth, struct bytes outside_info, struct store_key *out, struct err *e)
+int key_create(struct token *k, const struct key_parent *parent, const struct key_new *what,
+               struct store_key *out, struct err *e)
 {
     int tries = 0;
 
@@ -165,7 +165,7 @@ int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBL
     for (;;) {
         struct err why = {0};
 
-        if (create_once(k, parent, template, auth, outside_info, out, &why) == 0)
+        if (create_once(k, parent, what, out, &why) == 0)
             return 0;
         if (!held_try_again(k->tpm, why.rc, &tries))
             return err_take(e, &why);
@@ -177,23 +177,44 @@ struct create_job {
     struct store_key *out;
 };
 
+/* The TPM says for which values it made the key, in a response that the session covers. What
+ * was read before is not covered. */
+static int as_bound(const struct store_key *made, const struct pcr_bound *b, struct err *e)
+{
+    struct pcr_bound got;
+
+    if (pcr_of_key(made, &got, e) != 0)
+        return -1;
+    return pcr_equal(&got, b)
+               ? 0
+               : err_set(e, E_TAMPERED,
+                         "the PCRs had other values when the key was made than just before: they "
+                         "moved, or something between this program and the TPM altered them; try "
+                         "again");
+}
+
 static int create_op(struct token *k, void *arg, struct err *e)
 {
     const struct create_job *j = arg;
     const struct key_spec *spec = j->spec;
     struct store_key made = {.token = k->row.id, .use = STORE_USE_OBJECT, .mode = spec->mode};
     struct key_parent parent = {.handle = k->hw.primary, .name = &k->primary_name};
-    uint8_t auth_value[32];
-    struct bytes auth;
     TPMT_PUBLIC template;
+    struct key_new want = {.template = &template, .outside_info = spec->outside_info};
+    struct pcr_bound b = {.digest.size = 0};
+    uint8_t auth_value[32];
     int rc = -1;
 
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     parent.session = token_session(k, e);
-    if (parent.session == NULL || token_key_auth(k, &made, auth_value, &auth, e) != 0 ||
-        template_of(spec, &template, e) != 0 ||
-        key_create(k, &parent, &template, auth, spec->outside_info, &made, e) != 0)
+    template_of(spec, &template);
+    if (parent.session == NULL || token_key_auth(k, &made, auth_value, &want.auth, e) != 0 ||
+        (spec->pcrs.hash != 0 && pcr_now(k->tpm, &spec->pcrs, &b, e) != 0) ||
+        key_policy_set(spec, &b, &template, e) != 0)
+        goto out;
+    want.pcrs = b.selection;
+    if (key_create(k, &parent, &want, &made, e) != 0 || as_bound(&made, &b, e) != 0)
         goto out;
     *j->out = made;
     rc = 0;

@@ -14,12 +14,19 @@
  * nothing. */
 int key_policy_check(const struct key_spec *spec, struct err *e) MUST_USE;
 
+struct pcr_bound;
+
 /*
  * Sets authPolicy, and clears the attributes that do not go with it, in a public area that
  * is complete else. An extractable key loses fixedTPM and fixedParent and may be duplicated
  * by who knows its authValue: PolicyAuthValue, PolicyCommandCode(TPM2_CC_Duplicate).
+ *
+ * A key that is bound to `pcrs` (NULL: none) loses userWithAuth and is used by PolicyPCR, then
+ * PolicyAuthValue; in mode NONE by PolicyPCR alone. adminWithPolicy stays clear: TPM2_Certify
+ * takes the authValue (Part 1, 19.2: ADMIN role).
  */
-int key_policy_set(const struct key_spec *spec, TPMT_PUBLIC *area, struct err *e) MUST_USE;
+int key_policy_set(const struct key_spec *spec, const struct pcr_bound *pcrs, TPMT_PUBLIC *area,
+                   struct err *e) MUST_USE;
 
 /* Is it the public area of a key that was made extractable? 1, 0, or -1 with an error. */
 int key_policy_extractable(const TPMT_PUBLIC *area, struct err *e) MUST_USE;

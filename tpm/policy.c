@@ -110,6 +110,16 @@ int policy_nvwritten(struct tpm *t, struct session *p, bool written, struct err 
         "PolicyNvWritten", e);
 }
 
+int policy_pcr(struct tpm *t, struct session *p, const TPML_PCR_SELECTION *pcrs,
+               const TPM2B_DIGEST *digest, struct err *e)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+
+    if (sys == NULL)
+        return -1;
+    return exec_sapi(Tss2_Sys_PolicyPCR(sys, p->handle, NULL, digest, pcrs, NULL), "PolicyPCR", e);
+}
+
 int policy_or(struct tpm *t, struct session *p, const struct tpmpolicy *branch, size_t n,
               struct err *e)
 {

@@ -20,6 +20,9 @@ int policy_secret(struct tpm *t, struct session *p, struct session *hmac, uint32
 int policy_authvalue(struct tpm *t, struct session *p, struct err *e) MUST_USE;
 int policy_command(struct tpm *t, struct session *p, TPM2_CC code, struct err *e) MUST_USE;
 int policy_nvwritten(struct tpm *t, struct session *p, bool written, struct err *e) MUST_USE;
+/* `digest`: what the values must give; TPM_RC_VALUE when they do not. */
+int policy_pcr(struct tpm *t, struct session *p, const TPML_PCR_SELECTION *pcrs,
+               const TPM2B_DIGEST *digest, struct err *e) MUST_USE;
 int policy_or(struct tpm *t, struct session *p, const struct tpmpolicy *branch, size_t n,
               struct err *e) MUST_USE;
 

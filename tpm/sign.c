@@ -1,8 +1,7 @@
 #include "core/tpmname.h"
 #include "core/tpmwire.h"
-#include "tpm/exec.h"
+#include "tpm/authorise.h"
 #include "tpm/rc.h"
-#include "tpm/token_priv.h"
 
 #include <string.h>
 
@@ -22,37 +21,26 @@ static int by_tpm(struct token *k, const struct job *j, const struct alg_hash *h
     TPMT_TK_HASHCHECK ticket = {.tag = TPM2_ST_HASHCHECK, .hierarchy = TPM2_RH_NULL};
     TPM2B_DIGEST d = {.size = (UINT16)digest.len};
     TPMT_SIGNATURE out = {0};
-    const struct loaded_key *l = NULL;
     const struct alg_hash *got_hash;
     enum pubkey_scheme got;
     struct buf raw = {0};
-    uint8_t auth_value[32];
-    struct bytes auth;
-    struct exec x = {.n_names = 1, .n_auth = 1};
-    TSS2_SYS_CONTEXT *sys;
+    struct authorise u;
     int rc = -1;
 
     if (digest.len > sizeof(d.buffer))
         return err_set(e, E_DATA, "a digest of %zu bytes is too long", digest.len);
     memcpy(d.buffer, digest.p, digest.len);
-    if (token_key_auth(k, j->key, auth_value, &auth, e) != 0 ||
-        token_key_load(k, j->key, &l, e) != 0)
-        goto out;
-    x.name[0] = &l->name;
-    x.auth[0] = (struct exec_auth){.session = token_session(k, e), .auth = auth, .decrypt = true};
-    sys = tpm_sys(k->tpm, e);
-    if (x.auth[0].session == NULL || sys == NULL)
-        goto out;
-    if (exec_sapi(Tss2_Sys_Sign_Prepare(sys, l->handle, &d, &in, &ticket), "signing", e) != 0 ||
-        exec_run(k->tpm, &x, "signing", e) != 0 ||
-        exec_sapi(Tss2_Sys_Sign_Complete(sys, &out), "signing", e) != 0 ||
+    if (authorise_begin(k, j->key, true, false, &u, e) != 0 ||
+        exec_sapi(Tss2_Sys_Sign_Prepare(u.sys, u.handle, &d, &in, &ticket), "signing", e) != 0 ||
+        authorise_run(k, &u, "signing", e) != 0 ||
+        exec_sapi(Tss2_Sys_Sign_Complete(u.sys, &out), "signing", e) != 0 ||
         tpmwire_signature_raw(&out, &j->pub, &got, &got_hash, &raw, e) != 0)
         goto out;
     memcpy(j->sig, raw.p, raw.len);
     rc = 0;
 out:
     buf_free(&raw);
-    secret_wipe(auth_value, sizeof(auth_value));
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -62,29 +50,18 @@ static int raw_once(struct token *k, const struct store_key *key, struct bytes i
     TPM2B_PUBLIC_KEY_RSA cipher = {.size = (UINT16)in.len}, plain = {.size = sizeof(plain.buffer)};
     TPMT_RSA_DECRYPT scheme = {.scheme = TPM2_ALG_NULL};
     TPM2B_DATA label = {0};
-    const struct loaded_key *l = NULL;
-    struct exec x = {.n_names = 1, .n_auth = 1};
-    uint8_t auth_value[32];
-    struct bytes auth;
-    TSS2_SYS_CONTEXT *sys;
+    const char *what = "RSA private operation";
+    struct authorise u;
     int rc = -1;
 
     if (in.len > sizeof(cipher.buffer))
         return err_set(e, E_DATA, "%zu bytes are too long for the key", in.len);
     memcpy(cipher.buffer, in.p, in.len);
-    if (token_key_auth(k, key, auth_value, &auth, e) != 0 || token_key_load(k, key, &l, e) != 0)
-        goto out;
-    x.name[0] = &l->name;
-    x.auth[0] = (struct exec_auth){
-        .session = token_session(k, e), .auth = auth, .decrypt = true, .encrypt = true};
-    sys = tpm_sys(k->tpm, e);
-    if (x.auth[0].session == NULL || sys == NULL)
-        goto out;
-    if (exec_sapi(Tss2_Sys_RSA_Decrypt_Prepare(sys, l->handle, &cipher, &scheme, &label),
-                  "RSA private operation", e) != 0 ||
-        exec_run(k->tpm, &x, "RSA private operation", e) != 0 ||
-        exec_complete(sys, Tss2_Sys_RSA_Decrypt_Complete(sys, &plain), "RSA private operation",
-                      e) != 0)
+    if (authorise_begin(k, key, true, true, &u, e) != 0 ||
+        exec_sapi(Tss2_Sys_RSA_Decrypt_Prepare(u.sys, u.handle, &cipher, &scheme, &label), what,
+                  e) != 0 ||
+        authorise_run(k, &u, what, e) != 0 ||
+        exec_complete(u.sys, Tss2_Sys_RSA_Decrypt_Complete(u.sys, &plain), what, e) != 0)
         goto out;
     if (plain.size > in.len) {
         err_set(e, E_TPM, "the TPM gave %u bytes for a modulus of %zu", plain.size, in.len);
@@ -95,7 +72,7 @@ static int raw_once(struct token *k, const struct store_key *key, struct bytes i
     rc = 0;
 out:
     secret_wipe(&plain, sizeof(plain));
-    secret_wipe(auth_value, sizeof(auth_value));
+    authorise_end(k, &u);
     return rc;
 }
 
@@ -243,7 +220,7 @@ int token_sign(struct token *k, const struct store_key *key, const struct token_
         (what->scheme == PUBKEY_RSAPSS && (what->hash == NULL || what->mgf == NULL)))
         return err_set(e, E_ARG, "this signature scheme does not go with a key of type %s",
                        pubkey_name(&j.pub));
-    return token_retry(k, sign_once, &j, e);
+    return authorise_retry(k, key, sign_once, &j, e);
 }
 
 struct raw_job {
@@ -269,5 +246,5 @@ int token_rsa_raw(struct token *k, const struct store_key *key, struct bytes in,
         return -1;
     if (pub.type != TPM2_ALG_RSA || in.len != pub.n_len)
         return err_set(e, E_DATA, "a raw RSA operation takes exactly the length of the modulus");
-    return token_retry(k, raw_op, &j, e);
+    return authorise_retry(k, key, raw_op, &j, e);
 }

@@ -86,6 +86,12 @@ const struct store_seal *token_seal(const struct token *k);
 
 /* --- keys ---------------------------------------------------------------- */
 
+/* The PCRs that a key is bound to, with the values that they have when it is made. */
+struct key_pcrs {
+    uint16_t hash;     /* their bank, TPM2_ALG_*; 0: bound to none */
+    uint8_t select[3]; /* PCR n is bit n % 8 of byte n / 8 (Part 2, 10.6.1) */
+};
+
 struct key_spec {
     uint16_t type;                 /* TPM2_ALG_ECC, _RSA, _SYMCIPHER (AES) or _KEYEDHASH (HMAC) */
     const struct alg_curve *curve; /* ECC */
@@ -97,6 +103,7 @@ struct key_spec {
     enum store_key_mode mode;
     bool extractable;          /* token_key_value may take it out of the TPM again; mode SESSION
                                 * only. Never fixedTPM: never level 3 */
+    struct key_pcrs pcrs;      /* not for keys that are imported or extractable */
     struct bytes outside_info; /* into the creation data; up to 64 bytes */
 };
 
@@ -107,7 +114,9 @@ int token_key_supported(struct token *k, const struct key_spec *spec, struct err
 /* TPM2_Create under the storage primary (one command; RSA takes seconds). Fills
  * `out`, a fresh uuid included; writing it to the store is the caller's. User login.
  * An HMAC key gets the length of its hash's digest, 32 bytes without a hash. For AES and
- * HMAC keys token_key_supported's commands come before. */
+ * HMAC keys token_key_supported's commands come before; binding to PCRs reads them, one
+ * command for eight. E_TAMPERED when the TPM then made the key for other values: they moved
+ * meanwhile, or somebody on the way lied. */
 int token_key_create(struct token *k, const struct key_spec *spec, struct store_key *out,
                      struct err *e) MUST_USE;
 
@@ -152,14 +161,16 @@ int token_key_identity(const struct token *k, const struct store_key *key, struc
                        struct err *e) MUST_USE;
 
 /*
- * Signs a digest: one TPM command once the key is loaded, two the first time.
+ * Signs a digest: one TPM command once the key is loaded, two the first time; three more for
+ * a key that is bound to PCRs (two in mode NONE).
  *   ECDSA: `digest` of any length (truncated or padded as ECDSA does), hash ignored.
  *   RSASSA: hash and its digest; hash NULL: `digest` is the bare content of the
  *     padding (a DigestInfo goes to TPM2_Sign; other data needs a decrypt key).
  *   RSAPSS: hash, mgf hash, salt length. Where the TPM's own PSS cannot do it
  *     the padding is ours and the key must have decrypt.
  * `sig` takes pubkey_sig_len() bytes. E_UNSUPPORTED when the key cannot. The user
- * is logged in, or the key's mode is NONE.
+ * is logged in, or the key's mode is NONE. E_REJECTED: the key is bound to PCRs that have
+ * other values now.
  */
 struct token_sign {
     enum pubkey_scheme scheme;

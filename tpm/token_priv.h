@@ -46,16 +46,20 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
 int token_retry(struct token *k, int (*op)(struct token *k, void *arg, struct err *e), void *arg,
                 struct err *e) MUST_USE;
 
-/* TPM2_Create under `parent` (authorised by `auth` on `session`) and TPM2_Load. */
+/* TPM2_Create and TPM2_Load under a parent. */
 struct key_parent {
     TPM2_HANDLE handle;
     const TPM2B_NAME *name;
     struct session *session; /* satisfies the parent's authorisation with an empty authValue */
     struct session *helper;  /* HMAC session that encrypts, when `session` cannot; or NULL */
 };
-int key_create(struct token *k, const struct key_parent *parent, const TPMT_PUBLIC *template,
-               struct bytes auth, struct bytes outside_info, struct store_key *out,
-               struct err *e) MUST_USE;
+struct key_new {
+    const TPMT_PUBLIC *template;
+    struct bytes auth, outside_info;
+    TPML_PCR_SELECTION pcrs; /* whose values go into the creation data */
+};
+int key_create(struct token *k, const struct key_parent *parent, const struct key_new *what,
+               struct store_key *out, struct err *e) MUST_USE;
 int key_load(struct tpm *t, const struct key_parent *parent, const struct store_key *key,
              TPM2_HANDLE *handle, TPM2B_NAME *name, struct err *e) MUST_USE;
 

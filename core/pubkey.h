@@ -57,10 +57,34 @@ size_t pubkey_sig_len(const struct pubkey *k);
 int pubkey_verify(const struct pubkey *k, enum pubkey_scheme scheme, const struct alg_hash *hash,
                   int salt, struct bytes digest, struct bytes sig, struct err *e) MUST_USE;
 
+/* PSS with a mask generation function of another hash (RFC 8017, 9.1.2 and B.2.1). */
+int pubkey_verify_pss(const struct pubkey *k, const struct alg_hash *hash,
+                      const struct alg_hash *mgf, int salt, struct bytes digest, struct bytes sig,
+                      struct err *e) MUST_USE;
+
+/*
+ * What an RSASSA-PKCS1-v1_5 signature carries, the DigestInfo or any other bytes, without
+ * its padding (RFC 8017, 8.2.2 and 9.2): `out` holds n_len bytes, of which *out_len, at
+ * most n_len - 11, are it. E_DATA: the signature is not one by this key.
+ */
+int pubkey_recover_pkcs1(const struct pubkey *k, struct bytes sig, uint8_t *out, size_t *out_len,
+                         struct err *e) MUST_USE;
+
 /* RSA public operation on exactly n_len bytes (X.509 raw), `out` of n_len bytes. */
 int pubkey_rsa_raw(const struct pubkey *k, struct bytes in, uint8_t *out, struct err *e) MUST_USE;
 
-/* RSA-OAEP encryption with a label that includes its final NUL (Part 1, B.4);
+/*
+ * Encryption for the private key to open; `out` of n_len bytes. E_DATA: `in` is too long.
+ * PKCS#1 v1.5 (RFC 8017, 7.2.1) takes at most n_len - 11 bytes, OAEP (7.1.1) at most
+ * n_len - 2 * hash->size - 2; `mgf` is the hash of MGF1, the label any bytes or none.
+ */
+int pubkey_encrypt_pkcs1(const struct pubkey *k, struct bytes in, uint8_t *out,
+                         struct err *e) MUST_USE;
+int pubkey_encrypt_oaep(const struct pubkey *k, const struct alg_hash *hash,
+                        const struct alg_hash *mgf, struct bytes label, struct bytes in,
+                        uint8_t *out, struct err *e) MUST_USE;
+
+/* RSA-OAEP as TPMs use it: one hash, and a label that includes its final NUL (Part 1, B.4);
  * `out` of n_len bytes. */
 int pubkey_oaep(const struct pubkey *k, const struct alg_hash *hash, struct bytes label,
                 struct bytes in, uint8_t *out, struct err *e) MUST_USE;

@@ -1,7 +1,7 @@
 /* RSA and EC_KEY are deprecated in OpenSSL 3.0, and are the paths that never meet an
  * application's engine or provider. */
 #define OPENSSL_SUPPRESS_DEPRECATED
-#include "core/pubkey.h"
+#include "core/pubkey_priv.h"
 
 #include <openssl/bn.h>
 #include <openssl/ec.h>
@@ -29,7 +29,7 @@ static RSA *rsa_of(const struct pubkey *k, struct err *e)
     return r;
 }
 
-static const EVP_MD *md_of(const struct alg_hash *h)
+const EVP_MD *pubkey_md(const struct alg_hash *h)
 {
     switch (h->nid) {
     case NID_sha1: return EVP_sha1();
@@ -41,7 +41,7 @@ static const EVP_MD *md_of(const struct alg_hash *h)
     }
 }
 
-static int need_rsa(const struct pubkey *k, struct err *e)
+int pubkey_need_rsa(const struct pubkey *k, struct err *e)
 {
     return k->type == TPM2_ALG_RSA ? 0 : err_set(e, E_ARG, "this operation needs an RSA key");
 }
@@ -51,7 +51,7 @@ int pubkey_rsa_raw(const struct pubkey *k, struct bytes in, uint8_t *out, struct
     RSA *r = NULL;
     int rc = -1;
 
-    if (need_rsa(k, e) != 0)
+    if (pubkey_need_rsa(k, e) != 0)
         return -1;
     if (in.len != k->n_len || memcmp(in.p, k->n, k->n_len) >= 0)
         return err_set(e, E_DATA, "an RSA block must have %u bytes and be less than the modulus",
@@ -67,29 +67,12 @@ int pubkey_rsa_raw(const struct pubkey *k, struct bytes in, uint8_t *out, struct
     return rc;
 }
 
-int pubkey_oaep(const struct pubkey *k, const struct alg_hash *hash, struct bytes label,
-                struct bytes in, uint8_t *out, struct err *e)
-{
-    uint8_t em[PUBKEY_MAX_RSA];
-    int rc = -1;
-
-    if (need_rsa(k, e) != 0)
-        return -1;
-    if (RSA_padding_add_PKCS1_OAEP_mgf1(em, k->n_len, in.p, (int)in.len, label.p, (int)label.len,
-                                        md_of(hash), md_of(hash)) != 1)
-        err_openssl(e, E_DATA, "RSA-OAEP padding");
-    else
-        rc = pubkey_rsa_raw(k, bytes_of(em, k->n_len), out, e);
-    OPENSSL_cleanse(em, sizeof(em));
-    return rc;
-}
-
 int pubkey_pad_pkcs1(const struct pubkey *k, struct bytes t, uint8_t *em, struct err *e)
 {
-    if (need_rsa(k, e) != 0)
+    if (pubkey_need_rsa(k, e) != 0)
         return -1;
     /* RFC 8017, 9.2: at least eight bytes of FF, and three more. */
-    if (t.len + 11 > k->n_len)
+    if (t.len > k->n_len - 11u)
         return err_set(e, E_DATA, "%zu bytes are too many for PKCS#1 padding under %s", t.len,
                        pubkey_name(k));
     if (RSA_padding_add_PKCS1_type_1(em, k->n_len, t.p, (int)t.len) != 1)
@@ -103,7 +86,7 @@ int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash, const st
     RSA *r = NULL;
     int rc = -1;
 
-    if (need_rsa(k, e) != 0)
+    if (pubkey_need_rsa(k, e) != 0)
         return -1;
     /* RFC 8017, 9.1.1: emLen is at least hLen + sLen + 2. */
     if (digest.len != hash->size || salt < 0 || hash->size + (size_t)salt + 2 > k->n_len)
@@ -114,7 +97,7 @@ int pubkey_pad_pss(const struct pubkey *k, const struct alg_hash *hash, const st
     r = rsa_of(k, e);
     if (r == NULL)
         return -1;
-    if (RSA_padding_add_PKCS1_PSS_mgf1(r, em, digest.p, md_of(hash), md_of(mgf), salt) != 1)
+    if (RSA_padding_add_PKCS1_PSS_mgf1(r, em, digest.p, pubkey_md(hash), pubkey_md(mgf), salt) != 1)
         err_openssl(e, E_CRYPTO, "PSS padding");
     else
         rc = 0;
@@ -149,8 +132,9 @@ out:
     return rc;
 }
 
-static int verify_pss(const struct pubkey *k, const struct alg_hash *hash, int salt,
-                      struct bytes digest, struct bytes sig, struct err *e)
+static int verify_pss(const struct pubkey *k, const struct alg_hash *hash,
+                      const struct alg_hash *mgf, int salt, struct bytes digest, struct bytes sig,
+                      struct err *e)
 {
     uint8_t em[PUBKEY_MAX_RSA];
     RSA *r = NULL;
@@ -158,7 +142,7 @@ static int verify_pss(const struct pubkey *k, const struct alg_hash *hash, int s
 
     if (pubkey_rsa_raw(k, sig, em, e) != 0 || (r = rsa_of(k, e)) == NULL)
         return -1;
-    rc = RSA_verify_PKCS1_PSS_mgf1(r, digest.p, md_of(hash), md_of(hash), em,
+    rc = RSA_verify_PKCS1_PSS_mgf1(r, digest.p, pubkey_md(hash), pubkey_md(mgf), em,
                                    salt < 0 ? ANY_SALT : salt) == 1
              ? 0
              : no_fit(e);
@@ -206,8 +190,8 @@ out:
     return rc;
 }
 
-int pubkey_verify(const struct pubkey *k, enum pubkey_scheme scheme, const struct alg_hash *hash,
-                  int salt, struct bytes digest, struct bytes sig, struct err *e)
+static int fits_key(const struct pubkey *k, enum pubkey_scheme scheme, const struct alg_hash *hash,
+                    struct bytes digest, struct bytes sig, struct err *e)
 {
     if ((scheme == PUBKEY_ECDSA) != (k->type == TPM2_ALG_ECC))
         return err_set(e, E_ARG, "the signature scheme does not belong to a key of %s",
@@ -217,15 +201,32 @@ int pubkey_verify(const struct pubkey *k, enum pubkey_scheme scheme, const struc
                        pubkey_sig_len(k), pubkey_name(k));
     if (hash != NULL && digest.len != hash->size && scheme != PUBKEY_ECDSA)
         return err_set(e, E_DATA, "a digest of %zu bytes is not one of %s", digest.len, hash->name);
+    return 0;
+}
+
+int pubkey_verify(const struct pubkey *k, enum pubkey_scheme scheme, const struct alg_hash *hash,
+                  int salt, struct bytes digest, struct bytes sig, struct err *e)
+{
+    if (scheme == PUBKEY_RSAPSS)
+        return pubkey_verify_pss(k, hash, hash, salt, digest, sig, e);
+    if (fits_key(k, scheme, hash, digest, sig, e) != 0)
+        return -1;
     switch (scheme) {
     case PUBKEY_ECDSA: return verify_ecdsa(k, digest, sig, e);
     case PUBKEY_RSASSA: return verify_pkcs1(k, hash, digest, sig, e);
-    case PUBKEY_RSAPSS:
-        if (hash == NULL)
-            return err_set(e, E_ARG, "PSS needs a hash");
-        return verify_pss(k, hash, salt, digest, sig, e);
+    default: return err_set(e, E_ARG, "unknown signature scheme");
     }
-    return err_set(e, E_ARG, "unknown signature scheme");
+}
+
+int pubkey_verify_pss(const struct pubkey *k, const struct alg_hash *hash,
+                      const struct alg_hash *mgf, int salt, struct bytes digest, struct bytes sig,
+                      struct err *e)
+{
+    if (fits_key(k, PUBKEY_RSAPSS, hash, digest, sig, e) != 0)
+        return -1;
+    if (hash == NULL || mgf == NULL)
+        return err_set(e, E_ARG, "PSS needs a hash");
+    return verify_pss(k, hash, mgf, salt, digest, sig, e);
 }
 
 int pubkey_sig_to_der(const struct pubkey *k, struct bytes raw, struct buf *out, struct err *e)

@@ -127,9 +127,9 @@ static CK_RV hook(void)
     if (the.hooked)
         return CKR_OK;
     /* Handlers run in reverse order: libcrypto's must be registered before ours,
-     * since ours still needs libcrypto. In a shared object atexit() also makes the
-     * handler run at dlclose(). */
-    OPENSSL_init_crypto(0, NULL);
+     * since ours still needs libcrypto (an init without any option registers none). In a
+     * shared object atexit() also makes the handler run at dlclose(). */
+    OPENSSL_init_crypto(OPENSSL_INIT_LOAD_CRYPTO_STRINGS, NULL);
     if (pthread_atfork(before_fork, parent_after_fork, child_after_fork) != 0 ||
         atexit(at_exit) != 0)
         return CKR_HOST_MEMORY;

@@ -355,12 +355,17 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     struct making *m;
     int rc = -1;
 
-    if (check_params(&p, e) != 0 || token_login(k, TOKEN_SO, so_pin, e) != 0)
+    /* The store is held before the TPM, as everywhere: two processes never wait crosswise. */
+    if (check_params(&p, e) != 0 || store_hold(k->store, e) != 0)
         return -1;
+    if (token_login(k, TOKEN_SO, so_pin, e) != 0) {
+        store_release(k->store);
+        return -1;
+    }
     p.user_tries = k->row.user_limit;
     p.so_tries = k->row.so_limit;
     making = secret_new(sizeof(*m), e);
-    if (making == NULL || store_hold(k->store, e) != 0)
+    if (making == NULL)
         goto out;
     m = (struct making *)(void *)secret_data(making);
     fresh = *k;

@@ -21,6 +21,7 @@ struct link {
     TSS2_TCTI_CONTEXT_COMMON_V2 tcti; /* first: SAPI sees this part */
     TSS2_TCTI_CONTEXT *real;
     char *conf;
+    const struct link_watch *watch;
     size_t sent_len, got_len;
     uint8_t sent[LINK_MAX], got[LINK_MAX];
 };
@@ -55,6 +56,16 @@ int link_open(struct link *l, struct err *e)
     return 0;
 }
 
+/* Part 1, 18: tag, size, code. */
+static uint32_t command_code(const uint8_t *cmd, size_t len)
+{
+    struct reader r = reader_of(cmd, len);
+
+    reader_u16(&r);
+    reader_u32(&r);
+    return reader_u32(&r);
+}
+
 static TSS2_RC transmit(TSS2_TCTI_CONTEXT *t, size_t len, const uint8_t *cmd)
 {
     struct link *l = link_of(t);
@@ -67,6 +78,8 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *t, size_t len, const uint8_t *cmd)
     memcpy(l->sent, cmd, len);
     l->sent_len = len;
     l->got_len = 0;
+    if (l->watch != NULL)
+        l->watch->sending(l->watch->arg, command_code(cmd, len));
     rc = Tss2_Tcti_Transmit(l->real, len, cmd);
     if (rc != TSS2_RC_SUCCESS)
         link_drop(l, false);
@@ -86,13 +99,25 @@ static bool wants_retry(const uint8_t *rsp, size_t len)
                       rc == TPM2_RC_NV_RATE);
 }
 
+/* Another round for a command that was not executed? The first retry comes at once:
+ * TPM_RC_RETRY for a pending NV write is over then. */
+static bool again(const uint8_t *rsp, size_t len, int *tries)
+{
+    if (*tries >= TRIES || !wants_retry(rsp, len))
+        return false;
+    if (*tries > 0)
+        pause_ms(FIRST_PAUSE_MS << (*tries - 1));
+    ++*tries;
+    return true;
+}
+
 /* The whole response into l->got, however often the TPM wants to be asked. */
 static TSS2_RC fetch(struct link *l, int32_t timeout)
 {
-    long pause = FIRST_PAUSE_MS;
+    int tries = 0;
     TSS2_RC rc;
 
-    for (int i = 0;; i++) {
+    for (;;) {
         size_t len = sizeof(l->got);
 
         rc = Tss2_Tcti_Receive(l->real, &len, l->got, timeout);
@@ -101,19 +126,35 @@ static TSS2_RC fetch(struct link *l, int32_t timeout)
         if (rc != TSS2_RC_SUCCESS)
             break;
         l->got_len = len;
-        if (i >= TRIES || !wants_retry(l->got, len))
+        if (!again(l->got, len, &tries) &&
+            (l->watch == NULL || !l->watch->answered(l->watch->arg, bytes_of(l->sent, l->sent_len),
+                                                     bytes_of(l->got, len))))
             return TSS2_RC_SUCCESS;
-        /* The first time at once: TPM_RC_RETRY for a pending NV write is over then. */
-        if (i > 0) {
-            pause_ms(pause);
-            pause *= 2;
-        }
-        rc = Tss2_Tcti_Transmit(l->real, l->sent_len, l->sent);
+        rc = l->real != NULL ? Tss2_Tcti_Transmit(l->real, l->sent_len, l->sent)
+                             : TSS2_TCTI_RC_NO_CONNECTION;
         if (rc != TSS2_RC_SUCCESS)
             break;
     }
     link_drop(l, false);
     return rc;
+}
+
+int link_talk(struct link *l, struct bytes command, uint8_t *response, size_t *len)
+{
+    const size_t room = *len;
+    int tries = 0;
+
+    if (l->real == NULL)
+        return -1;
+    do {
+        *len = room;
+        if (Tss2_Tcti_Transmit(l->real, command.len, command.p) != TSS2_RC_SUCCESS ||
+            Tss2_Tcti_Receive(l->real, len, response, TSS2_TCTI_TIMEOUT_BLOCK) != TSS2_RC_SUCCESS) {
+            link_drop(l, false);
+            return -1;
+        }
+    } while (again(response, *len, &tries));
+    return 0;
 }
 
 /* SAPI asks for the size first (`rsp` NULL), then for the bytes. */
@@ -222,6 +263,11 @@ void link_drop(struct link *l, bool silent)
     if (l->real != NULL && !silent)
         Tss2_TctiLdr_Finalize(&l->real);
     l->real = NULL;
+}
+
+void link_watch(struct link *l, const struct link_watch *w)
+{
+    l->watch = w;
 }
 
 bool link_is_open(const struct link *l)

@@ -23,6 +23,21 @@ void link_drop(struct link *l, bool silent);
 /* True while a real connection is open. */
 bool link_is_open(const struct link *l);
 
+/*
+ * Somebody who is told of each command before it is sent, and of its answer; when `answered`
+ * says so the command is sent again (the TPM has not executed it). NULL: nobody.
+ */
+struct link_watch {
+    void (*sending)(void *arg, uint32_t command);
+    bool (*answered)(void *arg, struct bytes command, struct bytes response);
+    void *arg;
+};
+void link_watch(struct link *l, const struct link_watch *w);
+
+/* One command on the open connection besides SAPI's, unseen by the watch, also in the middle
+ * of it. `len` is the room in `response`, then its length. -1: no answer. */
+int link_talk(struct link *l, struct bytes command, uint8_t *response, size_t *len) MUST_USE;
+
 /* What SAPI is given. */
 TSS2_TCTI_CONTEXT *link_tcti(struct link *l);
 

@@ -21,6 +21,7 @@ struct conf {
     char *store;
     char *tcti;
     char *log;
+    char *run; /* NULL: none */
 };
 
 /* A variable that is set to something; always NULL in a set-user-ID process. */
@@ -214,6 +215,20 @@ static char *default_store(struct err *e)
     return xdg("XDG_DATA_HOME", "/.local/share", "/fusetsu/store.db", e);
 }
 
+/* "none" is none; so is, by itself, what cannot be written to. */
+static int choose_run(char **run, CONF *file, struct err *e)
+{
+    const char *v = setting(file, "run", "FUSETSU_RUN");
+
+    if (v == NULL && access("/run/lock", W_OK | X_OK) == 0)
+        v = "/run/lock";
+    if (v == NULL)
+        v = env("XDG_RUNTIME_DIR");
+    if (v == NULL || *v != '/')
+        return 0;
+    return (*run = text(e, v, "")) != NULL ? 0 : -1;
+}
+
 int conf_load(struct conf **out, struct err *e)
 {
     struct conf *c = calloc(1, sizeof(*c));
@@ -235,7 +250,7 @@ int conf_load(struct conf **out, struct err *e)
     c->tcti = text(e, v != NULL ? v : "device:/dev/tpmrm0", "");
     v = setting(file, "log", "FUSETSU_LOG");
     c->log = text(e, v != NULL ? v : "warn", "");
-    if (c->store == NULL || c->tcti == NULL || c->log == NULL)
+    if (c->store == NULL || c->tcti == NULL || c->log == NULL || choose_run(&c->run, file, e) != 0)
         goto out;
     *out = c;
     c = NULL;
@@ -255,6 +270,7 @@ void conf_free(struct conf *c)
     free(c->store);
     free(c->tcti);
     free(c->log);
+    free(c->run);
     free(c);
 }
 
@@ -271,6 +287,11 @@ const char *conf_tcti(const struct conf *c)
 const char *conf_log(const struct conf *c)
 {
     return c->log;
+}
+
+const char *conf_run(const struct conf *c)
+{
+    return c->run;
 }
 
 const char *conf_path(const struct conf *c)

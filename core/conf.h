@@ -13,6 +13,8 @@
  *           else $XDG_DATA_HOME/fusetsu/store.db (~/.local/share)
  *   tcti    how to reach the TPM, in tctildr's form; default device:/dev/tpmrm0
  *   log     silent, error, warn (default), info, debug
+ *   run     directory for the file by which processes share a bare TPM, or none;
+ *           default /run/lock where it can be written, else $XDG_RUNTIME_DIR
  *
  * This is the only file that reads the environment.
  */
@@ -26,6 +28,9 @@ void conf_free(struct conf *c);
 const char *conf_store(const struct conf *c);
 const char *conf_tcti(const struct conf *c);
 const char *conf_log(const struct conf *c);
+
+/* NULL when there is none. */
+const char *conf_run(const struct conf *c);
 
 /* The file that was read, or NULL. */
 const char *conf_path(const struct conf *c);

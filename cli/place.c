@@ -23,7 +23,11 @@ int place_tpm(struct cli *c, struct tpm **out, struct err *e)
 
     if (conf == NULL)
         return -1;
-    return tpm_new(out, conf_tcti(conf), e);
+    if (tpm_new(out, conf_tcti(conf), e) != 0)
+        return -1;
+    /* One command of ours is one call: tpm_free() ends it. */
+    tpm_share(*out, conf_run(conf));
+    return 0;
 }
 
 /* What a token must be; NULL: anything. */

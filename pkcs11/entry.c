@@ -252,6 +252,8 @@ bool entry_readable(const void *p, CK_ULONG len)
 
 CK_RV entry_end(CK_RV rv)
 {
+    if (the.lib != NULL && the.lib->tpm != NULL)
+        tpm_release(the.lib->tpm);
     give_lock();
     return rv;
 }

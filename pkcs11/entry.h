@@ -24,7 +24,7 @@ CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out) MUST_USE
  * that an object in memory can have. */
 bool entry_readable(const void *p, CK_ULONG len);
 
-/* Releases the lock and gives `rv` back. */
+/* Releases the lock, and the TPM to other processes, and gives `rv` back. */
 CK_RV entry_end(CK_RV rv);
 
 /* Inside the lock: turns a failure into a return value, remembers it for

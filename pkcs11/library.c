@@ -80,9 +80,12 @@ int library_tpm(struct library *lib, struct tpm **out, struct err *e)
 {
     if (lib->conf == NULL)
         return err_set(e, lib->store_err.code, "%s", lib->store_err.msg);
-    if (lib->tpm == NULL && tpm_new(&lib->tpm, conf_tcti(lib->conf), e) != 0) {
-        lib->tpm = NULL;
-        return -1;
+    if (lib->tpm == NULL) {
+        if (tpm_new(&lib->tpm, conf_tcti(lib->conf), e) != 0) {
+            lib->tpm = NULL;
+            return -1;
+        }
+        tpm_share(lib->tpm, conf_run(lib->conf));
     }
     *out = lib->tpm;
     return 0;

@@ -2,6 +2,7 @@
 
 #include "core/log.h"
 #include "tpm/rc.h"
+#include "tpm/share.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 struct tpm {
     char *tcti;
     struct link *link;
+    struct share *share; /* NULL: the TPM is not shared, or somebody else sees to it */
     TSS2_SYS_CONTEXT *sys;
     unsigned generation;
     bool have_caps;
@@ -38,8 +40,15 @@ void tpm_free(struct tpm *t)
 {
     if (t == NULL)
         return;
+    if (t->share != NULL && share_holds(t->share)) {
+        share_hurry(t->share);
+        /* In vain: the next process flushes it. */
+        if (tpm_sys(t, NULL) == NULL)
+            t->generation++;
+    }
     if (t->guest != NULL)
         t->guest->end(t, t->guest);
+    share_free(t->share);
     if (t->sys != NULL)
         Tss2_Sys_Finalize(t->sys);
     free(t->sys);
@@ -52,12 +61,53 @@ void tpm_forget(struct tpm *t)
 {
     link_drop(t->link, true);
     t->generation++;
+    if (t->share != NULL)
+        share_forget(t->share);
 }
 
 void tpm_lost(struct tpm *t)
 {
     link_drop(t->link, false);
     t->generation++;
+    if (t->share != NULL)
+        share_lost(t->share);
+}
+
+/* --- one TPM, several processes ------------------------------------------------ */
+
+static void gone(void *arg, uint32_t handle)
+{
+    struct tpm *t = arg;
+
+    if (t->guest != NULL)
+        t->guest->gone(t, t->guest, handle);
+}
+
+void tpm_share(struct tpm *t, const char *dir)
+{
+    struct err why = {0};
+
+    if (dir == NULL || t->share != NULL || share_bare(t->tcti) == NULL)
+        return;
+    if (share_new(&t->share, t->link, t->tcti, dir, gone, t, &why) != 0)
+        log_info("other processes at the TPM go unnoticed: %s", why.msg);
+}
+
+void tpm_release(struct tpm *t)
+{
+    if (t->share != NULL && share_release(t->share))
+        link_drop(t->link, false);
+}
+
+int tpm_claim(struct tpm *t, struct err *e)
+{
+    return t->share != NULL ? share_claim(t->share, e) : 0;
+}
+
+void tpm_ended(struct tpm *t, TPM2_HANDLE h)
+{
+    if (t->share != NULL)
+        share_ended(t->share, h);
 }
 
 const char *tpm_tcti(const struct tpm *t)
@@ -90,31 +140,36 @@ unsigned tpm_generation(const struct tpm *t)
     return t->generation;
 }
 
-TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e)
+/* A command that broke off leaves the context waiting for its response: with a new
+ * connection it begins anew, in its place, for callers may still hold it. */
+static int begin(struct tpm *t, struct err *e)
 {
     TSS2_ABI_VERSION abi = TSS2_ABI_VERSION_CURRENT;
     size_t size = Tss2_Sys_GetContextSize(0);
-    bool fresh = !link_is_open(t->link);
     TSS2_RC rc;
 
-    if (link_open(t->link, e) != 0)
-        return NULL;
-    /* A command that broke off leaves the context waiting for its response: with a new
-     * connection it begins anew, in its place, for callers may still hold it. */
-    if (t->sys != NULL && !fresh)
-        return t->sys;
     if (t->sys == NULL)
         t->sys = calloc(1, size);
-    if (t->sys == NULL) {
-        err_set(e, E_MEMORY, "out of memory for a TPM connection");
-        return NULL;
-    }
+    if (t->sys == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a TPM connection");
     rc = Tss2_Sys_Initialize(t->sys, size, link_tcti(t->link), &abi);
-    if (rc != TSS2_RC_SUCCESS) {
-        rc_fail(e, rc, "opening the TPM");
-        free(t->sys);
-        t->sys = NULL;
-    }
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    free(t->sys);
+    t->sys = NULL;
+    return rc_fail(e, rc, "opening the TPM");
+}
+
+TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e)
+{
+    bool fresh = !link_is_open(t->link);
+
+    if (tpm_claim(t, e) != 0 || link_open(t->link, e) != 0)
+        return NULL;
+    if (t->share != NULL)
+        share_ready(t->share);
+    if ((t->sys == NULL || fresh) && begin(t, e) != 0)
+        return NULL;
     return t->sys;
 }
 
@@ -122,6 +177,9 @@ void tpm_flush(struct tpm *t, TPM2_HANDLE h)
 {
     TSS2_RC rc;
 
+    /* A connection that was given up for others is no loss. */
+    if (h != 0 && t->share != NULL && share_has(t->share, h))
+        (void)tpm_sys(t, NULL);
     /* Nothing to say on a connection that is gone: the TPM's resource manager,
      * or the reset that broke it, has flushed. */
     if (h == 0 || t->sys == NULL || !link_is_open(t->link))

@@ -8,8 +8,15 @@
 
 /* The inside of `struct tpm`, for the tpm room only. */
 
-/* SAPI context of a connected TPM; connects when needed. NULL on failure. */
+/* SAPI context of a connected TPM; connects when needed, and takes the TPM for us until
+ * tpm_release(). NULL on failure. */
 TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e);
+
+/* That taking alone: only after it is known which handles are still ours. */
+int tpm_claim(struct tpm *t, struct err *e) MUST_USE;
+
+/* The TPM has ended a session by itself. */
+void tpm_ended(struct tpm *t, TPM2_HANDLE h);
 
 /* TPM2_FlushContext; failures are of no consequence and only logged. */
 void tpm_flush(struct tpm *t, TPM2_HANDLE h);
@@ -27,10 +34,12 @@ bool tpm_is_stale(const struct err *e);
 
 /*
  * What a higher file keeps for as long as the TPM object lives (tpm/held.c: sessions and
- * loaded keys). `end` is called while the connection still works, and frees it.
+ * loaded keys). `end` is called while the connection still works, and frees it; `gone`,
+ * when another process has flushed a handle.
  */
 struct tpm_guest {
     void (*end)(struct tpm *t, struct tpm_guest *g);
+    void (*gone)(struct tpm *t, struct tpm_guest *g, TPM2_HANDLE h);
 };
 struct tpm_guest *tpm_guest(const struct tpm *t);
 void tpm_set_guest(struct tpm *t, struct tpm_guest *g);

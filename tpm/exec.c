@@ -259,8 +259,10 @@ int exec_run(struct tpm *t, struct exec *x, const char *what, struct err *e)
             goto out;
     }
     for (size_t i = 0; i < x->n_auth; i++) {
-        if (x->auth[i].session != NULL && x->auth[i].last)
+        if (x->auth[i].session != NULL && x->auth[i].last) {
+            tpm_ended(t, x->auth[i].session->handle);
             session_gone(x->auth[i].session);
+        }
     }
     rc = 0;
 out:

@@ -20,9 +20,12 @@ struct held {
     uint64_t clock;
 };
 
-/* NULL until something is held. */
+/* NULL until something is held, and while other processes have the TPM: what we hold is
+ * only known when it is ours. */
 static struct held *held_of(struct tpm *t)
 {
+    if (tpm_guest(t) == NULL || tpm_claim(t, NULL) != 0)
+        return NULL;
     return (struct held *)(void *)tpm_guest(t);
 }
 
@@ -139,17 +142,33 @@ static void end(struct tpm *t, struct tpm_guest *g)
     free(l);
 }
 
+static void gone(struct tpm *t, struct tpm_guest *g, TPM2_HANDLE h)
+{
+    struct held *l = (struct held *)(void *)g;
+
+    (void)t;
+    if (l->main.handle == h)
+        session_gone(&l->main);
+    for (size_t i = 0; i < HELD_MAX; i++) {
+        if (l->key[i].handle == h)
+            memset(&l->key[i], 0, sizeof(l->key[i]));
+    }
+}
+
 struct session *held_session(struct tpm *t, const struct salt_key *salt, struct err *e)
 {
-    struct held *l = held_of(t);
+    struct held *l;
 
+    if (tpm_claim(t, e) != 0)
+        return NULL;
+    l = held_of(t);
     if (l == NULL) {
         l = calloc(1, sizeof(*l));
         if (l == NULL) {
             err_set(e, E_MEMORY, "out of memory for a TPM session");
             return NULL;
         }
-        l->guest.end = end;
+        l->guest = (struct tpm_guest){.end = end, .gone = gone};
         tpm_set_guest(t, &l->guest);
     }
     if (l->main.handle != 0 && l->main_generation == tpm_generation(t))

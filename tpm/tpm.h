@@ -13,6 +13,17 @@ struct tpm;
 /* `tcti` in tctildr's form, e.g. "device:/dev/tpmrm0", "swtpm:path=/run/x". */
 int tpm_new(struct tpm **out, const char *tcti, struct err *e) MUST_USE;
 
+/*
+ * Takes part in sharing a bare TPM among processes (tpm/share.h) by a file in `dir`; does
+ * nothing for other TPMs, or without `dir`. From then on every call that reaches the TPM
+ * ends with tpm_release(), or no other process, nor another `struct tpm` of this one,
+ * gets at it: a thread that has not released one must not use another.
+ */
+void tpm_share(struct tpm *t, const char *dir);
+
+/* The end of a call: other processes may have the TPM. Fine when it was not used. */
+void tpm_release(struct tpm *t);
+
 /* Flushes what this process left in the TPM, where it answers, and disconnects. */
 void tpm_free(struct tpm *t);
 

@@ -4,6 +4,7 @@
  *   signloop MODULE STEP...
  *
  *   init           C_Initialize(NULL); "already initialised" is fine
+ *   init-threads   the same with CKF_OS_LOCKING_OK
  *   fin            C_Finalize; without it the process ends like those that never call it
  *   slots          C_GetSlotList, then C_GetSlotInfo and C_GetTokenInfo of each slot
  *   mechs          C_GetMechanismList and C_GetMechanismInfo of the chosen token
@@ -13,6 +14,8 @@
  *   find LABEL     the private key and the public key of that label
  *   attrs          reads attributes of both keys
  *   sign N         N signatures: CKM_ECDSA on 32 bytes, CKM_RSA_PKCS on a DigestInfo
+ *   check N        N signatures, each of other data, and C_Verify of each
+ *   threads "T N"  T threads that each open a session and do what check N does
  *   verify         C_Verify of the last signature
  *   digest         C_Digest with SHA-256
  *   generate LABEL C_GenerateKeyPair, EC P-256, token objects
@@ -27,6 +30,7 @@
  * Exit status 0; 1 with the name of the function and its CKR_ value when a step failed; 2 usage.
  */
 #include <dlfcn.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +70,15 @@ static bool said(CK_RV rv, const char *function)
 static bool do_init(struct loop *l, const char *arg)
 {
     CK_RV rv = l->f->C_Initialize(NULL);
+
+    (void)arg;
+    return said(rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? CKR_OK : rv, "C_Initialize");
+}
+
+static bool do_init_threads(struct loop *l, const char *arg)
+{
+    CK_C_INITIALIZE_ARGS a = {.flags = CKF_OS_LOCKING_OK};
+    CK_RV rv = l->f->C_Initialize(&a);
 
     (void)arg;
     return said(rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? CKR_OK : rv, "C_Initialize");
@@ -240,6 +253,59 @@ static bool do_verify(struct loop *l, const char *arg)
            said(l->f->C_Verify(l->session, l->data, l->data_len, l->sig, l->sig_len), "C_Verify");
 }
 
+static bool do_check(struct loop *l, const char *arg)
+{
+    unsigned long n = strtoul(arg, NULL, 10);
+
+    for (unsigned long i = 0; i < n; i++) {
+        l->data[l->data_len - 2] = (CK_BYTE)(i >> 8);
+        l->data[l->data_len - 1] = (CK_BYTE)i;
+        l->sig_len = sizeof(l->sig);
+        if (!said(l->f->C_SignInit(l->session, &l->mech, l->key), "C_SignInit") ||
+            !said(l->f->C_Sign(l->session, l->data, l->data_len, l->sig, &l->sig_len), "C_Sign") ||
+            !do_verify(l, NULL))
+            return false;
+    }
+    return true;
+}
+
+struct thread {
+    struct loop l;
+    const char *n;
+    bool ok;
+    pthread_t id;
+};
+
+static void *in_thread(void *arg)
+{
+    struct thread *t = arg;
+
+    t->ok = said(t->l.f->C_OpenSession(t->l.slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL,
+                                       &t->l.session),
+                 "C_OpenSession") &&
+            do_check(&t->l, t->n) && said(t->l.f->C_CloseSession(t->l.session), "C_CloseSession");
+    return NULL;
+}
+
+/* "T N" */
+static bool do_threads(struct loop *l, const char *arg)
+{
+    char *n = NULL;
+    unsigned long count = strtoul(arg, &n, 10), started = 0;
+    struct thread *t = calloc(count + 1, sizeof(*t));
+    bool ok = t != NULL && count > 0;
+
+    for (; ok && started < count; started++) {
+        t[started].l = *l;
+        t[started].n = n;
+        ok = pthread_create(&t[started].id, NULL, in_thread, &t[started]) == 0;
+    }
+    for (unsigned long i = 0; i < started; i++)
+        ok = pthread_join(t[i].id, NULL) == 0 && t[i].ok && ok;
+    free(t);
+    return ok;
+}
+
 static bool do_digest(struct loop *l, const char *arg)
 {
     CK_MECHANISM sha256 = {.mechanism = CKM_SHA256};
@@ -364,13 +430,17 @@ static const struct step {
     bool (*run)(struct loop *l, const char *arg);
     bool arg;
 } steps[] = {
-    {"init", do_init, false},        {"fin", do_fin, false},       {"slots", do_slots, false},
-    {"mechs", do_mechs, false},      {"open", do_open, true},      {"login", do_login, true},
-    {"logout", do_logout, false},    {"find", do_find, true},      {"attrs", do_attrs, false},
-    {"sign", do_sign, true},         {"verify", do_verify, false}, {"digest", do_digest, false},
-    {"hold", do_hold, true},         {"pause", do_pause, false},   {"phase", do_phase, true},
-    {"leave", do_leave, false},      {"leak", do_leak, false},     {"fork", do_fork, false},
-    {"generate", do_generate, true},
+    {"init", do_init, false},        {"fin", do_fin, false},
+    {"slots", do_slots, false},      {"mechs", do_mechs, false},
+    {"open", do_open, true},         {"login", do_login, true},
+    {"logout", do_logout, false},    {"find", do_find, true},
+    {"attrs", do_attrs, false},      {"sign", do_sign, true},
+    {"verify", do_verify, false},    {"digest", do_digest, false},
+    {"hold", do_hold, true},         {"pause", do_pause, false},
+    {"phase", do_phase, true},       {"leave", do_leave, false},
+    {"leak", do_leak, false},        {"fork", do_fork, false},
+    {"generate", do_generate, true}, {"check", do_check, true},
+    {"threads", do_threads, true},   {"init-threads", do_init_threads, false},
 };
 
 static const struct step *step_named(const char *name)

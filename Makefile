@@ -38,7 +38,7 @@ PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so
+           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance
 
 all: $(PROGRAM) $(MODULE)
 
@@ -85,6 +85,14 @@ $(BUILD)/signloop: tests/support/signloop.c pkcs11/p11.h
 $(BUILD)/asan_first.so: tests/support/asan_first.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -Wl,-z,initfirst -o $@ $<
+
+# Judges any module, ours among others: it shares no code with it, and loads it.
+CONFORM := $(patsubst tests/conformance/%.c,$(BUILD)/conform/%.o,$(wildcard tests/conformance/*.c))
+$(BUILD)/conform/%.o: tests/conformance/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(WARN) -g -MMD -MP -c -o $@ $<
+$(BUILD)/conformance: $(CONFORM)
+	$(CC) -o $@ $^ -lcmocka -lcrypto -ldl
 
 $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka

@@ -2,28 +2,10 @@
 
 #include "tpm/pcr.h"
 #include "tpm/policy.h"
+#include "tpm/proof.h"
 #include "tpm/rc.h"
 
 #include <string.h>
-
-/* Only the code that is worth another try is passed on: TPM_RC_VALUE means wrong data to
- * those who decrypt. */
-static int wrong_pcrs(uint32_t rc, struct err *e)
-{
-    return err_set_rc(e, E_REJECTED, rc == TPM2_RC_PCR_CHANGED ? rc : 0,
-                      "the platform's PCRs are not those the key is bound to: it was started, or "
-                      "runs, other software than when the key was made (0x%03x)",
-                      rc);
-}
-
-int authorise_pcrs(struct tpm *t, struct session *p, const struct pcr_bound *b, struct err *e)
-{
-    struct err why = {0};
-
-    if (b->selection.count == 0 || policy_pcr(t, p, &b->selection, &b->digest, &why) == 0)
-        return 0;
-    return rc_base(why.rc) == TPM2_RC_VALUE ? wrong_pcrs(why.rc, e) : err_take(e, &why);
-}
 
 /* Does the TPM take the authValue alone (Part 2, 8.3.3.6 userWithAuth)? Read off the wire
  * form, because each use asks. */
@@ -38,8 +20,7 @@ static bool by_value(const struct store_key *key)
 
 bool authorise_once(const struct store_key *key)
 {
-    (void)key;
-    return false;
+    return key->mode == STORE_KEY_EACH;
 }
 
 /* A session that satisfies the policy of a key which is bound to PCRs. */
@@ -49,7 +30,7 @@ static int follow(struct token *k, const struct store_key *key, const struct pcr
     struct session *main = token_session(k, e);
 
     if (main == NULL || policy_start(k->tpm, &k->salt, main, p, e) != 0 ||
-        authorise_pcrs(k->tpm, p, b, e) != 0)
+        pcr_satisfy(k->tpm, p, b, e) != 0)
         return -1;
     return key->mode == STORE_KEY_NONE ? 0 : policy_authvalue(k->tpm, p, e);
 }
@@ -76,15 +57,55 @@ static int load_and_follow(struct token *k, const struct store_key *key, struct 
     }
 }
 
+struct load_job {
+    const struct store_key *key;
+    const struct loaded_key *loaded;
+};
+
+static int load_op(struct token *k, void *arg, struct err *e)
+{
+    struct load_job *j = arg;
+
+    return token_key_load(k, j->key, &j->loaded, e);
+}
+
+/* The key loaded, and the session in which the PIN was proved. Loading proves nothing: it may
+ * be done twice, and finds out about a reset before the proof is looked at. */
+static int load_and_take(struct token *k, const struct store_key *key, struct authorise *u,
+                         const struct loaded_key **l, struct err *e)
+{
+    struct load_job j = {.key = key};
+    bool loaded = false;
+    struct pcr_bound b;
+
+    if (pcr_of_key(key, &b, e) != 0)
+        return -1;
+    u->pcrs = b.selection.count != 0;
+    if (proof_there(k, key))
+        loaded = token_retry(k, load_op, &j, e) == 0;
+    if (proof_take(k, key, &u->policy, e) != 0 || !loaded)
+        return -1;
+    *l = j.loaded;
+    return 0;
+}
+
 int authorise_begin(struct token *k, const struct store_key *key, bool decrypt, bool encrypt,
                     struct authorise *u, struct err *e)
 {
     const struct loaded_key *l = NULL;
     struct exec_auth *a = &u->x.auth[0];
+    int rc;
 
     *u = (struct authorise){.x = {.n_names = 1, .n_auth = 1}};
-    if (token_key_auth(k, key, u->auth_value, &u->auth, e) != 0 ||
-        (by_value(key) ? token_key_load(k, key, &l, e) : load_and_follow(k, key, u, &l, e)) != 0)
+    if (token_key_auth(k, key, u->auth_value, &u->auth, e) != 0)
+        return -1;
+    if (authorise_once(key))
+        rc = load_and_take(k, key, u, &l, e);
+    else if (by_value(key))
+        rc = token_key_load(k, key, &l, e);
+    else
+        rc = load_and_follow(k, key, u, &l, e);
+    if (rc != 0)
         return -1;
     u->handle = l->handle;
     u->name = l->name;
@@ -102,8 +123,13 @@ int authorise_run(struct token *k, struct authorise *u, const char *what, struct
 
     if (exec_run(k->tpm, &u->x, what, &why) == 0)
         return 0;
-    if (u->pcrs && (rc_base(why.rc) == TPM2_RC_POLICY_FAIL || why.rc == TPM2_RC_PCR_CHANGED))
-        return wrong_pcrs(why.rc, e);
+    if (u->pcrs && rc_base(why.rc) == TPM2_RC_POLICY_FAIL)
+        return pcr_refused(why.rc, e);
+    if (why.rc == TPM2_RC_PCR_CHANGED)
+        return err_set_rc(e, E_REJECTED, why.rc,
+                          "the platform's PCRs changed while it was proved that they are those the "
+                          "key is bound to; try again (0x%03x)",
+                          why.rc);
     return err_take(e, &why);
 }
 
@@ -113,12 +139,29 @@ void authorise_end(struct token *k, struct authorise *u)
     secret_wipe(u, sizeof(*u));
 }
 
+static int one_try(struct token *k, int (*op)(struct token *k, void *arg, struct err *e), void *arg,
+                   struct err *e)
+{
+    struct err why = {0};
+
+    if (op(k, arg, &why) == 0)
+        return 0;
+    if (!tpm_is_stale(&why))
+        return err_take(e, &why);
+    tpm_lost(k->tpm);
+    return err_set_rc(e, E_REMOVED, why.rc,
+                      "the TPM was reset, or stopped answering, while a key was used for which a "
+                      "PIN had been proved; prove the PIN again (0x%03x)",
+                      why.rc);
+}
+
 int authorise_retry(struct token *k, const struct store_key *key,
                     int (*op)(struct token *k, void *arg, struct err *e), void *arg, struct err *e)
 {
     struct err why = {0};
 
-    (void)key;
+    if (authorise_once(key))
+        return one_try(k, op, arg, e);
     if (token_retry(k, op, arg, &why) == 0)
         return 0;
     if (why.rc != TPM2_RC_PCR_CHANGED)

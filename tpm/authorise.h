@@ -53,9 +53,4 @@ int authorise_retry(struct token *k, const struct store_key *key,
 /* Is there but one command for each use, so that nothing may be tried? */
 bool authorise_once(const struct store_key *key);
 
-/* A PolicyPCR that says what a refusal means. */
-struct pcr_bound;
-int authorise_pcrs(struct tpm *t, struct session *p, const struct pcr_bound *b,
-                   struct err *e) MUST_USE;
-
 #endif

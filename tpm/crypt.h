@@ -13,7 +13,11 @@
  * afterwards. Results are secrets: the caller wipes them.
  *
  * E_ARG: the key is not of the kind that the operation wants. E_UNSUPPORTED: the key was
- * made without the attribute it takes, or this TPM lacks the command, mode or hash.
+ * made without the attribute it takes, or this TPM lacks the command, mode or hash. E_REJECTED:
+ * the key is bound to PCRs that have other values now.
+ *
+ * A key of mode EACH wants a proof of the PIN for each call (token_present), and each call
+ * is one command then: RSA decryption is the raw operation, unpadded here.
  */
 
 /*

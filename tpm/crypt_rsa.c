@@ -178,6 +178,9 @@ int token_rsa_decrypt(struct token *k, const struct store_key *key, const struct
         return no_fit(e);
     if (how->label.len > BUF_MAX)
         return err_set(e, E_ARG, "an OAEP label of %zu bytes is too long", how->label.len);
+    /* One command: the way in which nothing is left to try. */
+    if (authorise_once(key))
+        return by_hand(k, key, how, in, out, out_len, e);
     if (how->hash == NULL)
         return pkcs1(k, key, how, in, out, out_len, e);
     return tpm_has_form(how) ? oaep(k, key, how, in, out, out_len, e)

@@ -44,7 +44,7 @@ int token_key_supported(struct token *k, const struct key_spec *spec, struct err
     struct tpm_caps c;
     bool has;
 
-    if (key_policy_check(spec, e) != 0 || tpm_caps(k->tpm, &c, e) != 0)
+    if (key_policy_check(k, spec, e) != 0 || tpm_caps(k->tpm, &c, e) != 0)
         return -1;
     if (key_secret_is(spec->type))
         return key_secret_supported(k, spec, e);
@@ -211,7 +211,7 @@ static int create_op(struct token *k, void *arg, struct err *e)
     template_of(spec, &template);
     if (parent.session == NULL || token_key_auth(k, &made, auth_value, &want.auth, e) != 0 ||
         (spec->pcrs.hash != 0 && pcr_now(k->tpm, &spec->pcrs, &b, e) != 0) ||
-        key_policy_set(spec, &b, &template, e) != 0)
+        key_policy_set(k, spec, &b, &template, e) != 0)
         goto out;
     want.pcrs = b.selection;
     if (key_create(k, &parent, &want, &made, e) != 0 || as_bound(&made, &b, e) != 0)

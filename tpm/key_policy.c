@@ -13,9 +13,15 @@ static int may_leave(struct tpmpolicy *out, struct err *e)
     return tpmpolicy_command(out, TPM2_CC_Duplicate, e);
 }
 
-int key_policy_check(const struct key_spec *spec, struct err *e)
+int key_policy_check(const struct token *k, const struct key_spec *spec, struct err *e)
 {
-    if (spec->mode != STORE_KEY_SESSION && spec->mode != STORE_KEY_NONE)
+    if (spec->mode == STORE_KEY_EACH && spec->type != TPM2_ALG_ECC && spec->type != TPM2_ALG_RSA)
+        return err_set(e, E_UNSUPPORTED, "a PIN for each use goes with private keys only");
+    if (spec->mode == STORE_KEY_EACH && k->row.nv[STORE_NV_U].name.len == 0)
+        return err_set(e, E_UNSUPPORTED,
+                       "this token has no index that counts PINs: no key can ask for one");
+    if (spec->mode != STORE_KEY_SESSION && spec->mode != STORE_KEY_NONE &&
+        spec->mode != STORE_KEY_EACH)
         return err_set(e, E_UNSUPPORTED, "this authorisation mode is not available yet");
     if (spec->extractable && spec->mode != STORE_KEY_SESSION)
         return err_set(e, E_UNSUPPORTED,
@@ -26,31 +32,37 @@ int key_policy_check(const struct key_spec *spec, struct err *e)
 }
 
 /* What each use has to satisfy. */
-static int for_use(const struct key_spec *spec, const struct pcr_bound *pcrs, struct tpmpolicy *out,
-                   struct err *e)
+static int for_use(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
+                   struct tpmpolicy *out, struct err *e)
 {
-    struct bytes digest = bytes_of(pcrs->digest.buffer, pcrs->digest.size);
+    const struct store_name *u = &k->row.nv[STORE_NV_U].name;
+    TPM2B_NAME counter = {.size = u->len};
 
     *out = (struct tpmpolicy){{0}};
-    if (tpmpolicy_pcr(out, &pcrs->selection, digest, e) != 0)
+    if (pcrs != NULL && tpmpolicy_pcr(out, &pcrs->selection,
+                                      bytes_of(pcrs->digest.buffer, pcrs->digest.size), e) != 0)
+        return -1;
+    memcpy(counter.name, u->name, u->len);
+    if (spec->mode == STORE_KEY_EACH && tpmpolicy_secret(out, &counter, e) != 0)
         return -1;
     return spec->mode == STORE_KEY_NONE ? 0 : tpmpolicy_authvalue(out, e);
 }
 
-int key_policy_set(const struct key_spec *spec, const struct pcr_bound *pcrs, TPMT_PUBLIC *area,
-                   struct err *e)
+int key_policy_set(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
+                   TPMT_PUBLIC *area, struct err *e)
 {
-    bool bound = pcrs != NULL && pcrs->selection.count != 0;
     TPMA_OBJECT drop = 0;
     struct tpmpolicy p;
 
+    if (pcrs != NULL && pcrs->selection.count == 0)
+        pcrs = NULL;
     if (spec->extractable) {
         drop = TPMA_OBJECT_FIXEDTPM | TPMA_OBJECT_FIXEDPARENT;
         if (may_leave(&p, e) != 0)
             return -1;
-    } else if (bound) {
+    } else if (pcrs != NULL || spec->mode == STORE_KEY_EACH) {
         drop = TPMA_OBJECT_USERWITHAUTH;
-        if (for_use(spec, pcrs, &p, e) != 0)
+        if (for_use(k, spec, pcrs, &p, e) != 0)
             return -1;
     } else {
         return 0;

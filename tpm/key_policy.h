@@ -12,7 +12,7 @@
 
 /* Is this a way of authorising that a key of this kind can have? 0, or E_UNSUPPORTED. Sends
  * nothing. */
-int key_policy_check(const struct key_spec *spec, struct err *e) MUST_USE;
+int key_policy_check(const struct token *k, const struct key_spec *spec, struct err *e) MUST_USE;
 
 struct pcr_bound;
 
@@ -22,11 +22,13 @@ struct pcr_bound;
  * by who knows its authValue: PolicyAuthValue, PolicyCommandCode(TPM2_CC_Duplicate).
  *
  * A key that is bound to `pcrs` (NULL: none) loses userWithAuth and is used by PolicyPCR, then
- * PolicyAuthValue; in mode NONE by PolicyPCR alone. adminWithPolicy stays clear: TPM2_Certify
+ * PolicyAuthValue; in mode NONE by PolicyPCR alone. A key of mode EACH loses it, too: the PIN
+ * comes in as PolicySecret of the token's counter index U before PolicyAuthValue. Not
+ * PolicySecret alone: the owner of the TPM could define U anew. adminWithPolicy stays clear: TPM2_Certify
  * takes the authValue (Part 1, 19.2: ADMIN role).
  */
-int key_policy_set(const struct key_spec *spec, const struct pcr_bound *pcrs, TPMT_PUBLIC *area,
-                   struct err *e) MUST_USE;
+int key_policy_set(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
+                   TPMT_PUBLIC *area, struct err *e) MUST_USE;
 
 /* Is it the public area of a key that was made extractable? 1, 0, or -1 with an error. */
 int key_policy_extractable(const TPMT_PUBLIC *area, struct err *e) MUST_USE;

@@ -2,7 +2,8 @@
 
 #include "core/hash.h"
 #include "tpm/ctx.h"
-#include "tpm/exec.h"
+#include "tpm/policy.h"
+#include "tpm/rc.h"
 
 #include <string.h>
 #include <tss2/tss2_mu.h>
@@ -126,4 +127,23 @@ bool pcr_equal(const struct pcr_bound *a, const struct pcr_bound *b)
     return same_selection(&a->selection, &b->selection) &&
            bytes_equal(bytes_of(a->digest.buffer, a->digest.size),
                        bytes_of(b->digest.buffer, b->digest.size));
+}
+
+/* The code is not passed on: TPM_RC_VALUE means wrong data to those who decrypt. */
+int pcr_refused(uint32_t rc, struct err *e)
+{
+    return err_set(
+        e, E_REJECTED,
+        "the platform's PCRs are not those the key is bound to: it was started, or runs, "
+        "other software than when the key was made (0x%03x)",
+        rc);
+}
+
+int pcr_satisfy(struct tpm *t, struct session *p, const struct pcr_bound *b, struct err *e)
+{
+    struct err why = {0};
+
+    if (b->selection.count == 0 || policy_pcr(t, p, &b->selection, &b->digest, &why) == 0)
+        return 0;
+    return rc_base(why.rc) == TPM2_RC_VALUE ? pcr_refused(why.rc, e) : err_take(e, &why);
 }

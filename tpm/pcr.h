@@ -2,6 +2,7 @@
 #define TPM_PCR_H
 
 #include "core/store.h"
+#include "tpm/session.h"
 #include "tpm/token.h"
 
 /* What a key that is bound to PCRs is bound to. selection.count is 0 when it is not. */
@@ -26,5 +27,13 @@ int pcr_now(struct tpm *t, const struct key_pcrs *which, struct pcr_bound *out,
 int pcr_of_key(const struct store_key *key, struct pcr_bound *out, struct err *e) MUST_USE;
 
 bool pcr_equal(const struct pcr_bound *a, const struct pcr_bound *b);
+
+/* PolicyPCR in the session `p`; nothing when the key is bound to none. E_REJECTED when the
+ * values of now are others. */
+int pcr_satisfy(struct tpm *t, struct session *p, const struct pcr_bound *b,
+                struct err *e) MUST_USE;
+
+/* E_REJECTED in words, after a policy failed for its PCRs with `rc`. */
+int pcr_refused(uint32_t rc, struct err *e);
 
 #endif

@@ -115,7 +115,7 @@ static int policy_of(const struct store_token *row, enum store_nv which, struct 
  * of the TPM left, or a session that is out of step, is renewed once, and a TPM that does
  * not hold the storage primary is told apart from a wrong PIN.
  */
-static int start(const struct pin_link *l, struct session *p, struct err *e)
+int pin_session(const struct pin_link *l, struct session *p, struct err *e)
 {
     bool renewed = false;
 
@@ -198,7 +198,7 @@ static int define(const struct pin_link *l, struct store_token *row, enum store_
     if (public_of(row, which, &policy, &pub, e) != 0)
         return -1;
     if (nv_define(l->tpm, l->main, &pub, bytes_of(auth, 32), e) != 0 ||
-        tpmname_nv(&pub, &name, e) != 0 || start(l, &p, e) != 0)
+        tpmname_nv(&pub, &name, e) != 0 || pin_session(l, &p, e) != 0)
         goto out;
     if (policy_nvwritten(l->tpm, &p, false, e) != 0 ||
         policy_command(l->tpm, &p, TPM2_CC_NV_Write, e) != 0 ||
@@ -296,9 +296,8 @@ static void orderly(const struct pin_link *l)
 }
 
 /* Lock 1: proves the PIN to the counter index. The failure says what it means. */
-static int prove_counter(const struct pin_link *l, const struct store_token *row,
-                         enum pin_side side, struct session *p, const uint8_t auth[32],
-                         struct err *e)
+int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              struct session *p, const uint8_t auth[32], struct err *e)
 {
     const struct store_index *index = &row->nv[counter_of(side)];
     const char *who = side == PIN_USER ? "user" : "SO";
@@ -350,9 +349,8 @@ static int enter_guard(const struct pin_link *l, const struct store_token *row, 
 {
     struct pin_policy policy;
 
-    if (policy_of(row, guard_of(side), &policy, e) != 0 || start(l, p, e) != 0 ||
-        prove_counter(l, row, side, p, auth->counter, e) != 0 ||
-        policy_authvalue(l->tpm, p, e) != 0 ||
+    if (policy_of(row, guard_of(side), &policy, e) != 0 || pin_session(l, p, e) != 0 ||
+        pin_prove(l, row, side, p, auth->counter, e) != 0 || policy_authvalue(l->tpm, p, e) != 0 ||
         (code != 0 && policy_command(l->tpm, p, code, e) != 0))
         return -1;
     return policy_or(l->tpm, p, policy.branch, policy.n, e);
@@ -415,7 +413,7 @@ int pin_change_counter(const struct pin_link *l, const struct store_token *row, 
     int rc = -1;
 
     index_name(counter, &name);
-    if (policy_of(row, counter_of(side), &policy, e) != 0 || start(l, &p, e) != 0 ||
+    if (policy_of(row, counter_of(side), &policy, e) != 0 || pin_session(l, &p, e) != 0 ||
         policy_authvalue(l->tpm, &p, e) != 0 ||
         policy_command(l->tpm, &p, TPM2_CC_NV_ChangeAuth, e) != 0 ||
         policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0 ||
@@ -434,7 +432,7 @@ static int by_k(const struct pin_link *l, const struct store_token *row, enum st
 {
     struct pin_policy policy;
 
-    if (policy_of(row, which, &policy, e) != 0 || start(l, p, e) != 0)
+    if (policy_of(row, which, &policy, e) != 0 || pin_session(l, p, e) != 0)
         return -1;
     if (policy_signed(l->tpm, p, key, k->d, e) != 0 || policy_command(l->tpm, p, code, e) != 0 ||
         policy_or(l->tpm, p, policy.branch, policy.n, e) != 0) {

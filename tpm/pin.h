@@ -80,6 +80,14 @@ int pin_erase(const struct pin_link *l, const struct store_token *row, struct er
 int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e) MUST_USE;
 
+/* A fresh policy session, in which nothing is proved yet. Waits for a slot. */
+int pin_session(const struct pin_link *l, struct session *p, struct err *e) MUST_USE;
+
+/* PolicySecret of a side's counter with its half of the PIN, in that session: lock 1. The
+ * failures of pin_open but those of the guard; never to be tried again by itself. */
+int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              struct session *p, const uint8_t auth[32], struct err *e) MUST_USE;
+
 /* Changes guard, then counter, from `old` to `fresh`, each proving the old. */
 int pin_change_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e) MUST_USE;

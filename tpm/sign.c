@@ -132,6 +132,13 @@ static const struct alg_hash *digest_info(struct bytes t, struct bytes *digest)
     return NULL;
 }
 
+/* After the TPM refused to pad: by hand then, where a second command is allowed. */
+static bool ours_may_do(const struct job *j, const struct err *why)
+{
+    return !authorise_once(j->key) &&
+           (rc_base(why->rc) == TPM2_RC_HASH || rc_base(why->rc) == TPM2_RC_SCHEME);
+}
+
 static int sign_pkcs1(struct token *k, const struct job *j, struct err *e)
 {
     const struct alg_hash *hash = j->what->hash;
@@ -151,7 +158,7 @@ static int sign_pkcs1(struct token *k, const struct job *j, struct err *e)
         if (by_tpm(k, j, hash, TPM2_ALG_RSASSA, digest, &why) == 0)
             return 0;
         /* A hash that this TPM lacks: the padding is ours then, where the key allows. */
-        if (rc_base(why.rc) != TPM2_RC_HASH && rc_base(why.rc) != TPM2_RC_SCHEME)
+        if (!ours_may_do(j, &why))
             return err_take(e, &why);
     }
     buf_add(&t, hash->info, hash->info_len);
@@ -161,6 +168,19 @@ static int sign_pkcs1(struct token *k, const struct job *j, struct err *e)
         rc = sign_pkcs1_ours(k, j, buf_bytes(&t), e);
     buf_free(&t);
     return rc;
+}
+
+/* Whether to let the TPM pad. Where a signature is one command, it is not the one that finds
+ * out how the TPM does it, as long as we can pad ourselves. */
+static bool tpm_pads_pss(struct token *k, const struct job *j)
+{
+    const struct token_sign *w = j->what;
+
+    if (w->mgf != w->hash || w->salt != (int)w->hash->size || !can(j, TPMA_OBJECT_SIGN_ENCRYPT) ||
+        tpm_pss(k->tpm) == TPM_PSS_OTHER)
+        return false;
+    return !authorise_once(j->key) || tpm_pss(k->tpm) == TPM_PSS_DIGEST ||
+           !can(j, TPMA_OBJECT_DECRYPT);
 }
 
 /* The TPM's own PSS has salt = digest length from revision 1.38 in FIPS manner, the
@@ -173,8 +193,7 @@ static int sign_pss(struct token *k, const struct job *j, struct err *e)
     if (w->digest.len != w->hash->size)
         return err_set(e, E_DATA, "a %s digest has %zu bytes, not %zu", w->hash->name,
                        w->hash->size, w->digest.len);
-    if (w->mgf == w->hash && w->salt == (int)w->hash->size && can(j, TPMA_OBJECT_SIGN_ENCRYPT) &&
-        tpm_pss(k->tpm) != TPM_PSS_OTHER) {
+    if (tpm_pads_pss(k, j)) {
         struct err why = {0};
 
         if (by_tpm(k, j, w->hash, TPM2_ALG_RSAPSS, w->digest, &why) == 0) {
@@ -186,7 +205,7 @@ static int sign_pss(struct token *k, const struct job *j, struct err *e)
                 return 0;
             }
             tpm_set_pss(k->tpm, TPM_PSS_OTHER);
-        } else if (rc_base(why.rc) != TPM2_RC_HASH && rc_base(why.rc) != TPM2_RC_SCHEME) {
+        } else if (!ours_may_do(j, &why)) {
             return err_take(e, &why);
         }
     }

@@ -46,8 +46,9 @@ int token_signer(struct token *k, const struct store_key *key, struct signer **o
     ts->key.creation = (struct buf){0};
     buf_add_bytes(&ts->key.public, buf_bytes(&key->public));
     buf_add_bytes(&ts->key.private, buf_bytes(&key->private));
+    buf_add_bytes(&ts->key.creation, buf_bytes(&key->creation));
     if (buf_ok(&ts->key.public, e) != 0 || buf_ok(&ts->key.private, e) != 0 ||
-        token_key_public(key, &ts->base.pub, e) != 0) {
+        buf_ok(&ts->key.creation, e) != 0 || token_key_public(key, &ts->base.pub, e) != 0) {
         done(&ts->base);
         return -1;
     }

@@ -45,6 +45,7 @@ static void forget_login(struct token *k)
     k->secret = NULL;
     k->seal = NULL;
     k->who = TOKEN_NOBODY;
+    k->proof = NULL;
 }
 
 void token_free(struct token *k)
@@ -118,7 +119,7 @@ static void note_tries(struct token *k, enum token_user who, uint32_t fails, uin
         log_info("the count of wrong PINs was not noted: %s", why.msg);
 }
 
-static void note_failure(struct token *k, enum token_user who, enum err_code code)
+void token_note_pin(struct token *k, enum token_user who, enum err_code code)
 {
     uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
     uint32_t fails = who == TOKEN_USER ? k->row.user_fails : k->row.so_fails;
@@ -127,9 +128,11 @@ static void note_failure(struct token *k, enum token_user who, enum err_code cod
         note_tries(k, who, fails < limit ? fails + 1 : limit, 0);
     else if (code == E_PIN_LOCKED)
         note_tries(k, who, limit, 0);
+    else if (code == E_OK)
+        note_tries(k, who, 0, 0);
 }
 
-static int check_login(const struct token *k, enum token_user who, struct bytes pin, struct err *e)
+int token_check_pin(const struct token *k, enum token_user who, struct bytes pin, struct err *e)
 {
     if ((k->row.flags & STORE_TOKEN_INCOMPLETE) != 0)
         return err_set(e, E_CORRUPT,
@@ -165,7 +168,7 @@ int token_open_guard(struct token *k, enum token_user who, struct bytes pin, str
         goto out;
     if (pin_open(&link, &k->row, side, (const struct pin_auth *)(const void *)secret_peek(auth),
                  secret_data(content), (uint16_t)len, &why) != 0) {
-        note_failure(k, who, why.code);
+        token_note_pin(k, who, why.code);
         /* A PIN was on its way: never tried again by itself, but the next try starts anew. */
         if (tpm_is_stale(&why))
             tpm_lost(k->tpm);
@@ -186,7 +189,7 @@ int token_login(struct token *k, enum token_user who, struct bytes pin, struct e
     struct secret *content = NULL, *seal = NULL;
     uint32_t mark = who == TOKEN_USER ? STORE_TOKEN_CHANGE_USER : STORE_TOKEN_CHANGE_SO;
 
-    if (token_reload(k, e) != 0 || check_login(k, who, pin, e) != 0 ||
+    if (token_reload(k, e) != 0 || token_check_pin(k, who, pin, e) != 0 ||
         token_open_guard(k, who, pin, &content, e) != 0)
         return -1;
     if (who == TOKEN_USER) {

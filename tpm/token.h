@@ -100,11 +100,11 @@ struct key_spec {
     const struct alg_hash *hash;   /* HMAC: its one hash; NULL: chosen with each use */
     bool sign, decrypt;            /* TPM attributes of the same names; AES and HMAC keys get
                                     * what their use takes, whatever stands here */
-    enum store_key_mode mode;
-    bool extractable;          /* token_key_value may take it out of the TPM again; mode SESSION
+    enum store_key_mode mode;      /* SESSION, NONE; EACH for ECC and RSA */
+    bool extractable;              /* token_key_value may take it out of the TPM again; mode SESSION
                                 * only. Never fixedTPM: never level 3 */
-    struct key_pcrs pcrs;      /* not for keys that are imported or extractable */
-    struct bytes outside_info; /* into the creation data; up to 64 bytes */
+    struct key_pcrs pcrs;          /* not for keys that are imported or extractable */
+    struct bytes outside_info;     /* into the creation data; up to 64 bytes */
 };
 
 /* Is this kind of key one that the TPM makes and uses? 0, or E_UNSUPPORTED. Answered from
@@ -188,7 +188,40 @@ int token_rsa_raw(struct token *k, const struct store_key *key, struct bytes in,
 /* The key's object was destroyed: flush it if it is loaded. */
 void token_key_forget(struct token *k, const uint8_t uuid[STORE_UUID]);
 
-/* A signer over a key; borrows the token and copies the key. */
+/* --- a PIN for each use: keys of mode EACH ------------------------------------- */
+
+/*
+ * A proof of the user's PIN to the TPM, good for ONE use of one key: a policy session in which
+ * PolicySecret of the token's counter index has passed (Part 3, 23.4). It takes one of the
+ * TPM's sessions until it is used or freed: make it, present it, use the key, free it.
+ */
+struct token_proof;
+
+/*
+ * Proves the PIN for the next use of `key`. The user is logged in (E_LOGIN), since the key's
+ * authValue comes from the token secret. Three commands: the policy session, PolicySecret,
+ * PolicyAuthValue; and PolicyPCR before them for a key that is bound to PCRs. A wrong PIN
+ * counts, and is noted in the store, as with token_login: E_PIN_WRONG, E_PIN_LOCKED,
+ * E_PIN_LENGTH. E_ARG: the key is of another mode; E_REJECTED: wrong PCRs, no PIN was sent.
+ * Never tried again by itself.
+ */
+int token_prove(struct token *k, const struct store_key *key, struct bytes pin,
+                struct token_proof **out, struct err *e) MUST_USE;
+
+/* Flushes one that was not used, unless the TPM forgot it; takes it back if it is presented.
+ * NULL is fine. Before token_free. */
+void token_proof_free(struct token *k, struct token_proof *p);
+
+/*
+ * The next use of the proof's key is authorised by it; borrowed. That use takes it back and
+ * uses it up, also when it fails after the arguments were looked at. NULL takes it back
+ * unused; so does logout. A use of such a key is one command, never tried again: E_LOGIN
+ * without a proof for it, E_REMOVED when the TPM was reset after the proof.
+ */
+void token_present(struct token *k, struct token_proof *p);
+
+/* A signer over a key; borrows the token and copies the key. For a key of mode EACH a proof
+ * is presented before each signature. */
 int token_signer(struct token *k, const struct store_key *key, struct signer **out,
                  struct err *e) MUST_USE;
 

@@ -16,8 +16,9 @@ struct token {
     TPM2B_NAME primary_name;
     struct salt_key salt;
     enum token_user who;
-    struct secret *secret; /* user: the token secret; SO: struct pin_so_content */
-    struct secret *seal;   /* user: struct store_seal */
+    struct secret *secret;     /* user: the token secret; SO: struct pin_so_content */
+    struct secret *seal;       /* user: struct store_seal */
+    struct token_proof *proof; /* presented for the next use of its key; the caller's */
 };
 
 /* The HMAC session of this process, E_NOT_FOUND saying what to do when the TPM
@@ -28,6 +29,14 @@ struct session *token_session(struct token *k, struct err *e);
  * bytes; E_LOGIN without the user's login. */
 int token_key_auth(struct token *k, const struct store_key *key, uint8_t out[32],
                    struct bytes *auth, struct err *e) MUST_USE;
+
+/* May a PIN of this length be tried, and is there one? Before any command. */
+int token_check_pin(const struct token *k, enum token_user who, struct bytes pin,
+                    struct err *e) MUST_USE;
+
+/* Keeps in the store what the TPM said to a PIN: E_OK, E_PIN_WRONG, E_PIN_LOCKED; other codes
+ * change nothing. */
+void token_note_pin(struct token *k, enum token_user who, enum err_code code);
 
 /* Passes both locks of a side and reads what the guard holds (struct pin_so_content
  * for the SO); notes a refusal in the store. */

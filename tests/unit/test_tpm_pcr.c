@@ -83,6 +83,24 @@ static void test_a_bound_key_signs_on_its_platform_only(void **state)
     store_key_free(&free_key);
 }
 
+static void test_a_signer_over_a_bound_key_signs(void **state)
+{
+    static const uint8_t digest[32] = {1};
+    struct unit_tpm *w = *state;
+    struct store_key key = {0};
+    struct signer *s = NULL;
+    uint8_t sig[64];
+
+    set_back();
+    unit_tpm_login(w, TOKEN_USER, UNIT_USER);
+    create(w, &ecc, &key);
+    assert_int_equal(token_signer(w->token, &key, &s, NULL), 0);
+    store_key_free(&key);
+    assert_int_equal(
+        s->sign(s, PUBKEY_ECDSA, alg_hash_named("SHA256"), bytes_of(digest, 32), sig, NULL), 0);
+    signer_free(s);
+}
+
 static void test_a_bound_service_key_works_without_login(void **state)
 {
     struct unit_tpm *w = *state;
@@ -406,6 +424,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_TOKEN(test_a_bound_key_signs_on_its_platform_only),
+        WITH_TOKEN(test_a_signer_over_a_bound_key_signs),
         WITH_TOKEN(test_a_bound_service_key_works_without_login),
         WITH_TOKEN(test_every_use_asks_for_the_pcrs),
         WITH_TOKEN(test_each_use_costs_three_commands_more),

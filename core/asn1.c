@@ -142,7 +142,7 @@ void *asn1_decode(const ASN1_ITEM *type, struct bytes der, size_t max, const cha
                   struct err *e)
 {
     const uint8_t *p = der.p;
-    struct buf again = {0};
+    struct buf again = {.secret = true};
     void *v = NULL;
 
     if (der.len == 0 || der.len > max) {
@@ -181,7 +181,7 @@ int asn1_encode(const void *value, const ASN1_ITEM *type, struct buf *out, struc
     if (len <= 0)
         return err_openssl(e, E_CRYPTO, "writing an ASN.1 value, is a field missing?");
     buf_add(out, der, (size_t)len);
-    OPENSSL_free(der);
+    OPENSSL_clear_free(der, (size_t)len);
     return buf_ok(out, e);
 }
 

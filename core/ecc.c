@@ -125,6 +125,37 @@ out:
     return rc;
 }
 
+int ecc_public(const struct alg_curve *c, const uint8_t *d, struct ecc_point *pub, struct err *e)
+{
+    EC_GROUP *g = EC_GROUP_new_by_curve_name(c->nid);
+    BN_CTX *ctx = BN_CTX_secure_new();
+    BIGNUM *k = BN_secure_new();
+    EC_POINT *q = NULL;
+    int rc = -1;
+
+    if (g == NULL || ctx == NULL || k == NULL || (q = EC_POINT_new(g)) == NULL ||
+        BN_bin2bn(d, (int)c->size, k) == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a public key");
+        goto out;
+    }
+    BN_set_flags(k, BN_FLG_CONSTTIME);
+    if (BN_is_zero(k) || BN_cmp(k, EC_GROUP_get0_order(g)) >= 0) {
+        err_set(e, E_DATA, "the private key is not one of %s", c->name);
+        goto out;
+    }
+    if (EC_POINT_mul(g, q, k, NULL, NULL, ctx) != 1 || !point_out(g, c, q, pub->x, pub->y, ctx)) {
+        err_openssl(e, E_CRYPTO, "public key of a private one");
+        goto out;
+    }
+    rc = 0;
+out:
+    BN_clear_free(k);
+    EC_POINT_free(q);
+    BN_CTX_free(ctx);
+    EC_GROUP_free(g);
+    return rc;
+}
+
 int ecc_sign(const struct alg_curve *c, const uint8_t *d, struct bytes digest, uint8_t *sig,
              struct err *e)
 {

@@ -33,6 +33,11 @@ int ecc_exchange(const struct alg_curve *c, const struct ecc_point *peer,
 int ecc_from_seed(const struct alg_curve *c, struct bytes seed, uint8_t *d, struct ecc_point *pub,
                   struct err *e) MUST_USE;
 
+/* The public point d * G of a private scalar of curve->size bytes. E_DATA when d is not
+ * from 1 to n - 1 (SEC 1, 3.2.1). */
+int ecc_public(const struct alg_curve *c, const uint8_t *d, struct ecc_point *pub,
+               struct err *e) MUST_USE;
+
 /* ECDSA by a software key; r and s are curve->size bytes each in `sig`. */
 int ecc_sign(const struct alg_curve *c, const uint8_t *d, struct bytes digest, uint8_t *sig,
              struct err *e) MUST_USE;

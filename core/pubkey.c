@@ -35,7 +35,7 @@ ASN1_SEQUENCE(rsa_public) =
         ASN1_SIMPLE(rsa_public, e, ASN1_INTEGER),
 } static_ASN1_SEQUENCE_END(rsa_public)
 
-        static int set_rsa(struct pubkey * k, struct bytes n, uint32_t exponent, struct err *e)
+        int pubkey_from_rsa(struct pubkey * k, struct bytes n, uint32_t exponent, struct err *e)
 {
     struct pubkey out = {.type = TPM2_ALG_RSA, .exponent = exponent};
 
@@ -56,8 +56,8 @@ ASN1_SEQUENCE(rsa_public) =
     return 0;
 }
 
-static int set_ecc(struct pubkey *k, const struct alg_curve *c, struct bytes x, struct bytes y,
-                   struct err *e)
+int pubkey_from_point(struct pubkey *k, const struct alg_curve *c, struct bytes x, struct bytes y,
+                      struct err *e)
 {
     struct pubkey out = {.type = TPM2_ALG_ECC, .curve = c};
 
@@ -86,8 +86,8 @@ int pubkey_from_tpmt(struct pubkey *k, const TPMT_PUBLIC *pub, struct err *e)
         if (n->size > sizeof(n->buffer) || n->size * 8u != rsa->keyBits)
             return err_set(e, E_DATA, "the RSA modulus has %u bytes where keyBits says %u bits",
                            (unsigned)n->size, (unsigned)rsa->keyBits);
-        return set_rsa(k, bytes_of(n->buffer, n->size),
-                       rsa->exponent != 0 ? rsa->exponent : EXPONENT_DEFAULT, e);
+        return pubkey_from_rsa(k, bytes_of(n->buffer, n->size),
+                               rsa->exponent != 0 ? rsa->exponent : EXPONENT_DEFAULT, e);
     case TPM2_ALG_ECC:
         c = alg_curve_of(pub->parameters.eccDetail.curveID);
         if (c == NULL)
@@ -95,7 +95,8 @@ int pubkey_from_tpmt(struct pubkey *k, const TPMT_PUBLIC *pub, struct err *e)
                            (unsigned)pub->parameters.eccDetail.curveID);
         if (q->x.size > sizeof(q->x.buffer) || q->y.size > sizeof(q->y.buffer))
             return err_set(e, E_DATA, "a coordinate is longer than the structure");
-        return set_ecc(k, c, bytes_of(q->x.buffer, q->x.size), bytes_of(q->y.buffer, q->y.size), e);
+        return pubkey_from_point(k, c, bytes_of(q->x.buffer, q->x.size),
+                                 bytes_of(q->y.buffer, q->y.size), e);
     default:
         return err_set(e, E_UNSUPPORTED, "a TPM object of type 0x%04x is no RSA or ECC key",
                        (unsigned)pub->type);
@@ -179,7 +180,7 @@ static int ecc_from_bits(struct pubkey *k, const X509_ALGOR *a, struct bytes bit
     y = reader_take(&r, c->size);
     if (!reader_done(&r))
         return err_set(e, E_FORMAT, "the public point does not have the length of %s", c->name);
-    return set_ecc(k, c, x, y, e);
+    return pubkey_from_point(k, c, x, y, e);
 }
 
 static int rsa_from_bits(struct pubkey *k, struct bytes bits, struct err *e)
@@ -196,7 +197,7 @@ static int rsa_from_bits(struct pubkey *k, struct bytes bits, struct err *e)
         exponent > UINT32_MAX)
         err_set(e, E_UNSUPPORTED, "the RSA key has a negative modulus or an exponent over 32 bits");
     else
-        rc = set_rsa(k, n, (uint32_t)exponent, e);
+        rc = pubkey_from_rsa(k, n, (uint32_t)exponent, e);
     asn1_free(r, ASN1_ITEM_rptr(rsa_public));
     return rc;
 }

@@ -28,6 +28,13 @@ struct pubkey {
 
 enum pubkey_scheme { PUBKEY_ECDSA, PUBKEY_RSASSA, PUBKEY_RSAPSS };
 
+/* From plain numbers: the modulus without leading zero and the exponent; the coordinates,
+ * up to curve->size bytes each. E_DATA: no key that is used here (short or even modulus,
+ * even exponent, a point off the curve); E_UNSUPPORTED: longer than PUBKEY_MAX_RSA. */
+int pubkey_from_rsa(struct pubkey *k, struct bytes n, uint32_t exponent, struct err *e) MUST_USE;
+int pubkey_from_point(struct pubkey *k, const struct alg_curve *c, struct bytes x, struct bytes y,
+                      struct err *e) MUST_USE;
+
 /* From a TPM public area (Part 2, 12.2.4); E_UNSUPPORTED for other types and
  * curves, E_DATA for a point off the curve or an even or short modulus. */
 int pubkey_from_tpmt(struct pubkey *k, const TPMT_PUBLIC *pub, struct err *e) MUST_USE;

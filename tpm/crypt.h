@@ -43,7 +43,7 @@ struct token_rsa {
  * Any failure of the padding is E_DATA with one and the same message, whatever was wrong
  * with it. PKCS#1 v1.5 takes the raw operation and is unpadded here in constant time, so
  * that the TPM's answer tells a listener on the wire nothing either. OAEP is the TPM's own;
- * where its form does not suffice (another hash for the mask, a label that does not end in
+ * where its form does not suffice (a hash that TPMs lack, another one for the mask, a label that does not end in
  * its only NUL, Part 1, B.4) it takes the raw operation, too. The other way is tried, with a
  * second command, where the TPM refuses the hash or the raw operation, and where it fails
  * in OAEP without saying that it was the data.
@@ -83,7 +83,7 @@ int token_cipher(struct token *k, const struct store_key *key, struct token_ciph
  * in all: one command (TPM2_HMAC, Part 3, 15.5). More: a sequence (TPM2_HMAC_Start,
  * SequenceUpdate, SequenceComplete, Part 3, 17), one command and one for each 1024 bytes
  * begun; it takes a transient slot of the TPM until it ends. E_ARG when the key is bound
- * to another hash.
+ * to another hash; E_UNSUPPORTED, without a command, for a hash that TPMs lack.
  */
 int token_hmac(struct token *k, const struct store_key *key, const struct alg_hash *hash,
                const struct bytes *part, size_t n, uint8_t *mac, struct err *e) MUST_USE;

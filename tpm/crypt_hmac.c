@@ -173,6 +173,8 @@ int token_hmac(struct token *k, const struct store_key *key, const struct alg_ha
     if (crypt_area(key, TPM2_ALG_KEYEDHASH, TPMA_OBJECT_SIGN_ENCRYPT, "make an HMAC", &area, e) !=
         0)
         return -1;
+    if (hash->tpm == 0)
+        return err_set(e, E_UNSUPPORTED, "no TPM has %s", hash->name);
     scheme = &area.parameters.keyedHashDetail.scheme;
     if (scheme->scheme == TPM2_ALG_HMAC && scheme->details.hmac.hashAlg != hash->tpm)
         return err_set(e, E_ARG, "this HMAC key is bound to another hash than %s", hash->name);

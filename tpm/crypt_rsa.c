@@ -110,13 +110,13 @@ out:
     return rc;
 }
 
-/* The form that the TPM takes: the mask by the same hash, and a label that is empty or
+/* The form that the TPM takes: a hash that it has, the mask by the same hash, and a label that is empty or
  * ends in its only NUL (Part 1, B.4). */
 static bool tpm_has_form(const struct token_rsa *how)
 {
     struct bytes l = how->label;
 
-    if (how->mgf != NULL && how->mgf != how->hash)
+    if (how->hash->tpm == 0 || (how->mgf != NULL && how->mgf != how->hash))
         return false;
     return l.len == 0 || (l.len <= sizeof(((TPM2B_DATA *)NULL)->buffer) &&
                           memchr(l.p, 0, l.len) == l.p + l.len - 1);

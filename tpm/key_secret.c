@@ -9,12 +9,6 @@
 /* MAX_SYM_DATA (Part 2, 11.1.15): the most that a keyed hash object without a hash holds. */
 #define MAX_DATA 128
 
-/* Blocks of SHA-1 and SHA-2 (FIPS 180-4, 1): the longest key that HMAC takes as it is. */
-static size_t block_of(const struct alg_hash *h)
-{
-    return h->size <= 32 ? 64 : 128;
-}
-
 bool key_secret_is(uint16_t type)
 {
     return type == TPM2_ALG_SYMCIPHER || type == TPM2_ALG_KEYEDHASH;
@@ -103,6 +97,8 @@ int key_secret_supported(struct token *k, const struct key_spec *spec, struct er
                        aes ? "AES keys have 128, 192 or 256 bits, not %u"
                            : "the length of an HMAC key is that of its hash, not %u bits",
                        (unsigned)spec->bits);
+    if (!aes && spec->hash != NULL && spec->hash->tpm == 0)
+        return err_set(e, E_UNSUPPORTED, "no TPM has HMAC keys for %s", spec->hash->name);
     parameters(spec, &p.parameters);
     if (token_retry(k, test_op, &p, &why) == 0)
         return aes ? uses_aes(k, e) : 0;
@@ -126,7 +122,7 @@ int key_secret_bytes(const struct key_spec *spec, struct bytes key, struct secre
                        (unsigned)spec->bits, (unsigned)spec->bits / 8, key.len);
     if (key.len == 0)
         return err_set(e, E_DATA, "a key of no bytes is none");
-    if (!aes && spec->hash != NULL && key.len > block_of(spec->hash)) {
+    if (!aes && spec->hash != NULL && key.len > alg_hash_block(spec->hash)) {
         s = secret_new(spec->hash->size, e);
         if (s == NULL || hash_digest(spec->hash, key, secret_data(s), e) != 0) {
             secret_free(s);

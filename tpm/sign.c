@@ -154,7 +154,7 @@ static int sign_pkcs1(struct token *k, const struct job *j, struct err *e)
                        digest.len);
     if (hash == NULL)
         return sign_pkcs1_ours(k, j, digest, e);
-    if (can(j, TPMA_OBJECT_SIGN_ENCRYPT)) {
+    if (can(j, TPMA_OBJECT_SIGN_ENCRYPT) && hash->tpm != 0) {
         if (by_tpm(k, j, hash, TPM2_ALG_RSASSA, digest, &why) == 0)
             return 0;
         /* A hash that this TPM lacks: the padding is ours then, where the key allows. */
@@ -176,8 +176,8 @@ static bool tpm_pads_pss(struct token *k, const struct job *j)
 {
     const struct token_sign *w = j->what;
 
-    if (w->mgf != w->hash || w->salt != (int)w->hash->size || !can(j, TPMA_OBJECT_SIGN_ENCRYPT) ||
-        tpm_pss(k->tpm) == TPM_PSS_OTHER)
+    if (w->hash->tpm == 0 || w->mgf != w->hash || w->salt != (int)w->hash->size ||
+        !can(j, TPMA_OBJECT_SIGN_ENCRYPT) || tpm_pss(k->tpm) == TPM_PSS_OTHER)
         return false;
     return !authorise_once(j->key) || tpm_pss(k->tpm) == TPM_PSS_DIGEST ||
            !can(j, TPMA_OBJECT_DECRYPT);

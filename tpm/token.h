@@ -165,7 +165,8 @@ int token_key_identity(const struct token *k, const struct store_key *key, struc
  * a key that is bound to PCRs (two in mode NONE).
  *   ECDSA: `digest` of any length (truncated or padded as ECDSA does), hash ignored.
  *   RSASSA: hash and its digest; hash NULL: `digest` is the bare content of the
- *     padding (a DigestInfo goes to TPM2_Sign; other data needs a decrypt key).
+ *     padding (a DigestInfo goes to TPM2_Sign; other data needs a decrypt key, as
+ *     does a hash that TPMs lack, hash->tpm 0).
  *   RSAPSS: hash, mgf hash, salt length. Where the TPM's own PSS cannot do it
  *     the padding is ours and the key must have decrypt.
  * `sig` takes pubkey_sig_len() bytes. E_UNSUPPORTED when the key cannot. The user

@@ -61,11 +61,32 @@ int kdf_e(const struct alg_hash *h, struct bytes z, const char *label, struct by
 
 /* --- HKDF ------------------------------------------------------------------ */
 
+struct soft_prk {
+    const struct alg_hash *h;
+    struct bytes key;
+};
+
+static int soft_hmac(void *arg, const struct bytes *part, size_t n, uint8_t *mac, struct err *e)
+{
+    const struct soft_prk *k = arg;
+    struct hmac *c = hmac_begin(k->h, k->key, e);
+
+    if (c == NULL)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (hmac_update(c, part[i], e) != 0) {
+            hmac_abort(c);
+            return -1;
+        }
+    }
+    return hmac_end(c, mac, e);
+}
+
 int kdf_hkdf_extract(const struct alg_hash *h, struct bytes salt, struct bytes ikm, uint8_t *prk,
                      struct err *e)
 {
     /* HMAC pads its key with zeros: none and h->size zeros are the same (RFC 2104, 2). */
-    return hash_hmac(h, salt, ikm, prk, e);
+    return soft_hmac(&(struct soft_prk){h, salt}, &ikm, 1, prk, e);
 }
 
 int kdf_hkdf_expand_by(const struct alg_hash *h, const struct kdf_hmac *prk, struct bytes info,
@@ -90,27 +111,6 @@ int kdf_hkdf_expand_by(const struct alg_hash *h, const struct kdf_hmac *prk, str
 out:
     secret_wipe(t, sizeof(t));
     return rc;
-}
-
-struct soft_prk {
-    const struct alg_hash *h;
-    struct bytes key;
-};
-
-static int soft_hmac(void *arg, const struct bytes *part, size_t n, uint8_t *mac, struct err *e)
-{
-    const struct soft_prk *k = arg;
-    struct hmac *c = hmac_begin(k->h, k->key, e);
-
-    if (c == NULL)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (hmac_update(c, part[i], e) != 0) {
-            hmac_abort(c);
-            return -1;
-        }
-    }
-    return hmac_end(c, mac, e);
 }
 
 int kdf_hkdf_expand(const struct alg_hash *h, struct bytes prk, struct bytes info, uint8_t *out,

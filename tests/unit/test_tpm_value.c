@@ -306,7 +306,7 @@ static TSS2_RC asks_directly(struct unit_tpm *w, const struct store_key *key)
     struct exec x = {.n_names = 2, .n_auth = 1};
     TPM2B_NAME null_name;
     uint8_t auth_value[32];
-    struct bytes auth;
+    struct bytes auth = {NULL, 0};
     struct token *k = w->token;
     struct err e = {0};
 

@@ -89,8 +89,21 @@ static void add_all(void)
     sessions_checks();
     login_checks();
     objects_checks();
+    keyattrs_checks();
     lookup_checks();
+    buffers_checks();
+    keygen_checks();
     digest_checks();
+    mac_checks();
+    cipher_checks();
+    gcm_checks();
+    sign_checks();
+    rsacrypt_checks();
+    derive_checks();
+    wrap_checks();
+    multi_checks();
+    message_checks();
+    mechinfo_checks();
     token_checks();
     conf_add(CONF_USER, cleanup, NULL, "cleanup/token-is-as-before");
 }

@@ -24,6 +24,19 @@ enum conf_level {
     CONF_USER  /* `ses` is a read/write session of its own; the user is logged in */
 };
 
+/* How the running check ended. */
+struct conf_end {
+    enum {
+        CONF_STARTED,
+        CONF_PASSED,
+        CONF_SKIPPED,
+        CONF_FAILED,
+        CONF_NO_TOKEN /* failed, and so would all others: no token, or the PIN is wrong */
+    } verdict;
+    char why[512];
+};
+extern struct conf_end conf_end;
+
 extern CK_FUNCTION_LIST *f;
 extern CK_FUNCTION_LIST_3_0 *f3; /* NULL when the module has no such interface */
 extern void *conf_dl;            /* of dlopen */

@@ -140,11 +140,20 @@ static void one_way(const void *arg)
 /* CKA_WRAP_WITH_TRUSTED cannot be taken back (Base 4.10, footnote 11). */
 static void wrap_with_trusted(const void *arg)
 {
-    CK_OBJECT_HANDLE h = imported(arg, 0);
-    CK_ATTRIBUTE yes = YES(CKA_WRAP_WITH_TRUSTED), no = NO(CKA_WRAP_WITH_TRUSTED);
+    const struct secret *s = arg;
+    CK_ATTRIBUTE t[] = {UL(CKA_CLASS, CKO_SECRET_KEY),
+                        UL(CKA_KEY_TYPE, s->type),
+                        LABEL,
+                        NO(CKA_TOKEN),
+                        BYTES(CKA_VALUE, value, 32),
+                        YES(CKA_EXTRACTABLE),
+                        YES(CKA_WRAP_WITH_TRUSTED)};
+    CK_ATTRIBUTE no = NO(CKA_WRAP_WITH_TRUSTED);
+    CK_OBJECT_HANDLE h;
 
-    OK(f->C_SetAttributeValue(ses, h, &yes, 1));
-    MUST(keys_bool(h, CKA_WRAP_WITH_TRUSTED), "it is not set");
+    (void)imported(s, 0);
+    h = keys_create(t, N(t));
+    MUST(keys_bool(h, CKA_WRAP_WITH_TRUSTED), "it is not kept");
     EXPECT(f->C_SetAttributeValue(ses, h, &no, 1), CKR_ATTRIBUTE_READ_ONLY,
            CKR_TEMPLATE_INCONSISTENT, CKR_ATTRIBUTE_VALUE_INVALID);
 }
@@ -222,12 +231,13 @@ static void copy(const void *arg)
 static void copy_generated(const void *arg)
 {
     CK_OBJECT_HANDLE h = keys_aes(32, USE_ENC | USE_SECRET), c = 0;
+    CK_ATTRIBUTE label = LABEL;
     CK_MECHANISM m = MECH(CKM_AES_ECB);
     CK_BYTE a[16], b[16];
     CK_ULONG n = 16;
 
     (void)arg;
-    OK(f->C_CopyObject(ses, h, NULL, 0, &c));
+    OK(f->C_CopyObject(ses, h, &label, 1, &c));
     MUST(keys_bool(c, CKA_LOCAL) && keys_bool(c, CKA_ALWAYS_SENSITIVE) &&
              keys_bool(c, CKA_NEVER_EXTRACTABLE),
          "the copy does not say what the original does");

@@ -41,8 +41,10 @@ static void aes_wrong(const void *arg)
     EXPECT(generate(CKM_AES_KEY_GEN, none, N(none), &h), CKR_TEMPLATE_INCOMPLETE);
     EXPECT(generate(CKM_AES_KEY_GEN, odd, N(odd), &h), CKR_KEY_SIZE_RANGE,
            CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT);
-    EXPECT(generate(CKM_AES_KEY_GEN, class, N(class), &h), CKR_TEMPLATE_INCONSISTENT);
-    EXPECT(generate(CKM_AES_KEY_GEN, type, N(type), &h), CKR_TEMPLATE_INCONSISTENT);
+    EXPECT(generate(CKM_AES_KEY_GEN, class, N(class), &h), CKR_TEMPLATE_INCONSISTENT,
+           CKR_ATTRIBUTE_VALUE_INVALID);
+    EXPECT(generate(CKM_AES_KEY_GEN, type, N(type), &h), CKR_TEMPLATE_INCONSISTENT,
+           CKR_ATTRIBUTE_VALUE_INVALID);
 }
 
 /* Base 4.1.4 and 4.10: what only the token says cannot be given. */
@@ -112,7 +114,7 @@ static void generic_wrong(const void *arg)
     conf_need(CKM_GENERIC_SECRET_KEY_GEN, CKF_GENERATE);
     EXPECT(generate(CKM_GENERIC_SECRET_KEY_GEN, t, 2, &h), CKR_TEMPLATE_INCOMPLETE);
     EXPECT(generate(CKM_GENERIC_SECRET_KEY_GEN, t, 3, &h), CKR_KEY_SIZE_RANGE,
-           CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT);
+           CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT, CKR_TEMPLATE_INCOMPLETE);
 }
 
 /* --- pairs ---------------------------------------------------------------- */
@@ -218,7 +220,8 @@ static void pair_wrong(const void *arg)
            CKR_DOMAIN_PARAMS_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT);
     EXPECT(f->C_GenerateKeyPair(ses, &m, junk, 3, label, 2, &a, &b), CKR_CURVE_NOT_SUPPORTED,
            CKR_DOMAIN_PARAMS_INVALID, CKR_ATTRIBUTE_VALUE_INVALID, CKR_TEMPLATE_INCONSISTENT);
-    EXPECT(f->C_GenerateKeyPair(ses, &m, class, 4, label, 2, &a, &b), CKR_TEMPLATE_INCONSISTENT);
+    EXPECT(f->C_GenerateKeyPair(ses, &m, class, 4, label, 2, &a, &b), CKR_TEMPLATE_INCONSISTENT,
+           CKR_ATTRIBUTE_VALUE_INVALID);
 }
 
 static void rsa_wrong(const void *arg)
@@ -226,7 +229,7 @@ static void rsa_wrong(const void *arg)
     CK_ATTRIBUTE pub[] = {LABEL, NO(CKA_TOKEN), UL(CKA_MODULUS_BITS, 2047)};
     CK_ATTRIBUTE huge[] = {LABEL, NO(CKA_TOKEN), UL(CKA_MODULUS_BITS, 1UL << 30)};
     CK_MECHANISM m = MECH(CKM_RSA_PKCS_KEY_PAIR_GEN);
-    CK_MECHANISM_INFO i;
+    CK_MECHANISM_INFO i = {0, 0, 0};
     CK_OBJECT_HANDLE a, b;
 
     (void)arg;

@@ -80,7 +80,7 @@ const struct keys_pair *keys_ec(const struct keys_curve *c, unsigned use)
     static unsigned epochs[CURVES][2];
     size_t i = (size_t)(c - keys_curves), j = use == USE_SIGN ? 0 : 1;
     CK_MECHANISM m = MECH(CKM_EC_KEY_PAIR_GEN);
-    CK_MECHANISM_INFO info;
+    CK_MECHANISM_INFO info = {0, 0, 0};
     CK_ATTRIBUTE pub[] = {
         BYTES(CKA_EC_PARAMS, c->oid, c->oid_len), NO(CKA_TOKEN),           LABEL,
         BOOL(CKA_VERIFY, use & USE_SIGN),         TEXT(CKA_ID, "conf-ec"),
@@ -148,7 +148,7 @@ const struct keys_pair *keys_rsa(void)
         LABEL,
         TEXT(CKA_ID, "conf-rsa"),
         YES(CKA_VERIFY),
-        BOOL(CKA_ENCRYPT, rsa_can(CKF_ENCRYPT)),
+        YES(CKA_ENCRYPT),
         BOOL(CKA_WRAP, rsa_can(CKF_WRAP)),
         BOOL(CKA_VERIFY_RECOVER, rsa_can(CKF_VERIFY_RECOVER)),
     };
@@ -159,7 +159,7 @@ const struct keys_pair *keys_rsa(void)
         YES(CKA_PRIVATE),
         YES(CKA_SENSITIVE),
         YES(CKA_SIGN),
-        BOOL(CKA_DECRYPT, rsa_can(CKF_DECRYPT)),
+        YES(CKA_DECRYPT),
         BOOL(CKA_UNWRAP, rsa_can(CKF_UNWRAP)),
         BOOL(CKA_SIGN_RECOVER, rsa_can(CKF_SIGN_RECOVER)),
     };

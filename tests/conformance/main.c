@@ -183,21 +183,21 @@ static void result(const struct worker_result *r, bool died)
 {
     const char *name = checks[r->check].name, *why = difference(name);
 
-    if (r->verdict == WORKER_SKIPPED && why == NULL) {
-        printf("ok - %s # SKIP %s\n", name, r->why);
+    if (r->end.verdict == CONF_SKIPPED && why == NULL) {
+        printf("ok - %s # SKIP %s\n", name, r->end.why);
         n_skipped++;
-    } else if (r->verdict == WORKER_SKIPPED || (r->verdict == WORKER_PASSED && why != NULL)) {
+    } else if (r->end.verdict == CONF_SKIPPED || (r->end.verdict == CONF_PASSED && why != NULL)) {
         printf("not ok - %s: it is listed as a difference and %s\n", name,
-               r->verdict == WORKER_PASSED ? "passes" : "is skipped");
+               r->end.verdict == CONF_PASSED ? "passes" : "is skipped");
         n_not_ok++;
-    } else if (r->verdict == WORKER_PASSED) {
+    } else if (r->end.verdict == CONF_PASSED) {
         printf("ok - %s\n", name);
         n_ok++;
     } else if (why != NULL) {
         printf("ok - %s # expected difference: %s\n", name, why);
         n_expected++;
     } else {
-        printf("not ok - %s: %s\n", name, r->why);
+        printf("not ok - %s: %s\n", name, r->end.why);
         n_not_ok++;
         if (died)
             show_output();
@@ -218,10 +218,11 @@ static void worker(size_t first, int to)
             continue;
         if (ftruncate(worker_out, 0) != 0 || lseek(worker_out, 0, SEEK_SET) != 0)
             _exit(3);
-        r = (struct worker_result){.check = i, .verdict = WORKER_STARTED};
+        r = (struct worker_result){.check = i, .end.verdict = CONF_STARTED};
         if (write(to, &r, sizeof r) != sizeof r)
             _exit(3);
-        worker_run(&checks[i], &r);
+        worker_run(&checks[i]);
+        r.end = conf_end;
         fflush(stdout);
         if (write(to, &r, sizeof r) != sizeof r)
             _exit(3);
@@ -259,19 +260,19 @@ static size_t one_worker(size_t first)
         if (ready <= 0 || read(ends[0], &in, sizeof in) != sizeof in)
             break;
         r = in;
-        if (r.verdict == WORKER_STARTED)
+        if (r.end.verdict == CONF_STARTED)
             continue;
         result(&r, false);
-        if (r.verdict == WORKER_NO_TOKEN)
+        if (r.end.verdict == CONF_NO_TOKEN)
             break;
     }
     close(ends[0]);
-    if (hung || r.verdict == WORKER_NO_TOKEN)
+    if (hung || r.end.verdict == CONF_NO_TOKEN)
         kill(pid, SIGKILL);
     waitpid(pid, &status, 0);
-    if (r.verdict == WORKER_NO_TOKEN)
+    if (r.end.verdict == CONF_NO_TOKEN)
         return n_checks;
-    if (r.verdict != WORKER_STARTED) {
+    if (r.end.verdict != CONF_STARTED) {
         if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
             return n_checks;
         if (r.check + 1 >= n_checks) {
@@ -280,13 +281,13 @@ static size_t one_worker(size_t first)
         }
         return r.check + 1;
     }
-    r.verdict = WORKER_FAILED;
+    r.end.verdict = CONF_FAILED;
     if (hung)
-        snprintf(r.why, sizeof r.why, "no end within %d s", LIMIT_S);
+        snprintf(r.end.why, sizeof r.end.why, "no end within %d s", LIMIT_S);
     else if (WIFSIGNALED(status))
-        snprintf(r.why, sizeof r.why, "crashed: %s", strsignal(WTERMSIG(status)));
+        snprintf(r.end.why, sizeof r.end.why, "crashed: %s", strsignal(WTERMSIG(status)));
     else
-        snprintf(r.why, sizeof r.why, "the process exited with %d", WEXITSTATUS(status));
+        snprintf(r.end.why, sizeof r.end.why, "the process exited with %d", WEXITSTATUS(status));
     result(&r, true);
     return WIFEXITED(status) && WEXITSTATUS(status) == 3 ? n_checks : r.check + 1;
 }

@@ -282,11 +282,11 @@ static void not_modifiable(const void *arg)
 static void not_copyable(const void *arg)
 {
     CK_OBJECT_HANDLE h = data(false, (CK_ATTRIBUTE)NO(CKA_COPYABLE)), copy;
-    CK_ATTRIBUTE yes = YES(CKA_COPYABLE);
+    CK_ATTRIBUTE yes = YES(CKA_COPYABLE), label = LABEL;
 
     (void)arg;
     MUST(!keys_bool(h, CKA_COPYABLE), "CKA_COPYABLE is not kept");
-    EXPECT(f->C_CopyObject(ses, h, NULL, 0, &copy), CKR_ACTION_PROHIBITED);
+    EXPECT(f->C_CopyObject(ses, h, &label, 1, &copy), CKR_ACTION_PROHIBITED);
     EXPECT(f->C_SetAttributeValue(ses, h, &yes, 1), CKR_ATTRIBUTE_READ_ONLY,
            CKR_TEMPLATE_INCONSISTENT, CKR_ACTION_PROHIBITED, CKR_ATTRIBUTE_VALUE_INVALID);
 }

@@ -346,9 +346,11 @@ static void parameter(const void *arg)
     w.mech = (CK_MECHANISM)MECH_P(r->type, pss);
     pss.hashAlg = r->hash == CKM_SHA384 ? CKM_SHA256 : CKM_SHA384;
     if (r->hash != 0)
-        EXPECT(f->C_SignInit(ses, &w.mech, w.keys->priv), CKR_MECHANISM_PARAM_INVALID);
+        EXPECT(f->C_SignInit(ses, &w.mech, w.keys->priv), CKR_MECHANISM_PARAM_INVALID,
+               CKR_ARGUMENTS_BAD);
     pss.hashAlg = 0x4711;
-    EXPECT(f->C_SignInit(ses, &w.mech, w.keys->priv), CKR_MECHANISM_PARAM_INVALID);
+    EXPECT(f->C_SignInit(ses, &w.mech, w.keys->priv), CKR_MECHANISM_PARAM_INVALID,
+           CKR_ARGUMENTS_BAD);
 }
 
 static void wrong_key(const void *arg)

@@ -141,7 +141,7 @@ static void count_low(const void *arg)
          "flags 0x%lx after a right PIN", t.flags);
 }
 
-/* CKF_DUAL_CRYPTO_OPERATIONS: a digest and an encryption in one session; checked by "multi". */
+/* Base 5.5: the list's length first, no mechanism twice, and each has its information. */
 static void mechanism_list(const void *arg)
 {
     CK_MECHANISM_TYPE list[512];
@@ -162,6 +162,27 @@ static void mechanism_list(const void *arg)
     }
 }
 
+/* All of CK_MECHANISM_INFO is the function's output: nothing of what was there before remains. */
+static void mechanism_info_is_written(const void *arg)
+{
+    CK_MECHANISM_TYPE list[512];
+    CK_ULONG n = N(list);
+
+    (void)arg;
+    OK(f->C_GetMechanismList(slot, list, &n));
+    for (CK_ULONG i = 0; i < n; i++) {
+        CK_MECHANISM_INFO a, b;
+
+        memset(&a, 0, sizeof a);
+        memset(&b, 0xff, sizeof b);
+        OK(f->C_GetMechanismInfo(slot, list[i], &a));
+        OK(f->C_GetMechanismInfo(slot, list[i], &b));
+        MUST(a.flags == b.flags, "flags of 0x%lx depend on what was there before", list[i]);
+        MUST(a.ulMinKeySize == b.ulMinKeySize && a.ulMaxKeySize == b.ulMaxKeySize,
+             "sizes of 0x%lx depend on what was there before", list[i]);
+    }
+}
+
 void token_checks(void)
 {
     conf_add(CONF_USER, random_bytes, NULL, "random/bytes-differ");
@@ -173,4 +194,5 @@ void token_checks(void)
     conf_add(CONF_INIT, session_counts, NULL, "token/session-counts");
     conf_add(CONF_INIT, count_low, NULL, "token/count-low");
     conf_add(CONF_INIT, mechanism_list, NULL, "token/mechanism-list");
+    conf_add(CONF_INIT, mechanism_info_is_written, NULL, "token/mechanism-info-is-written");
 }

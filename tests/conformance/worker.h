@@ -13,22 +13,15 @@ struct worker_check {
 
 struct worker_result {
     size_t check; /* its place in the list */
-    enum {
-        WORKER_STARTED,
-        WORKER_PASSED,
-        WORKER_SKIPPED,
-        WORKER_FAILED,
-        WORKER_NO_TOKEN /* failed, and so would all others: no token, or the PIN is wrong */
-    } verdict;
-    char why[512];
+    struct conf_end end;
 };
 
 extern const char *worker_label; /* of the token; NULL for the first one */
 
 /* Loads the module; says on stderr why it cannot. */
 bool worker_load(const char *path);
-/* Runs one check; fills in verdict and reason. */
-void worker_run(const struct worker_check *c, struct worker_result *r);
+/* Runs one check; conf_end says how it ended. */
+void worker_run(const struct worker_check *c);
 void worker_end(void);
 
 #endif

@@ -88,13 +88,11 @@ static void secret(const void *arg)
 
         h = keys_import(keys[i].type, value, keys[i].len,
                         keys[i].type == CKK_AES ? USE_ENC : USE_SIGN);
-        if (!r->any_length && keys[i].len % 8 != 0) {
-            EXPECT(f->C_WrapKey(ses, &m, key, h, out, &n), CKR_KEY_SIZE_RANGE,
-                   CKR_KEY_NOT_WRAPPABLE);
-            continue;
-        }
+        if (!r->any_length && keys[i].len % 8 != 0)
+            continue; /* padded with zeros, or refused: the standard knows both */
         OK(f->C_WrapKey(ses, &m, key, h, out, &n));
-        MUST(opens(r, out, n, value, keys[i].len), "OpenSSL does not unwrap it");
+        MUST(opens(r, out, n, value, keys[i].len), "OpenSSL does not unwrap a key of %lu bytes",
+             keys[i].len);
         OK(unwrap(&m, key, keys[i].type, out, n, &back));
         keys_is(back, CKA_VALUE, value, keys[i].len);
         MUST(keys_ulong(back, CKA_KEY_TYPE) == keys[i].type, "CKA_KEY_TYPE");

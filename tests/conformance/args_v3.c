@@ -8,6 +8,7 @@
 static CK_BYTE buf[256];
 static CK_ULONG n;
 static CK_MECHANISM gcm = MECH(CKM_AES_GCM), ecdsa = MECH(CKM_ECDSA);
+static CK_MECHANISM unknown = MECH(0x7ffffff3UL);
 
 /* clang-format off */
 #define BY_SESSION(X) \
@@ -80,6 +81,43 @@ static void no_operation(const void *arg)
     conf_need_3_0();
     n = sizeof buf;
     EXPECT(c->call(ses), CKR_OPERATION_NOT_INITIALIZED, CKR_FUNCTION_NOT_SUPPORTED);
+}
+
+struct wrong_call {
+    const char *name, *what;
+    CK_RV (*call)(void);
+};
+
+#define DEFINE_W(name, what, args)        \
+    static CK_RV do_##name##_##what(void) \
+    {                                     \
+        return f3->C_##name args;         \
+    }
+#define ROW_W(name, what, args) {"C_" #name, #what, do_##name##_##what},
+
+/* clang-format off */
+#define WRONG(X) \
+    X(MessageEncryptInit, key, (ses, &gcm, BAD)) \
+    X(MessageDecryptInit, key, (ses, &gcm, BAD)) \
+    X(MessageSignInit, key, (ses, &ecdsa, BAD)) \
+    X(MessageVerifyInit, key, (ses, &ecdsa, BAD)) \
+    X(MessageEncryptInit, mechanism, (ses, &unknown, BAD)) \
+    X(MessageDecryptInit, mechanism, (ses, &unknown, BAD)) \
+    X(MessageSignInit, mechanism, (ses, &unknown, BAD)) \
+    X(MessageVerifyInit, mechanism, (ses, &unknown, BAD)) \
+    X(LoginUser, type, (ses, 4711, buf, 8, NULL, 0)) \
+    X(LoginUser, name, (ses, CKU_USER, conf_pin, conf_pin_len, NULL, 8))
+/* clang-format on */
+
+WRONG(DEFINE_W)
+static const struct wrong_call wrong[] = {WRONG(ROW_W)};
+
+static void wrong_argument(const void *arg)
+{
+    const struct wrong_call *c = arg;
+
+    conf_need_3_0();
+    REFUSED(c->call());
 }
 
 /* --- interfaces ----------------------------------------------------------- */
@@ -213,8 +251,11 @@ void args_v3_checks(void)
                  by_session[i].name);
         conf_add(CONF_USER, bad_session, &by_session[i], "args/%s/invalid-session",
                  by_session[i].name);
-        if (i >= 2)
+        if (i >= 2 && strstr(by_session[i].name, "Init") == NULL)
             conf_add(CONF_USER, no_operation, &by_session[i], "args/%s/not-active",
                      by_session[i].name);
     }
+    for (size_t i = 0; i < N(wrong); i++)
+        conf_add(CONF_USER, wrong_argument, &wrong[i], "args/%s/garbage-%s", wrong[i].name,
+                 wrong[i].what);
 }

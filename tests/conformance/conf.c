@@ -111,6 +111,13 @@ void conf_need_3_0(void)
         conf_skip("the module has no 3.0 interface");
 }
 
+CK_RV conf_supported(CK_RV rv)
+{
+    if (rv == CKR_FUNCTION_NOT_SUPPORTED)
+        conf_skip("%s", conf_ckr(rv));
+    return rv;
+}
+
 CK_SESSION_HANDLE conf_open(CK_FLAGS more)
 {
     CK_SESSION_HANDLE h = 0;
@@ -143,10 +150,10 @@ CK_ULONG conf_token_objects(void)
     return all;
 }
 
-int conf_sweep(void)
+static int sweep(const char *label)
 {
     CK_BBOOL yes = CK_TRUE;
-    CK_ATTRIBUTE t[] = {{CKA_LABEL, CONF_LABEL, strlen(CONF_LABEL)}, {CKA_TOKEN, &yes, 1}};
+    CK_ATTRIBUTE t[] = {{CKA_LABEL, (void *)(uintptr_t)label, strlen(label)}, {CKA_TOKEN, &yes, 1}};
     CK_OBJECT_HANDLE h[256];
     CK_ULONG n = 0;
     int gone = 0;
@@ -159,4 +166,10 @@ int conf_sweep(void)
     for (CK_ULONG i = 0; i < n; i++)
         gone += f->C_DestroyObject(ses, h[i]) == CKR_OK;
     return gone;
+}
+
+int conf_sweep(void)
+{
+    (void)sweep(CONF_LABEL ", changed");
+    return sweep(CONF_LABEL);
 }

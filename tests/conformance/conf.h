@@ -85,8 +85,10 @@ CK_SESSION_HANDLE conf_open(CK_FLAGS more); /* CKF_RW_SESSION or 0 */
 void conf_need(CK_MECHANISM_TYPE m, CK_FLAGS flags);
 bool conf_has(CK_MECHANISM_TYPE m, CK_FLAGS flags);
 void conf_need_3_0(void);
+/* A function may be missing altogether: the check is skipped. */
+CK_RV conf_supported(CK_RV rv);
 
-/* Destroys whatever has CONF_LABEL; -1 or how many. */
+/* Destroys token objects with CONF_LABEL or CONF_LABEL ", changed"; -1, or how many had the first. */
 int conf_sweep(void);
 /* How many token objects the user sees. */
 CK_ULONG conf_token_objects(void);

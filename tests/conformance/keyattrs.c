@@ -214,7 +214,7 @@ static void copy(const void *arg)
     CK_ATTRIBUTE up[] = {YES(CKA_SENSITIVE), NO(CKA_EXTRACTABLE), TEXT(CKA_ID, "copy")};
     CK_ATTRIBUTE down[] = {NO(CKA_SENSITIVE)}, type[] = {UL(CKA_KEY_TYPE, CKK_RSA)};
 
-    OK(f->C_CopyObject(ses, h, up, N(up), &c));
+    OK(conf_supported(f->C_CopyObject(ses, h, up, N(up), &c)));
     MUST(keys_bool(c, CKA_SENSITIVE) && !keys_bool(c, CKA_EXTRACTABLE), "the template");
     MUST(!keys_bool(c, CKA_ALWAYS_SENSITIVE) && !keys_bool(c, CKA_NEVER_EXTRACTABLE),
          "it was not always so");
@@ -237,7 +237,7 @@ static void copy_generated(const void *arg)
     CK_ULONG n = 16;
 
     (void)arg;
-    OK(f->C_CopyObject(ses, h, &label, 1, &c));
+    OK(conf_supported(f->C_CopyObject(ses, h, &label, 1, &c)));
     MUST(keys_bool(c, CKA_LOCAL) && keys_bool(c, CKA_ALWAYS_SENSITIVE) &&
              keys_bool(c, CKA_NEVER_EXTRACTABLE),
          "the copy does not say what the original does");

@@ -197,6 +197,41 @@ static void so_and_private(const void *arg)
     OK(f->C_CreateObject(h, t, N(t), &o));
 }
 
+/* Base 4.9 and 5.6: CKA_ALWAYS_AUTHENTICATE wants CKU_CONTEXT_SPECIFIC for each use. */
+static void always_authenticate(const void *arg)
+{
+    CK_ATTRIBUTE pub[] = {BYTES(CKA_EC_PARAMS, keys_curves[0].oid, keys_curves[0].oid_len),
+                          NO(CKA_TOKEN), LABEL, YES(CKA_VERIFY)};
+    CK_ATTRIBUTE priv[] = {NO(CKA_TOKEN),      LABEL,         YES(CKA_PRIVATE),
+                           YES(CKA_SENSITIVE), YES(CKA_SIGN), YES(CKA_ALWAYS_AUTHENTICATE)};
+    CK_MECHANISM gen = MECH(CKM_EC_KEY_PAIR_GEN), m = MECH(CKM_ECDSA);
+    CK_BYTE hash[32] = {1}, sig[64];
+    CK_ULONG n = sizeof sig;
+    CK_OBJECT_HANDLE a, b;
+    CK_RV rv;
+
+    (void)arg;
+    conf_need(CKM_EC_KEY_PAIR_GEN, CKF_GENERATE_KEY_PAIR);
+    conf_need(CKM_ECDSA, CKF_SIGN);
+    rv = f->C_GenerateKeyPair(ses, &gen, pub, N(pub), priv, N(priv), &a, &b);
+    if (rv == CKR_ATTRIBUTE_VALUE_INVALID || rv == CKR_TEMPLATE_INCONSISTENT ||
+        rv == CKR_ATTRIBUTE_TYPE_INVALID)
+        conf_skip("no such keys: %s", conf_ckr(rv));
+    OK(rv);
+    MUST(keys_bool(b, CKA_ALWAYS_AUTHENTICATE), "CKA_ALWAYS_AUTHENTICATE is not kept");
+    for (int i = 0; i < 2; i++) {
+        OK(f->C_SignInit(ses, &m, b));
+        EXPECT(f->C_Sign(ses, hash, sizeof hash, sig, &n), CKR_USER_NOT_LOGGED_IN);
+        EXPECT(f->C_SignInit(ses, &m, b), CKR_OK, CKR_OPERATION_ACTIVE);
+        if (i == 0)
+            EXPECT(f->C_Login(ses, CKU_CONTEXT_SPECIFIC, wrong_pin, sizeof wrong_pin - 1),
+                   CKR_PIN_INCORRECT);
+        OK(f->C_Login(ses, CKU_CONTEXT_SPECIFIC, conf_pin, conf_pin_len));
+        n = sizeof sig;
+        OK(f->C_Sign(ses, hash, sizeof hash, sig, &n));
+    }
+}
+
 /* Base 3.0 5.6 C_LoginUser; a token without named users may refuse a name. */
 static void login_user(const void *arg)
 {
@@ -232,5 +267,6 @@ void login_checks(void)
     conf_add(CONF_INIT, init_pin_not_so, NULL, "login/init-pin-without-so");
     conf_add(CONF_INIT, init_pin, NULL, "login/init-pin-refusals");
     conf_add(CONF_INIT, so_and_private, NULL, "login/so-makes-no-private-objects");
+    conf_add(CONF_USER, always_authenticate, NULL, "login/always-authenticate");
     conf_add(CONF_INIT, login_user, NULL, "login/login-user");
 }

@@ -41,7 +41,7 @@ static CK_ULONG *objects_before; /* shared with the workers */
 static int worker_out;           /* what they and the module print */
 static unsigned n_ok, n_not_ok, n_skipped, n_expected;
 
-static void die(const char *why, const char *what)
+__attribute__((noreturn)) static void die(const char *why, const char *what)
 {
     fprintf(stderr, "conformance: %s%s\n", why, what);
     exit(2);
@@ -238,7 +238,7 @@ static size_t one_worker(size_t first)
     struct pollfd p = {.events = POLLIN};
     int ends[2], status = 0;
     bool hung = false;
-    pid_t pid;
+    pid_t pid = -1;
 
     fflush(stdout);
     if (pipe(ends) != 0 || (pid = fork()) < 0)

@@ -285,7 +285,6 @@ static void advertised(const void *arg)
     const struct row *r = arg;
     CK_MECHANISM m = mechanism(r);
     CK_MECHANISM_INFO i = {0, 0, 0};
-    CK_FLAGS known = CKF_HW | CKF_EC_F_P | CKF_EC_NAMEDCURVE | CKF_EC_UNCOMPRESS | CKF_EC_COMPRESS;
     unsigned used = 0;
 
     if (f->C_GetMechanismInfo(slot, r->type, &i) != CKR_OK)
@@ -293,7 +292,6 @@ static void advertised(const void *arg)
     for (size_t u = 0; u < N(uses); u++) {
         CK_RV rv;
 
-        known |= uses[u].flag;
         if (!(i.flags & uses[u].flag))
             continue;
         m = mechanism(r);

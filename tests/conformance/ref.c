@@ -229,6 +229,15 @@ size_t ref_pkcs8(EVP_PKEY *k, uint8_t *out)
     return (size_t)n;
 }
 
+EVP_PKEY *ref_from_pkcs8(const uint8_t *in, size_t len)
+{
+    PKCS8_PRIV_KEY_INFO *p8 = d2i_PKCS8_PRIV_KEY_INFO(NULL, &in, (long)len);
+    EVP_PKEY *k = p8 == NULL ? NULL : EVP_PKCS82PKEY(p8);
+
+    PKCS8_PRIV_KEY_INFO_free(p8);
+    return k;
+}
+
 size_t ref_cert(EVP_PKEY *k, uint8_t *out, uint8_t *subject, size_t *subject_len)
 {
     X509 *x = X509_new();

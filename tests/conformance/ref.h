@@ -52,6 +52,7 @@ void ref_hkdf(int mode, const char *md, const void *key, size_t key_len, const v
 size_t ref_number(EVP_PKEY *k, const char *name, size_t pad, uint8_t *out);
 size_t ref_spki(EVP_PKEY *k, uint8_t *out);
 size_t ref_pkcs8(EVP_PKEY *k, uint8_t *out);
+EVP_PKEY *ref_from_pkcs8(const uint8_t *in, size_t len); /* NULL when it is none */
 /* A self-signed certificate; subject: its DER. */
 size_t ref_cert(EVP_PKEY *k, uint8_t *out, uint8_t *subject, size_t *subject_len);
 

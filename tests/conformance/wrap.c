@@ -132,7 +132,7 @@ static void tampered(const void *arg)
         out[9] ^= 1;
     }
     EXPECT(unwrap(&m, key, CKK_AES, out, n - 1, &back), CKR_WRAPPED_KEY_LEN_RANGE,
-           CKR_WRAPPED_KEY_INVALID);
+           CKR_WRAPPED_KEY_INVALID, CKR_ENCRYPTED_DATA_LEN_RANGE);
     OK(unwrap(&m, key, CKK_AES, out, n, &back));
 }
 
@@ -251,6 +251,49 @@ static void private_key(const void *arg)
     MUST(!keys_bool(priv, CKA_LOCAL) && !keys_bool(priv, CKA_ALWAYS_SENSITIVE) &&
              !keys_bool(priv, CKA_NEVER_EXTRACTABLE),
          "CKA_LOCAL and so on of an unwrapped key");
+    EVP_PKEY_free(k);
+}
+
+/* A private key that may leave goes out as PKCS #8, which OpenSSL reads. */
+static void private_key_out(const void *arg)
+{
+    const struct row *r = arg;
+    CK_MECHANISM m;
+    CK_OBJECT_HANDLE key = start(r, &m), priv = 0;
+    EVP_PKEY *k = ref_new_ec(&keys_curves[0]), *back;
+    uint8_t d[REF_MAX], out[REF_MAX], p8[REF_MAX], was[REF_MAX], is[REF_MAX];
+    CK_ATTRIBUTE t[] = {
+        UL(CKA_CLASS, CKO_PRIVATE_KEY),
+        UL(CKA_KEY_TYPE, CKK_EC),
+        LABEL,
+        NO(CKA_TOKEN),
+        YES(CKA_PRIVATE),
+        YES(CKA_SENSITIVE),
+        YES(CKA_EXTRACTABLE),
+        YES(CKA_SIGN),
+        BYTES(CKA_EC_PARAMS, keys_curves[0].oid, keys_curves[0].oid_len),
+        BYTES(CKA_VALUE, d, ref_number(k, "priv", 32, d)),
+    };
+    CK_ULONG n = sizeof out;
+    CK_RV rv = f->C_CreateObject(ses, t, N(t), &priv);
+    size_t len;
+
+    if (rv != CKR_OK)
+        conf_skip("no extractable private keys: %s", conf_ckr(rv));
+    if (!keys_bool(priv, CKA_EXTRACTABLE))
+        conf_skip("private keys are not extractable");
+    OK(f->C_WrapKey(ses, &m, key, priv, out, &n));
+    len = ref_unwrap(r->iv ? "AES-128-CBC" : "AES-128-WRAP-PAD", kek, out, n, p8);
+    if (r->iv) { /* without its IV the first block is wrong, and the padding is still there */
+        for (size_t i = 0; i < sizeof iv; i++)
+            p8[i] ^= iv[i];
+        len -= p8[len - 1];
+    }
+    back = ref_from_pkcs8(p8, len);
+    MUST(back != NULL, "OpenSSL reads no PKCS #8 key in it");
+    conf_same("the private number", is, ref_number(back, "priv", 32, is), was,
+              ref_number(k, "priv", 32, was));
+    EVP_PKEY_free(back);
     EVP_PKEY_free(k);
 }
 
@@ -391,6 +434,8 @@ void wrap_checks(void)
         conf_add(CONF_USER, attributes, r, "wrap/%s/attributes", r->name);
         if (r->any_length)
             conf_add(CONF_USER, private_key, r, "wrap/%s/private-key", r->name);
+        if (r->any_length && r->type != CKM_AES_KEY_WRAP_PAD)
+            conf_add(CONF_USER, private_key_out, r, "wrap/%s/private-key-out", r->name);
     }
     conf_add(CONF_USER, rsa_wrap, &by_rsa[0], "wrap/rsa-pkcs/aes-key");
     conf_add(CONF_USER, rsa_wrap, &by_rsa[1], "wrap/rsa-oaep/aes-key");

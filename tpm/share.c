@@ -214,7 +214,12 @@ static bool flush(struct share *s, uint32_t h)
  * middle, its owner knows, and the next process flushes it. */
 static bool evict(struct share *s, uint32_t h)
 {
-    note(s, h, true);
+    const bool ours = share_has(s, h);
+
+    note(s, h, !ours);
+    /* Somebody claims what the TPM gave to us: he is wrong. */
+    if (ours)
+        return true;
     write_file(s);
     if (!flush(s, h))
         return false;

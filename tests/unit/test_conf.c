@@ -20,9 +20,9 @@
 
 static int setup(void **state)
 {
-    static const char *const names[] = {"FUSETSU_CONF", "FUSETSU_STORE", "FUSETSU_TCTI",
-                                        "FUSETSU_LOG",  "HOME",          "XDG_CONFIG_HOME",
-                                        "XDG_DATA_HOME"};
+    static const char *const names[] = {"FUSETSU_CONF",  "FUSETSU_STORE", "FUSETSU_TCTI",
+                                        "FUSETSU_LOG",   "HOME",          "XDG_CONFIG_HOME",
+                                        "XDG_DATA_HOME", "FUSETSU_RUN",   "XDG_RUNTIME_DIR"};
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         unsetenv(names[i]);
@@ -221,6 +221,31 @@ static void test_pipe_or_huge_file_is_refused(void **state)
     assert_int_equal(refused("longer"), E_FORMAT);
 }
 
+static void check_run(const char *want)
+{
+    struct conf *c = load();
+
+    if (want == NULL)
+        assert_null(conf_run(c));
+    else
+        assert_string_equal(conf_run(c), want);
+    conf_free(c);
+}
+
+static void test_the_directory_that_processes_share(void **state)
+{
+    (void)state;
+    setenv("XDG_RUNTIME_DIR", unit_dir(), 1);
+    check_run(access("/run/lock", W_OK | X_OK) == 0 ? "/run/lock" : unit_dir());
+    setenv("FUSETSU_CONF", unit_dir_at("run.conf"), 1);
+    write_file(unit_dir_at("run.conf"), "run = /run/tpm\n");
+    check_run("/run/tpm");
+    setenv("FUSETSU_RUN", "/run/other", 1);
+    check_run("/run/other");
+    setenv("FUSETSU_RUN", "none", 1);
+    check_run(NULL);
+}
+
 int main(void)
 {
 #define IN_HOME(f) cmocka_unit_test_setup_teardown(f, setup, unit_dir_remove)
@@ -236,6 +261,7 @@ int main(void)
         IN_HOME(test_file_that_everybody_can_write_is_refused),
         IN_HOME(test_file_of_another_user_is_refused),
         IN_HOME(test_pipe_or_huge_file_is_refused),
+        IN_HOME(test_the_directory_that_processes_share),
     };
 
     return cmocka_run_group_tests_name("conf", tests, NULL, NULL);

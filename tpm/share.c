@@ -2,12 +2,13 @@
 
 #include "core/buf.h"
 #include "core/log.h"
-#include "tpm/rc.h"
 #include "tpm/share_file.h"
+#include "tpm/share_tpm.h"
 
 #include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
+#include <tss2/tss2_tpm2_types.h>
 #include <unistd.h>
 
 #define WAIT_MS 90000
@@ -157,7 +158,7 @@ static void sift(struct share_image *image)
         struct share_record *r = &image->record[i];
 
         if ((r->state & SHARE_USED) == 0 ||
-            (r->state & ~(SHARE_USED | SHARE_BUSY | SHARE_OBJECT | SHARE_SESSION)) != 0)
+            (r->state & ~(SHARE_USED | SHARE_BUSY | SHARE_UNANSWERED)) != 0)
             *r = (struct share_record){0};
         for (size_t k = 0; k < SHARE_HANDLES; k++) {
             if (!is_object(r->handle[k]) && !is_session(r->handle[k]))
@@ -194,22 +195,6 @@ static void look_for_evictions(struct share *s)
 
 /* --- talking to the TPM --------------------------------------------------------------- */
 
-static bool flush(struct share *s, uint32_t h)
-{
-    uint8_t answer[64];
-    size_t len = sizeof(answer);
-    struct buf c = {0};
-    bool told;
-
-    buf_u16(&c, TPM2_ST_NO_SESSIONS);
-    buf_u32(&c, 14);
-    buf_u32(&c, TPM2_CC_FlushContext);
-    buf_u32(&c, h);
-    told = buf_ok(&c, NULL) == 0 && link_talk(s->link, buf_bytes(&c), answer, &len) == 0;
-    buf_free(&c);
-    return told;
-}
-
 /* Flushes a handle that some record has. It passes to our own first: should we die in the
  * middle, its owner knows, and the next process flushes it. */
 static bool evict(struct share *s, uint32_t h)
@@ -221,7 +206,7 @@ static bool evict(struct share *s, uint32_t h)
     if (ours)
         return true;
     write_file(s);
-    if (!flush(s, h))
+    if (!share_tpm_flush(s->link, h))
         return false;
     strike(&s->mine, h);
     write_file(s);
@@ -266,30 +251,12 @@ static bool make_room(struct share *s, bool (*kind)(uint32_t h))
  */
 static void find_orphan(struct share *s, uint32_t first)
 {
-    uint8_t answer[1024];
-    size_t len = sizeof(answer), unknown = 0;
-    struct reader r;
-    struct buf c = {0};
-    uint32_t n, orphan = 0;
+    uint32_t h[64], orphan = 0;
+    size_t n = share_tpm_list(s->link, first, h, ARRAY_LEN(h)), unknown = 0;
 
-    buf_u16(&c, TPM2_ST_NO_SESSIONS);
-    buf_u32(&c, 22);
-    buf_u32(&c, TPM2_CC_GetCapability);
-    buf_u32(&c, TPM2_CAP_HANDLES);
-    buf_u32(&c, first);
-    buf_u32(&c, TPM2_MAX_CAP_HANDLES);
-    if (buf_ok(&c, NULL) != 0 || link_talk(s->link, buf_bytes(&c), answer, &len) != 0)
-        len = 0;
-    buf_free(&c);
-    r = reader_of(answer, len);
-    /* Header, moreData, capability; then TPML_HANDLE (Part 2, 10.9.2). */
-    (void)reader_take(&r, 10 + 1 + 4);
-    n = reader_u32(&r);
-    for (uint32_t i = 0; i < n && !r.bad; i++) {
-        uint32_t h = reader_u32(&r);
-
-        if (!r.bad && (is_object(h) || is_session(h)) && !in_file(s, h) && !lists(&s->mine, h)) {
-            orphan = h;
+    for (size_t i = 0; i < n; i++) {
+        if ((is_object(h[i]) || is_session(h[i])) && !in_file(s, h[i]) && !lists(&s->mine, h[i])) {
+            orphan = h[i];
             unknown++;
         }
     }
@@ -297,10 +264,10 @@ static void find_orphan(struct share *s, uint32_t first)
         log_debug("TPM handle 0x%08x, which a dead process left, is flushed", orphan);
 }
 
+/* Also after an answer of our own that was lost. Their unanswered commands become ours until
+ * it is known what they made: we may die, too. */
 static void bury_the_dead(struct share *s)
 {
-    uint32_t made = 0;
-
     for (int i = 0; i < SHARE_RECORDS; i++) {
         struct share_record *r = &s->image.record[i];
         uint32_t h;
@@ -312,13 +279,14 @@ static void bury_the_dead(struct share *s)
             if (!evict(s, h))
                 return;
         }
-        made |= r->state;
+        s->mine.state |= r->state & SHARE_UNANSWERED;
         *r = (struct share_record){0};
     }
-    if ((made & SHARE_OBJECT) != 0)
+    if ((s->mine.state & SHARE_OBJECT) != 0)
         find_orphan(s, (uint32_t)TPM2_HT_TRANSIENT << 24);
-    if ((made & SHARE_SESSION) != 0)
+    if ((s->mine.state & SHARE_SESSION) != 0)
         find_orphan(s, (uint32_t)TPM2_HT_LOADED_SESSION << 24);
+    s->mine.state &= ~SHARE_UNANSWERED;
 }
 
 /* --- what the connection sees ------------------------------------------------------------ */
@@ -412,7 +380,7 @@ void share_free(struct share *s)
     if (s == NULL)
         return;
     for (size_t i = 0; s->locked && i < SHARE_HANDLES; i++) {
-        if (s->mine.handle[i] != 0 && flush(s, s->mine.handle[i]))
+        if (s->mine.handle[i] != 0 && share_tpm_flush(s->link, s->mine.handle[i]))
             s->mine.handle[i] = 0;
     }
     if (!share_holds(s))
@@ -463,7 +431,7 @@ static void join(struct share *s)
     if (share_file_record(s->file) >= 0 || share_file_take(s->file, &s->image) < 0)
         return;
     s->mine.pid = (uint32_t)getpid();
-    s->mine.state = SHARE_USED | SHARE_BUSY;
+    s->mine.state |= SHARE_USED | SHARE_BUSY;
     (void)RAND_bytes(s->mine.id, sizeof(s->mine.id));
     write_file(s);
 }
@@ -489,7 +457,7 @@ static void leave_nothing(struct share *s)
             continue;
         if (!s->left[i])
             s->gone(s->arg, h);
-        if (flush(s, h))
+        if (share_tpm_flush(s->link, h))
             s->mine.handle[i] = 0;
     }
 }

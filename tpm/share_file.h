@@ -27,6 +27,7 @@ struct share_record {
 #define SHARE_BUSY 2U   /* he is in a call */
 #define SHARE_OBJECT 4U /* and has sent a command that makes an object, unanswered yet */
 #define SHARE_SESSION 8U
+#define SHARE_UNANSWERED (SHARE_OBJECT | SHARE_SESSION)
 
 /* The whole file: 4096 bytes in the machine's own order. */
 struct share_image {

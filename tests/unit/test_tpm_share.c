@@ -1,11 +1,8 @@
-/* One bare TPM, several processes: they take turns, flush only what others have noted, find
- * out what was flushed of theirs before they use it, and clean up after the dead. */
-#include "tpm/share.h"
-
-#include "core/file.h"
-#include "core/hash.h"
-#include "tests/support/unit_tpm.h"
+/* One bare TPM, several processes: they take turns, find out what was flushed of theirs before
+ * they use it, and clean up after the dead. */
+#include "tests/support/unit_share.h"
 #include "tpm/ctx.h"
+#include "tpm/share.h"
 #include "tpm/share_file.h"
 #include "tpm/token_priv.h"
 
@@ -13,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -23,84 +19,12 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#define SESSIONS 0x02000000U, 0x03FFFFFFU
-#define OBJECTS 0x80000000U, 0x80FFFFFFU
-
-static const char *path_of(const struct unit_tpm *w)
+static struct unit_share_three *begin(struct unit_tpm *w)
 {
-    static char path[80];
-    const char *bare = share_bare(w->tcti);
-    uint8_t digest[32];
-    char name[17];
+    static struct unit_share_three t;
 
-    assert_int_equal(hash_sha256(bytes_of(bare, strlen(bare)), digest, NULL), 0);
-    hex_encode(name, digest, 8);
-    snprintf(path, sizeof(path), "%s/fusetsu-tpm-%s", w->dir, name);
-    return path;
-}
-
-/* Another process, as far as the TPM can tell: its own connection and its own login. */
-static void join(struct unit_tpm *w, struct unit_tpm *other, const char *tcti)
-{
-    *other = *w;
-    unit_tpm_open(other, tcti);
-    tpm_share(other->tpm, other->dir);
-    unit_tpm_login(other, TOKEN_USER, UNIT_USER);
-    tpm_release(other->tpm);
-}
-
-/* A call of its own: 0 when the signature is valid. */
-static int sign(struct unit_tpm *w, const struct store_key *key)
-{
-    struct err e = {0};
-    int rc = unit_tpm_sign(w->token, key, &e);
-
-    tpm_release(w->tpm);
-    if (rc != 0)
-        print_message("signing: %s\n", e.msg);
-    return rc;
-}
-
-static size_t loaded(uint32_t first, uint32_t last)
-{
-    uint32_t h[16];
-
-    return unit_tpm_handles(first, last, h, ARRAY_LEN(h));
-}
-
-static void nothing_left(void)
-{
-    assert_int_equal(loaded(OBJECTS), 0);
-    assert_int_equal(loaded(SESSIONS), 0);
-    assert_int_equal(unit_tpm_failures(), 0);
-}
-
-struct three {
-    struct unit_tpm *w, p[3];
-    struct store_key key[3];
-};
-
-/* Three processes, each with a key of its own. */
-static struct three *three(struct unit_tpm *w, const char *tcti_of_first)
-{
-    static struct three t;
-
-    t = (struct three){.w = w};
-    for (size_t i = 0; i < ARRAY_LEN(t.p); i++) {
-        join(w, &t.p[i], i == 0 && tcti_of_first != NULL ? tcti_of_first : w->tcti);
-        unit_tpm_ecc(&t.p[i], "P-256", &t.key[i]);
-        assert_int_equal(sign(&t.p[i], &t.key[i]), 0);
-    }
+    unit_share_begin(&t, w, NULL);
     return &t;
-}
-
-static void end(struct three *t)
-{
-    for (size_t i = 0; i < ARRAY_LEN(t->p); i++) {
-        store_key_free(&t->key[i]);
-        unit_tpm_close(&t->p[i]);
-    }
-    nothing_left();
 }
 
 /* --- which TPMs ---------------------------------------------------------------------- */
@@ -142,13 +66,13 @@ static void test_only_bare_tpms_are_shared(void **state)
 
 static void test_three_processes_sign_in_turn(void **state)
 {
-    struct three *t = three(*state, NULL);
+    struct unit_share_three *t = begin(*state);
 
     for (int round = 0; round < 10; round++) {
         for (size_t i = 0; i < ARRAY_LEN(t->p); i++)
-            assert_int_equal(sign(&t->p[i], &t->key[i]), 0);
+            assert_int_equal(unit_share_sign(&t->p[i], &t->key[i]), 0);
     }
-    end(t);
+    unit_share_end(t);
 }
 
 static void test_alone_a_signature_is_one_command(void **state)
@@ -156,17 +80,17 @@ static void test_alone_a_signature_is_one_command(void **state)
     struct unit_tpm *w = *state, p;
     struct store_key key = {0};
 
-    join(w, &p, unit_spy(w, false));
+    unit_share_join(w, &p, unit_spy(w, false));
     unit_tpm_ecc(&p, "P-256", &key);
-    assert_int_equal(sign(&p, &key), 0);
+    assert_int_equal(unit_share_sign(&p, &key), 0);
     unit_spy_clear(w);
     for (int i = 0; i < 10; i++)
-        assert_int_equal(sign(&p, &key), 0);
+        assert_int_equal(unit_share_sign(&p, &key), 0);
     assert_int_equal(unit_spy_count(w, NULL), 10);
     assert_int_equal(unit_spy_count(w, "Sign"), 10);
     store_key_free(&key);
     unit_tpm_close(&p);
-    nothing_left();
+    unit_share_nothing_left();
 }
 
 /* A login takes two of three sessions: the third process has taken that of the first. */
@@ -174,23 +98,23 @@ static void test_an_evicted_session_is_not_used(void **state)
 {
     struct unit_tpm *w = *state;
     char plain[300], spied[300];
-    struct three *t;
+    struct unit_share_three t;
 
     snprintf(plain, sizeof(plain), "%s", w->tcti);
     snprintf(spied, sizeof(spied), "%s", unit_spy(w, true));
     snprintf(w->tcti, sizeof(w->tcti), "%s", plain);
-    t = three(w, spied);
-    assert_int_equal(loaded(SESSIONS), 2);
+    unit_share_begin(&t, w, spied);
+    assert_int_equal(unit_share_sessions(), 2);
     unit_spy_clear(w);
-    assert_int_equal(sign(&t->p[0], &t->key[0]), 0);
+    assert_int_equal(unit_share_sign(&t.p[0], &t.key[0]), 0);
     assert_int_equal(unit_spy_count(w, "Sign"), 1);
     assert_true(unit_spy_count(w, "StartAuthSession") >= 1);
-    end(t);
+    unit_share_end(&t);
 }
 
 static void test_a_reset_of_the_tpm_confuses_no_one(void **state)
 {
-    struct three *t = three(*state, NULL);
+    struct unit_share_three *t = begin(*state);
 
     for (size_t first = 0; first < ARRAY_LEN(t->p); first++) {
         unit_tpm_cut();
@@ -199,11 +123,11 @@ static void test_a_reset_of_the_tpm_confuses_no_one(void **state)
 
             /* The TPM numbers from the start: these are handles that others remember. */
             unit_tpm_login(&t->p[at], TOKEN_USER, UNIT_USER);
-            assert_int_equal(sign(&t->p[at], &t->key[at]), 0);
+            assert_int_equal(unit_share_sign(&t->p[at], &t->key[at]), 0);
         }
     }
     assert_int_equal(token_row(t->p[0].token)->user_fails, 0);
-    end(t);
+    unit_share_end(t);
 }
 
 /* What was loaded over a connection that broke is not lost: it is flushed when needed. */
@@ -212,19 +136,19 @@ static void test_a_broken_connection_leaves_nothing(void **state)
     struct unit_tpm *w = *state, p;
     struct store_key key = {0};
 
-    join(w, &p, w->tcti);
+    unit_share_join(w, &p, w->tcti);
     unit_tpm_ecc(&p, "P-256", &key);
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(sign(&p, &key), 0);
+        assert_int_equal(unit_share_sign(&p, &key), 0);
         tpm_lost(p.tpm);
     }
-    assert_int_equal(sign(&p, &key), 0);
+    assert_int_equal(unit_share_sign(&p, &key), 0);
     store_key_free(&key);
     unit_tpm_close(&p);
-    nothing_left();
+    unit_share_nothing_left();
 }
 
-static int child_signs(const struct three *t)
+static int child_signs(const struct unit_share_three *t)
 {
     struct unit_tpm own = *t->w;
     struct err e = {0};
@@ -244,18 +168,18 @@ static int child_signs(const struct three *t)
 
 static void test_a_child_takes_nothing_from_its_parent(void **state)
 {
-    struct three *t = three(*state, NULL);
+    struct unit_share_three *t = begin(*state);
     int status = 0;
     pid_t pid = fork();
 
     if (pid == 0)
         _exit(child_signs(t));
     for (int i = 0; i < 20; i++)
-        assert_int_equal(sign(&t->p[0], &t->key[0]), 0);
+        assert_int_equal(unit_share_sign(&t->p[0], &t->key[0]), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
-    assert_int_equal(sign(&t->p[0], &t->key[0]), 0);
-    end(t);
+    assert_int_equal(unit_share_sign(&t->p[0], &t->key[0]), 0);
+    unit_share_end(t);
 }
 
 /* --- the dead and the stopped --------------------------------------------------------------- */
@@ -301,15 +225,15 @@ static void test_what_the_killed_left_is_flushed(void **state)
             _exit(dies(w, when[i].command, when[i].nth));
         assert_int_equal(waitpid(pid, &status, 0), pid);
         assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-        assert_true(loaded(SESSIONS) + loaded(OBJECTS) > 0);
-        join(w, &p, w->tcti);
+        assert_true(unit_share_sessions() + unit_share_objects() > 0);
+        unit_share_join(w, &p, w->tcti);
         unit_tpm_ecc(&p, "P-256", &key);
-        assert_int_equal(sign(&p, &key), 0);
-        assert_int_equal(loaded(SESSIONS), 1);
-        assert_int_equal(loaded(OBJECTS), 1);
+        assert_int_equal(unit_share_sign(&p, &key), 0);
+        assert_int_equal(unit_share_sessions(), 1);
+        assert_int_equal(unit_share_objects(), 1);
         store_key_free(&key);
         unit_tpm_close(&p);
-        assert_int_equal(loaded(SESSIONS) + loaded(OBJECTS), 0);
+        assert_int_equal(unit_share_sessions() + unit_share_objects(), 0);
         unit_tpm_forgive();
     }
 }
@@ -393,162 +317,22 @@ static void test_more_processes_than_places_work(void **state)
         share_ready(s[i]);
         (void)share_release(s[i]);
     }
-    join(w, &p, w->tcti);
+    unit_share_join(w, &p, w->tcti);
     unit_tpm_ecc(&p, "P-256", &key);
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(sign(&p, &key), 0);
-        assert_int_equal(loaded(SESSIONS) + loaded(OBJECTS), 0);
+        assert_int_equal(unit_share_sign(&p, &key), 0);
+        assert_int_equal(unit_share_sessions() + unit_share_objects(), 0);
     }
     for (int i = 0; i < MANY; i++) {
         share_free(s[i]);
         link_free(l[i]);
     }
-    assert_int_equal(sign(&p, &key), 0);
-    assert_int_equal(loaded(SESSIONS) + loaded(OBJECTS), 2);
+    assert_int_equal(unit_share_sign(&p, &key), 0);
+    assert_int_equal(unit_share_sessions() + unit_share_objects(), 2);
     store_key_free(&key);
     unit_tpm_close(&p);
-    nothing_left();
+    unit_share_nothing_left();
 }
-
-/* --- the file ------------------------------------------------------------------------------- */
-
-static void write_image(struct unit_tpm *w, const struct share_image *i)
-{
-    FILE *f = fopen(path_of(w), "r+e");
-
-    assert_non_null(f);
-    assert_int_equal(fwrite(i, sizeof(*i), 1, f), 1);
-    assert_int_equal(fclose(f), 0);
-}
-
-static void read_image(struct unit_tpm *w, struct share_image *i)
-{
-    FILE *f = fopen(path_of(w), "re");
-
-    assert_non_null(f);
-    assert_int_equal(fread(i, sizeof(*i), 1, f), 1);
-    assert_int_equal(fclose(f), 0);
-}
-
-/* Forged records of dead processes: what they claim is flushed only where processes can
- * have loaded something, and never what is known to be another's. */
-static void test_forged_records_do_no_harm(void **state)
-{
-    static const uint32_t claims[SHARE_HANDLES] = {0x81FFFFF1, 0x40000001, 0x01500001, 0x80FFFFF5,
-                                                   0x90FFFFF2, 0x00FFFFF3, 0x02FFFFF9, 0xFFFFFFFF};
-    static const uint8_t wire[][4] = {{0x81, 0xFF, 0xFF, 0xF1},
-                                      {0x90, 0xFF, 0xFF, 0xF2},
-                                      {0x00, 0xFF, 0xFF, 0xF3},
-                                      {0xFF, 0xFF, 0xFF, 0xFF}};
-    struct unit_tpm *w = *state, p;
-    struct share_image i;
-    struct store_key key = {0};
-
-    join(w, &p, unit_spy(w, true));
-    unit_tpm_ecc(&p, "P-256", &key);
-    assert_int_equal(sign(&p, &key), 0);
-    read_image(w, &i);
-    i.record[40] = (struct share_record){.state = SHARE_USED};
-    memcpy(i.record[40].handle, claims, sizeof(claims));
-    i.record[41] = i.record[0];
-    i.record[42] = (struct share_record){.state = 0xFFFF, .handle = {0x80000000}};
-    write_image(w, &i);
-    unit_spy_clear(w);
-    assert_int_equal(sign(&p, &key), 0);
-    assert_int_equal(unit_spy_count(w, "FlushContext"), 2);
-    assert_int_equal(unit_spy_count(w, NULL), 3);
-    for (size_t k = 0; k < ARRAY_LEN(wire); k++)
-        assert_false(unit_spy_saw(w, wire[k], 4));
-    read_image(w, &i);
-    for (size_t k = 1; k < SHARE_RECORDS; k++)
-        assert_int_equal(i.record[k].state, 0);
-    store_key_free(&key);
-    unit_tpm_close(&p);
-    nothing_left();
-}
-
-static void works_without(struct unit_tpm *w)
-{
-    struct store_key key = {0};
-    struct unit_tpm p;
-
-    join(w, &p, w->tcti);
-    unit_tpm_ecc(&p, "P-256", &key);
-    assert_int_equal(sign(&p, &key), 0);
-    store_key_free(&key);
-    unit_tpm_close(&p);
-    nothing_left();
-}
-
-static void test_a_file_that_is_not_ours_is_left_alone(void **state)
-{
-    struct unit_tpm *w = *state;
-    char victim[80];
-    struct stat st;
-
-    snprintf(victim, sizeof(victim), "%s/victim", w->dir);
-    assert_int_equal(file_write(victim, bytes_of("precious", 8), 0600, NULL), 0);
-    assert_int_equal(symlink(victim, path_of(w)), 0);
-    works_without(w);
-    assert_int_equal(unlink(path_of(w)), 0);
-    assert_int_equal(link(victim, path_of(w)), 0);
-    works_without(w);
-    assert_int_equal(unlink(path_of(w)), 0);
-    assert_int_equal(stat(victim, &st), 0);
-    assert_int_equal(st.st_size, 8);
-    assert_int_equal(chmod(victim, 0666), 0);
-    assert_int_equal(rename(victim, path_of(w)), 0);
-    works_without(w);
-    assert_int_equal(stat(path_of(w), &st), 0);
-    assert_int_equal(st.st_size, 8);
-    assert_int_equal(unlink(path_of(w)), 0);
-    assert_int_equal(mkdir(path_of(w), 0700), 0);
-    works_without(w);
-    assert_int_equal(rmdir(path_of(w)), 0);
-    assert_int_equal(mkfifo(path_of(w), 0600), 0);
-    works_without(w);
-}
-
-static void test_a_stranger_s_file_is_left_alone(void **state)
-{
-    struct unit_tpm *w = *state;
-    struct stat st;
-
-    if (geteuid() != 0) {
-        print_message("SKIP: only root can give files away\n");
-        skip();
-    }
-    assert_int_equal(file_write(path_of(w), bytes_of("x", 1), 0600, NULL), 0);
-    assert_int_equal(chown(path_of(w), 12345, 12345), 0);
-    works_without(w);
-    assert_int_equal(stat(path_of(w), &st), 0);
-    assert_int_equal(st.st_size, 1);
-}
-
-static void test_a_file_that_vanishes_is_made_again(void **state)
-{
-    struct three *t = three(*state, NULL);
-    struct stat st;
-
-    for (size_t i = 0; i < ARRAY_LEN(t->p); i++) {
-        assert_int_equal(unlink(path_of(t->w)), 0);
-        for (size_t k = 0; k < ARRAY_LEN(t->p); k++)
-            assert_int_equal(sign(&t->p[(i + k) % 3], &t->key[(i + k) % 3]), 0);
-        assert_int_equal(stat(path_of(t->w), &st), 0);
-        assert_int_equal(st.st_size, sizeof(struct share_image));
-    }
-    end(t);
-}
-
-/* With a token, and nothing of this process in the TPM. */
-static int setup(void **state)
-{
-    (void)unit_tpm_with_token(state);
-    unit_tpm_close(*state);
-    return 0;
-}
-
-#define SHARED(f) cmocka_unit_test_setup_teardown(f, setup, unit_tpm_remove)
 
 int main(void)
 {
@@ -563,10 +347,6 @@ int main(void)
         SHARED(test_what_the_killed_left_is_flushed),
         SHARED(test_one_who_is_stopped_is_named_and_not_waited_for),
         SHARED(test_more_processes_than_places_work),
-        SHARED(test_forged_records_do_no_harm),
-        SHARED(test_a_file_that_is_not_ours_is_left_alone),
-        SHARED(test_a_stranger_s_file_is_left_alone),
-        SHARED(test_a_file_that_vanishes_is_made_again),
     };
 
     return cmocka_run_group_tests_name("tpm/share", tests, NULL, NULL);

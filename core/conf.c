@@ -22,6 +22,7 @@ struct conf {
     char *tcti;
     char *log;
     char *run; /* NULL: none */
+    bool sha1;
 };
 
 /* A variable that is set to something; always NULL in a set-user-ID process. */
@@ -229,6 +230,17 @@ static int choose_run(char **run, CONF *file, struct err *e)
     return (*run = text(e, v, "")) != NULL ? 0 : -1;
 }
 
+/* Only these two words: what allows something weak shall not be guessed from a typing error. */
+static int choose_sha1(bool *sha1, CONF *file, struct err *e)
+{
+    const char *v = setting(file, "sha1", "FUSETSU_SHA1");
+
+    *sha1 = v != NULL && strcmp(v, "yes") == 0;
+    if (v == NULL || *sha1 || strcmp(v, "no") == 0)
+        return 0;
+    return err_set(e, E_FORMAT, "the setting sha1 is '%.20s'; write yes or no", v);
+}
+
 int conf_load(struct conf **out, struct err *e)
 {
     struct conf *c = calloc(1, sizeof(*c));
@@ -250,7 +262,8 @@ int conf_load(struct conf **out, struct err *e)
     c->tcti = text(e, v != NULL ? v : "device:/dev/tpmrm0", "");
     v = setting(file, "log", "FUSETSU_LOG");
     c->log = text(e, v != NULL ? v : "warn", "");
-    if (c->store == NULL || c->tcti == NULL || c->log == NULL || choose_run(&c->run, file, e) != 0)
+    if (c->store == NULL || c->tcti == NULL || c->log == NULL ||
+        choose_run(&c->run, file, e) != 0 || choose_sha1(&c->sha1, file, e) != 0)
         goto out;
     *out = c;
     c = NULL;
@@ -292,6 +305,11 @@ const char *conf_log(const struct conf *c)
 const char *conf_run(const struct conf *c)
 {
     return c->run;
+}
+
+bool conf_sha1(const struct conf *c)
+{
+    return c->sha1;
 }
 
 const char *conf_path(const struct conf *c)

@@ -15,6 +15,7 @@
  *   log     silent, error, warn (default), info, debug
  *   run     directory for the file by which processes share a bare TPM, or none;
  *           default /run/lock where it can be written, else $XDG_RUNTIME_DIR
+ *   sha1    yes: keys may sign over SHA-1; default no
  *
  * This is the only file that reads the environment.
  */
@@ -31,6 +32,8 @@ const char *conf_log(const struct conf *c);
 
 /* NULL when there is none. */
 const char *conf_run(const struct conf *c);
+
+bool conf_sha1(const struct conf *c);
 
 /* The file that was read, or NULL. */
 const char *conf_path(const struct conf *c);

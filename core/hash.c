@@ -127,7 +127,7 @@ void hash_abort(struct hash *c)
     free(c);
 }
 
-const struct alg_hash *hash_alg(const struct hash *c)
+const struct alg_hash *hash_algorithm(const struct hash *c)
 {
     return c->alg;
 }

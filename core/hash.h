@@ -22,7 +22,7 @@ int hash_end(struct hash *c, uint8_t *out, struct err *e) MUST_USE;
 void hash_abort(struct hash *c);
 
 /* Which hash a running digest is of. */
-const struct alg_hash *hash_alg(const struct hash *c);
+const struct alg_hash *hash_algorithm(const struct hash *c);
 
 /* A second digest that has seen the same bytes; both then go their own ways. NULL
  * (E_MEMORY) when there is no memory. */

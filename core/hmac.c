@@ -66,7 +66,7 @@ int hmac_update(struct hmac *c, struct bytes in, struct err *e)
 
 int hmac_end(struct hmac *c, uint8_t *out, struct err *e)
 {
-    size_t size = hash_alg(c->inner)->size;
+    size_t size = hash_algorithm(c->inner)->size;
     uint8_t digest[ALG_MAX_DIGEST];
     int rc = hash_end(c->inner, digest, e);
 

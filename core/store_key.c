@@ -193,6 +193,24 @@ int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UU
     return -1;
 }
 
+int store_key_copy(const struct store_key *from, struct store_key *to, struct err *e)
+{
+    struct store_key c = *from;
+
+    memset(&c.public, 0, sizeof(c.public));
+    memset(&c.private, 0, sizeof(c.private));
+    memset(&c.creation, 0, sizeof(c.creation));
+    buf_add_bytes(&c.public, buf_bytes(&from->public));
+    buf_add_bytes(&c.private, buf_bytes(&from->private));
+    buf_add_bytes(&c.creation, buf_bytes(&from->creation));
+    if (buf_ok(&c.public, e) != 0 || buf_ok(&c.private, e) != 0 || buf_ok(&c.creation, e) != 0) {
+        store_key_free(&c);
+        return -1;
+    }
+    *to = c;
+    return 0;
+}
+
 void store_key_free(struct store_key *k)
 {
     if (k == NULL)

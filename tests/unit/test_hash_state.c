@@ -37,7 +37,7 @@ static struct hash *begun(const struct alg_hash *h, size_t len)
 /* Takes in what is left of the input after `from`, and must give the digest of it all. */
 static void ends_well(struct hash *c, size_t from)
 {
-    const struct alg_hash *h = hash_alg(c);
+    const struct alg_hash *h = hash_algorithm(c);
     uint8_t got[ALG_MAX_DIGEST], want[ALG_MAX_DIGEST];
 
     assert_int_equal(hash_update(c, bytes_of(&input[from], INPUT - from), NULL), 0);
@@ -57,7 +57,7 @@ static void test_a_digest_goes_on_from_any_byte(void **state)
             assert_int_equal(hash_save(c, &saved, NULL), 0);
             assert_true(saved.len <= HASH_STATE_MAX);
             assert_int_equal(hash_restore(buf_bytes(&saved), &again, NULL), 0);
-            assert_ptr_equal(hash_alg(again), hash_alg(c));
+            assert_ptr_equal(hash_algorithm(again), hash_algorithm(c));
             assert_int_equal(hash_save(again, &twice, NULL), 0);
             assert_true(bytes_equal(buf_bytes(&saved), buf_bytes(&twice)));
             ends_well(again, at);

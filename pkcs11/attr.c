@@ -37,6 +37,44 @@ static CK_RV encode_mechs(const CK_ATTRIBUTE *a, struct buf *out)
     return CKR_OK;
 }
 
+/* More attributes within one attribute than any object has. */
+#define NESTED_MAX 64
+
+bool attr_nested_next(struct reader *r, struct attr_nested *out)
+{
+    if (r->left == 0 || r->bad)
+        return false;
+    out->type = (CK_ATTRIBUTE_TYPE)reader_u64(r);
+    out->value = reader_take(r, reader_u32(r));
+    return !r->bad;
+}
+
+/* One level deep: nothing in the standard has templates within templates. */
+static CK_RV encode_nested(const CK_ATTRIBUTE *a, struct buf *out)
+{
+    const CK_ATTRIBUTE *in = a->pValue;
+    CK_ULONG n = a->ulValueLen / sizeof(*in);
+    struct buf value = {0};
+    CK_RV rv = CKR_OK;
+    uint8_t be[8];
+
+    if (a->ulValueLen % sizeof(*in) != 0 || n > NESTED_MAX)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
+    for (CK_ULONG i = 0; i < n && rv == CKR_OK; i++) {
+        const struct attr_row *r = attr_table_row(in[i].type, ATTR_ALL);
+
+        if (r == NULL || r->kind == ATTR_NESTED)
+            return CKR_ATTRIBUTE_VALUE_INVALID;
+        rv = attr_encode(r->kind, &in[i], &value);
+        attr_from_ulong(in[i].type, be);
+        buf_add(out, be, sizeof(be));
+        buf_u32(out, (uint32_t)value.len);
+        buf_add_bytes(out, buf_bytes(&value));
+        buf_free(&value);
+    }
+    return rv;
+}
+
 static bool good_date(const CK_ATTRIBUTE *a)
 {
     const uint8_t *p = a->pValue;
@@ -80,9 +118,38 @@ CK_RV attr_encode(enum attr_kind kind, const CK_ATTRIBUTE *a, struct buf *out)
         buf_add(out, a->pValue, a->ulValueLen);
         break;
     case ATTR_MECHS: rv = encode_mechs(a, out); break;
+    case ATTR_NESTED: rv = encode_nested(a, out); break;
     case ATTR_BYTES: buf_add(out, a->pValue, a->ulValueLen); break;
     }
     return rv == CKR_OK && out->bad ? CKR_HOST_MEMORY : rv;
+}
+
+static CK_ULONG nested_length(struct bytes value)
+{
+    struct reader r = reader_of(value.p, value.len);
+    struct attr_nested n;
+    CK_ULONG count = 0;
+
+    while (attr_nested_next(&r, &n))
+        count++;
+    return count * (CK_ULONG)sizeof(CK_ATTRIBUTE);
+}
+
+static CK_RV give_nested(struct bytes value, CK_ATTRIBUTE *out)
+{
+    struct reader r = reader_of(value.p, value.len);
+    struct attr_nested n;
+    CK_RV rv = CKR_OK, one;
+
+    for (CK_ULONG i = 0; attr_nested_next(&r, &n); i++) {
+        const struct attr_row *row = attr_table_row(n.type, ATTR_ALL);
+
+        out[i].type = n.type;
+        one = attr_give(row != NULL ? row->kind : ATTR_BYTES, n.value, &out[i]);
+        if (rv == CKR_OK)
+            rv = one;
+    }
+    return rv;
 }
 
 /* The length that the caller's form of a stored value has. */
@@ -91,6 +158,7 @@ static CK_ULONG given_length(enum attr_kind kind, struct bytes value)
     switch (kind) {
     case ATTR_ULONG: return sizeof(CK_ULONG);
     case ATTR_MECHS: return (CK_ULONG)(value.len / 8 * sizeof(CK_ULONG));
+    case ATTR_NESTED: return nested_length(value);
     default: return (CK_ULONG)value.len;
     }
 }
@@ -110,6 +178,8 @@ CK_RV attr_give(enum attr_kind kind, struct bytes value, CK_ATTRIBUTE *a)
         return CKR_BUFFER_TOO_SMALL;
     }
     a->ulValueLen = need;
+    if (kind == ATTR_NESTED)
+        return give_nested(value, a->pValue);
     if (kind == ATTR_ULONG || kind == ATTR_MECHS) {
         for (CK_ULONG at = 0; at < need; at += sizeof(v)) {
             v = (CK_ULONG)reader_u64(&r);

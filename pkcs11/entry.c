@@ -1,4 +1,5 @@
 #include "pkcs11/entry.h"
+#include "pkcs11/session_close.h"
 
 #include <openssl/crypto.h>
 #include <pthread.h>
@@ -18,9 +19,7 @@ static struct {
     pthread_mutex_t mutex;
     bool inside; /* a call holds the mutex */
     bool hooked; /* fork and exit handlers are registered */
-    bool quiet;
     struct library *lib;
-    struct err last;
     /* The application's own mutex, when it wants that (5.4 C_Initialize). */
     void *app;
     CK_LOCKMUTEX lock;
@@ -65,7 +64,7 @@ static void free_all(struct library *lib)
 {
     if (lib == NULL)
         return;
-    p11_session_free_all(lib);
+    session_close_all(lib);
     slot_free_all(lib);
     library_free(lib);
 }
@@ -181,9 +180,9 @@ CK_RV entry_start(const CK_C_INITIALIZE_ARGS *args)
         the.unlock = args->UnlockMutex;
         the.destroy = args->DestroyMutex;
     }
-    err_clear(&the.last);
+    fail_clear();
     if (library_new(&the.lib, &e) != 0) {
-        rv = entry_fail(&e, CKR_DURING_ANY);
+        rv = fail_rv(&e, CKR_DURING_ANY);
         if (the.app != NULL)
             the.destroy(the.app);
         the.app = NULL;
@@ -225,7 +224,7 @@ CK_RV entry_begin(struct library **out)
         return rv;
     if (the.lib == NULL)
         return entry_end(CKR_CRYPTOKI_NOT_INITIALIZED);
-    err_clear(&the.last);
+    fail_clear();
     *out = the.lib;
     return CKR_OK;
 }
@@ -258,26 +257,12 @@ CK_RV entry_end(CK_RV rv)
     return rv;
 }
 
-CK_RV entry_fail(const struct err *e, enum ckr_during during)
-{
-    the.last = *e;
-    if (!the.quiet) {
-        /* What the application's user caused is hers to hear about from the
-         * application; the rest is for whoever runs it. */
-        if (e->code == E_PIN_WRONG || e->code == E_PIN_LENGTH || e->code == E_DATA)
-            log_info("%s", e->msg);
-        else
-            log_warn("%s", e->msg);
-    }
-    return ckr_of(e, during);
-}
-
 struct err entry_last_error(void)
 {
     struct err e;
 
     pthread_mutex_lock(&the.mutex);
-    e = the.last;
+    e = fail_last();
     pthread_mutex_unlock(&the.mutex);
     return e;
 }
@@ -285,6 +270,6 @@ struct err entry_last_error(void)
 void entry_quiet(void)
 {
     pthread_mutex_lock(&the.mutex);
-    the.quiet = true;
+    fail_quiet();
     pthread_mutex_unlock(&the.mutex);
 }

@@ -1,7 +1,7 @@
 #ifndef PKCS11_ENTRY_H
 #define PKCS11_ENTRY_H
 
-#include "pkcs11/ckr.h"
+#include "pkcs11/fail.h"
 #include "pkcs11/session.h"
 
 /*
@@ -27,12 +27,8 @@ bool entry_readable(const void *p, CK_ULONG len);
 /* Releases the lock, and the TPM to other processes, and gives `rv` back. */
 CK_RV entry_end(CK_RV rv);
 
-/* Inside the lock: turns a failure into a return value, remembers it for
- * p11_last_error() and prints it unless the program does that itself. */
-CK_RV entry_fail(const struct err *e, enum ckr_during during);
-
-/* What entry_fail remembered since the last entry_begin; from then on it prints
- * nothing when `quiet`. */
+/* What fail_rv (fail.h) remembered since the last entry_begin; after entry_quiet it prints
+ * nothing. */
 struct err entry_last_error(void);
 void entry_quiet(void);
 

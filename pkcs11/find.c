@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "pkcs11/entry.h"
+#include "pkcs11/session_close.h"
 #include "pkcs11/template.h"
 
 /* C_FindObjects* (5.7): all from memory. */
@@ -16,7 +17,7 @@ static CK_RV begin(struct p11_session *s, const struct template *t)
     if (slot_index(s->lib, s->slot, &x, &e) != 0 ||
         index_find(x, t->a, t->n, &f->found, &f->n, &e) != 0) {
         free(f);
-        return entry_fail(&e, CKR_DURING_ANY);
+        return fail_rv(&e, CKR_DURING_ANY);
     }
     s->search = f;
     return CKR_OK;
@@ -66,6 +67,6 @@ CK_RV C_FindObjectsFinal(CK_SESSION_HANDLE handle)
         return rv;
     if (s->search == NULL)
         return entry_end(CKR_OPERATION_NOT_INITIALIZED);
-    p11_session_end_search(s);
+    session_close_search(s);
     return entry_end(CKR_OK);
 }

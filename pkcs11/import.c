@@ -4,9 +4,9 @@
 #include <string.h>
 
 #include "core/secret.h"
-#include "pkcs11/entry.h"
+#include "pkcs11/fail.h"
 #include "pkcs11/keyattr.h"
-#include "pkcs11/keygen.h"
+#include "pkcs11/keyspec.h"
 
 /* Bytes right-aligned in `size` bytes; false when they are too many. */
 static bool aligned(struct bytes v, uint8_t *out, size_t size)
@@ -95,7 +95,7 @@ static CK_RV to_tpm(struct p11_session *s, const struct key_spec *spec, const st
     if (slot_token(s->lib, s->slot, &token, &e) != 0 || token_key_supported(token, spec, &e) != 0 ||
         token_key_import(token, spec, k, part, key, &e) != 0) {
         object_free_key(key);
-        return entry_fail(&e, CKR_DURING_IMPORT);
+        return fail_rv(&e, CKR_DURING_IMPORT);
     }
     *out = key;
     return CKR_OK;
@@ -113,29 +113,36 @@ static CK_RV id_by_default(struct made *m)
     return template_set(&m->row, m->group, CKA_ID, bytes_of(id, sizeof(id)));
 }
 
+CK_RV import_unwrapped(struct p11_session *s, const struct pubkey *k, struct bytes part,
+                       struct made *m)
+{
+    struct key_spec spec = {0};
+    CK_RV rv = keyspec_of(m, &spec);
+
+    if (rv == CKR_OK)
+        rv = keyattr_set(&m->row, m->group, k);
+    if (rv == CKR_OK)
+        rv = id_by_default(m);
+    if (rv != CKR_OK)
+        return rv;
+    spec.type = k->type;
+    spec.curve = k->curve;
+    spec.bits = (uint16_t)(k->type == TPM2_ALG_RSA ? pubkey_bits(k) : 0);
+    spec.exponent = k->exponent;
+    rv = to_tpm(s, &spec, k, part, &m->key);
+    return rv == CKR_OK ? keyspec_identity(s, m) : rv;
+}
+
 CK_RV import_key(struct p11_session *s, const struct template *t, struct made *m)
 {
-    struct key_spec spec = {.mode = STORE_KEY_SESSION};
     struct secret *part = NULL;
     struct pubkey k = {0};
     CK_RV rv = keyattr_from_template(t, m->group, &k);
 
     if (rv == CKR_OK)
-        rv = keygen_uses(m, &spec);
-    if (rv == CKR_OK)
         rv = secret_part(t, &k, &part);
     if (rv == CKR_OK)
-        rv = keyattr_set(&m->row, m->group, &k);
-    if (rv == CKR_OK)
-        rv = id_by_default(m);
-    if (rv != CKR_OK)
-        goto out;
-    spec.type = k.type;
-    spec.curve = k.curve;
-    spec.bits = (uint16_t)(k.type == TPM2_ALG_RSA ? pubkey_bits(&k) : 0);
-    spec.exponent = k.exponent;
-    rv = to_tpm(s, &spec, &k, secret_bytes(part), &m->key);
-out:
+        rv = import_unwrapped(s, &k, secret_bytes(part), m);
     secret_free(part);
     return rv;
 }

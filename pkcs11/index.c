@@ -110,6 +110,12 @@ void index_free(struct index *x)
     free(x);
 }
 
+/* Neither a session's nor in the store. */
+static bool is_builtin(const struct object *o)
+{
+    return o->session == 0 && o->row.id == 0;
+}
+
 /* The token object at or after *at that has this row id, moving *at past it and
  * past all smaller ones, which are collected nowhere: they stay unmarked. */
 static struct object *same_object(const struct index *x, size_t *at, const struct store_object *row)
@@ -153,7 +159,7 @@ static int merge(const struct index *x, struct store_object *row, size_t n, stru
     }
     used = n;
     for (size_t i = 0; i < x->n; i++) {
-        if (x->obj[i]->session != 0) {
+        if (x->obj[i]->session != 0 || is_builtin(x->obj[i])) {
             keep[i] = true;
             list[used++] = x->obj[i];
         }
@@ -263,8 +269,8 @@ void index_touch(struct index *x)
     x->stale = true;
 }
 
-int index_add(struct index *x, CK_SESSION_HANDLE session, struct store_object *row,
-              struct store_key **key, CK_ULONG *last, struct object **out, struct err *e)
+int index_add(struct index *x, CK_SESSION_HANDLE session, const struct object_parts *from,
+              CK_ULONG *last, struct object **out, struct err *e)
 {
     struct object *o = NULL, **grown;
     size_t cap;
@@ -277,7 +283,7 @@ int index_add(struct index *x, CK_SESSION_HANDLE session, struct store_object *r
         x->obj = grown;
         x->cap = cap;
     }
-    if (object_new(&o, row, key, e) != 0)
+    if (object_new(&o, from, e) != 0)
         return -1;
     o->session = session;
     o->handle = ++*last;
@@ -288,6 +294,14 @@ int index_add(struct index *x, CK_SESSION_HANDLE session, struct store_object *r
         x->stale = true;
     *out = o;
     return 0;
+}
+
+int index_add_builtin(struct index *x, struct store_object *row, CK_ULONG *last, struct err *e)
+{
+    const struct object_parts parts = {.row = row};
+    struct object *o;
+
+    return index_add(x, 0, &parts, last, &o, e);
 }
 
 struct object *index_get(struct index *x, CK_OBJECT_HANDLE handle)

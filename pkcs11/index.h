@@ -26,11 +26,14 @@ int index_load(struct index *x, struct store *s, int64_t token, const struct sto
 void index_hide_private(struct index *x);
 
 /*
- * Takes over a new object: `row` and `key` (may be NULL) are moved in and the
- * caller's copies emptied. `session` is 0 for one that is in the store already.
+ * Takes over a new object. `session` is 0 for one that is in the store already.
  */
-int index_add(struct index *x, CK_SESSION_HANDLE session, struct store_object *row,
-              struct store_key **key, CK_ULONG *last, struct object **out, struct err *e) MUST_USE;
+int index_add(struct index *x, CK_SESSION_HANDLE session, const struct object_parts *from,
+              CK_ULONG *last, struct object **out, struct err *e) MUST_USE;
+
+/* Takes over an object of the module's own, which no reading of the store takes away. */
+int index_add_builtin(struct index *x, struct store_object *row, CK_ULONG *last,
+                      struct err *e) MUST_USE;
 
 void index_remove(struct index *x, struct object *o);
 void index_drop_session(struct index *x, CK_SESSION_HANDLE session);

@@ -1,7 +1,5 @@
 #include "pkcs11/inprocess.h"
 
-#include <string.h>
-
 #include "pkcs11/entry.h"
 
 CK_FUNCTION_LIST *p11_inprocess(void)
@@ -26,29 +24,11 @@ struct token *p11_session_token(CK_SESSION_HANDLE session)
     if (entry_session(session, &s) != CKR_OK)
         return NULL;
     if (slot_token(s->lib, s->slot, &k, &e) != 0) {
-        entry_fail(&e, CKR_DURING_ANY);
+        fail_rv(&e, CKR_DURING_ANY);
         k = NULL;
     }
     entry_end(CKR_OK);
     return k;
-}
-
-static int copy_key(const struct store_key *from, struct store_key *to, struct err *e)
-{
-    struct store_key c = *from;
-
-    memset(&c.public, 0, sizeof(c.public));
-    memset(&c.private, 0, sizeof(c.private));
-    memset(&c.creation, 0, sizeof(c.creation));
-    buf_add_bytes(&c.public, buf_bytes(&from->public));
-    buf_add_bytes(&c.private, buf_bytes(&from->private));
-    buf_add_bytes(&c.creation, buf_bytes(&from->creation));
-    if (buf_ok(&c.public, e) != 0 || buf_ok(&c.private, e) != 0 || buf_ok(&c.creation, e) != 0) {
-        store_key_free(&c);
-        return -1;
-    }
-    *to = c;
-    return 0;
 }
 
 int p11_key_of_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, struct store_key *out,
@@ -66,7 +46,7 @@ int p11_key_of_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, struct
     if (o == NULL || (o->key == NULL && !o->row.has_key))
         err_set(e, E_ARG, "that object is no private key of this token");
     else if (slot_key(s->lib, s->slot, o, &key, e) == 0)
-        rc = copy_key(key, out, e);
+        rc = store_key_copy(key, out, e);
     entry_end(CKR_OK);
     return rc;
 }

@@ -57,7 +57,7 @@ static int point_der(const struct pubkey *k, struct buf *out)
 }
 
 /* Some callers leave the OCTET STRING out and give the bare point. */
-static bool point_read(struct bytes v, const struct alg_curve *c, struct ecc_point *out)
+bool keyattr_point(struct bytes v, const struct alg_curve *c, struct ecc_point *out)
 {
     const unsigned char *p = v.p;
     ASN1_OCTET_STRING *s = NULL;
@@ -143,7 +143,7 @@ static CK_RV ec_from(const struct template *t, bool need_point, struct pubkey *k
     k->curve = keyattr_curve(params);
     if (k->curve == NULL)
         return CKR_CURVE_NOT_SUPPORTED;
-    if ((need_point || point.len != 0) && !point_read(point, k->curve, &k->point))
+    if ((need_point || point.len != 0) && !keyattr_point(point, k->curve, &k->point))
         return CKR_ATTRIBUTE_VALUE_INVALID;
     return CKR_OK;
 }

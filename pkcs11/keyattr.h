@@ -11,6 +11,10 @@
  * parameters, other curves and bytes that do not parse. */
 const struct alg_curve *keyattr_curve(struct bytes ec_params);
 
+/* A point as CKA_EC_POINT and ECDH parameters hold it: the uncompressed form of X9.62, bare or
+ * in an OCTET STRING. False when it is none, or not on the curve. */
+bool keyattr_point(struct bytes v, const struct alg_curve *c, struct ecc_point *out);
+
 /*
  * The public key that a template describes for C_CreateObject: MODULUS and
  * PUBLIC_EXPONENT, or EC_PARAMS and EC_POINT. `point` false leaves the point out

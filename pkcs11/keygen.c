@@ -1,31 +1,10 @@
-#include "pkcs11/keygen.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "pkcs11/attr.h"
 #include "pkcs11/entry.h"
 #include "pkcs11/keyattr.h"
+#include "pkcs11/keyspec.h"
 #include "pkcs11/mech_table.h"
-
-/* A boolean of a row on its way, default included. */
-static bool row_true(const struct made *m, CK_ATTRIBUTE_TYPE type)
-{
-    const struct store_attr *a = store_object_attr(&m->row, type);
-    const struct attr_row *r = attr_table_row(type, m->group);
-
-    if (a != NULL)
-        return a->value.len == 1 && a->value.p[0] != 0;
-    return r != NULL && r->def.len == 1 && r->def.p[0] != 0;
-}
-
-CK_RV keygen_uses(const struct made *priv, struct key_spec *spec)
-{
-    spec->sign = row_true(priv, CKA_SIGN) || row_true(priv, CKA_SIGN_RECOVER);
-    spec->decrypt = row_true(priv, CKA_DECRYPT) || row_true(priv, CKA_UNWRAP) ||
-                    row_true(priv, CKA_DERIVE);
-    return spec->sign || spec->decrypt ? CKR_OK : CKR_TEMPLATE_INCONSISTENT;
-}
 
 /* Size or curve, from the public template. */
 static CK_RV read_spec(const struct template *t, bool rsa, struct key_spec *spec)
@@ -35,7 +14,6 @@ static CK_RV read_spec(const struct template *t, bool rsa, struct key_spec *spec
     CK_ULONG bits = 0;
     CK_RV rv;
 
-    spec->mode = STORE_KEY_SESSION;
     if (!rsa) {
         spec->type = TPM2_ALG_ECC;
         rv = template_bytes(t, CKA_EC_PARAMS, &v);
@@ -76,7 +54,8 @@ static CK_RV set_origin(struct made *m, CK_MECHANISM_TYPE mechanism)
     if (rv == CKR_OK && (m->group & ATTR_PRIV) != 0)
         rv = template_set_bool(&m->row, m->group, CKA_ALWAYS_SENSITIVE, true);
     if (rv == CKR_OK && (m->group & ATTR_PRIV) != 0)
-        rv = template_set_bool(&m->row, m->group, CKA_NEVER_EXTRACTABLE, true);
+        rv = template_set_bool(&m->row, m->group, CKA_NEVER_EXTRACTABLE,
+                               !make_true(m, CKA_EXTRACTABLE));
     return rv;
 }
 
@@ -107,8 +86,8 @@ static CK_RV set_ids(struct made *pub, struct made *priv)
     return rv;
 }
 
-static CK_RV finish_rows(const struct pubkey *k, CK_MECHANISM_TYPE mechanism, struct made *pub,
-                         struct made *priv)
+static CK_RV finish_rows(struct p11_session *s, const struct pubkey *k, CK_MECHANISM_TYPE mechanism,
+                         struct made *pub, struct made *priv)
 {
     CK_RV rv = keyattr_set(&pub->row, pub->group, k);
 
@@ -120,6 +99,8 @@ static CK_RV finish_rows(const struct pubkey *k, CK_MECHANISM_TYPE mechanism, st
         rv = set_origin(priv, mechanism);
     if (rv == CKR_OK)
         rv = set_ids(pub, priv);
+    if (rv == CKR_OK)
+        rv = keyspec_identity(s, priv);
     return rv;
 }
 
@@ -136,7 +117,7 @@ static CK_RV create_key(struct p11_session *s, const struct key_spec *spec, stru
     if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_key_supported(k, spec, &e) != 0 ||
         token_key_create(k, spec, key, &e) != 0 || token_key_public(key, pub, &e) != 0) {
         object_free_key(key);
-        return entry_fail(&e, CKR_DURING_KEYGEN);
+        return fail_rv(&e, CKR_DURING_KEYGEN);
     }
     *out = key;
     return CKR_OK;
@@ -146,7 +127,7 @@ static CK_RV generate(struct p11_session *s, const struct mech *m, const struct 
                       const struct template *priv_t, CK_OBJECT_HANDLE *pub_h,
                       CK_OBJECT_HANDLE *priv_h)
 {
-    bool rsa = m->key == CKK_RSA;
+    bool rsa = m->key == MECH_KEY_RSA;
     struct made pub = {0}, priv = {0};
     struct made *both[] = {&pub, &priv};
     struct key_spec spec = {0};
@@ -160,11 +141,11 @@ static CK_RV generate(struct p11_session *s, const struct mech *m, const struct 
     if (rv == CKR_OK)
         rv = read_spec(pub_t, rsa, &spec);
     if (rv == CKR_OK)
-        rv = keygen_uses(&priv, &spec);
+        rv = keyspec_of(&priv, &spec);
     if (rv == CKR_OK)
         rv = create_key(s, &spec, &priv.key, &k);
     if (rv == CKR_OK)
-        rv = finish_rows(&k, m->type, &pub, &priv);
+        rv = finish_rows(s, &k, m->type, &pub, &priv);
     if (rv == CKR_OK)
         rv = make_store(s, both, ARRAY_LEN(both));
     if (rv == CKR_OK) {
@@ -190,7 +171,7 @@ CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_AT
     if (mechanism == NULL || pub_out == NULL || priv_out == NULL)
         return entry_end(CKR_ARGUMENTS_BAD);
     m = mech_table_row(mechanism->mechanism);
-    if (m == NULL || m->how != MECH_KEYGEN)
+    if (m == NULL || m->family != MECH_KEY_PAIR)
         return entry_end(CKR_MECHANISM_INVALID);
     if (mechanism->ulParameterLen != 0)
         return entry_end(CKR_MECHANISM_PARAM_INVALID);

@@ -5,6 +5,9 @@
 
 #include "core/log.h"
 
+/* How many there have been in this process. */
+static uint64_t instances;
+
 int library_new(struct library **out, struct err *e)
 {
     struct library *lib = calloc(1, sizeof(*lib));
@@ -20,7 +23,9 @@ int library_new(struct library **out, struct err *e)
         log_error("%s", conf_err.msg);
     } else {
         log_set_level(conf_log(lib->conf));
+        lib->sha1 = conf_sha1(lib->conf);
     }
+    lib->instance = ++instances;
     *out = lib;
     return 0;
 }

@@ -11,6 +11,7 @@
  * TPM connection, slots and sessions. Making one touches neither store nor TPM.
  */
 struct library {
+    bool sha1;            /* the settings allow signing over SHA-1 */
     struct conf *conf;    /* NULL when the settings could not be read: no tokens then */
     struct store *store;  /* NULL until it could be opened */
     bool read_only;       /* the store, that is */
@@ -19,6 +20,8 @@ struct library {
     struct tpm *tpm;
     struct slot **slot;
     size_t n_slot;
+    bool listed;                  /* slots were looked at: from now on changes are events */
+    uint64_t instance;            /* tells this one from those before C_Finalize */
     struct p11_session **session; /* ordered by handle */
     size_t n_session, cap_session;
     CK_ULONG last_handle; /* of sessions and objects alike */

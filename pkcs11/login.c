@@ -3,6 +3,7 @@
 #include "core/log.h"
 #include "core/secret.h"
 #include "pkcs11/entry.h"
+#include "pkcs11/op.h"
 
 /* Who may do what with a token: C_Login, C_Logout and the functions that set PINs
  * and make tokens (5.5, 5.6). */
@@ -34,27 +35,63 @@ static CK_RV log_in(struct p11_session *s, enum token_user who, struct bytes pin
     if (who == TOKEN_SO && s->slot->n_session != s->slot->n_rw)
         return CKR_SESSION_READ_ONLY_EXISTS;
     if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_login(k, who, pin, &e) != 0)
-        return entry_fail(&e, CKR_DURING_LOGIN);
+        return fail_rv(&e, CKR_DURING_LOGIN);
     s->slot->stale = true;
     return CKR_OK;
 }
 
-CK_RV C_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+/* 5.6, CKU_CONTEXT_SPECIFIC: the PIN for the one operation under way whose key wants it. */
+static CK_RV prove(struct p11_session *s, struct bytes pin)
+{
+    static const enum op_kind kinds[] = {OP_SIGN, OP_DECRYPT, OP_SIGN_RECOVER};
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        struct op *op = s->op[kinds[i]];
+
+        if (op == NULL || !op_wants_pin(op))
+            continue;
+        if (!p11_session_user(s))
+            return CKR_USER_NOT_LOGGED_IN;
+        return op_prove(op, pin);
+    }
+    return CKR_OPERATION_NOT_INITIALIZED;
+}
+
+static CK_RV login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, const CK_UTF8CHAR *pin,
+                   CK_ULONG len)
 {
     struct p11_session *s;
     CK_RV rv = entry_session(handle, &s);
 
     if (rv != CKR_OK)
         return rv;
-    if (user == CKU_CONTEXT_SPECIFIC)
-        rv = CKR_OPERATION_NOT_INITIALIZED; /* no key here asks for it */
-    else if (user != CKU_USER && user != CKU_SO)
+    if (user != CKU_USER && user != CKU_SO && user != CKU_CONTEXT_SPECIFIC)
         rv = CKR_USER_TYPE_INVALID;
     else if (!given(pin))
         rv = CKR_ARGUMENTS_BAD;
+    else if (user == CKU_CONTEXT_SPECIFIC)
+        rv = prove(s, pin_of(pin, len));
     else
         rv = log_in(s, user == CKU_SO ? TOKEN_SO : TOKEN_USER, pin_of(pin, len));
     return entry_end(rv);
+}
+
+CK_RV C_Login(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len)
+{
+    return login(handle, user, pin, len);
+}
+
+/* 3.0, 5.6.9: users of a token here have no names. */
+CK_RV C_LoginUser(CK_SESSION_HANDLE handle, CK_USER_TYPE user, CK_UTF8CHAR *pin, CK_ULONG len,
+                  CK_UTF8CHAR *name, CK_ULONG name_len)
+{
+    struct p11_session *s;
+    CK_RV rv;
+
+    if (name == NULL && name_len == 0)
+        return login(handle, user, pin, len);
+    rv = entry_session(handle, &s);
+    return rv == CKR_OK ? entry_end(CKR_ARGUMENTS_BAD) : rv;
 }
 
 CK_RV C_Logout(CK_SESSION_HANDLE handle)
@@ -68,7 +105,7 @@ CK_RV C_Logout(CK_SESSION_HANDLE handle)
     if (slot_who(s->slot) == TOKEN_NOBODY)
         return entry_end(CKR_USER_NOT_LOGGED_IN);
     if (token_logout(s->slot->token, &e) != 0)
-        rv = entry_fail(&e, CKR_DURING_ANY);
+        rv = fail_rv(&e, CKR_DURING_ANY);
     if (s->slot->index != NULL)
         index_hide_private(s->slot->index);
     s->slot->stale = true;
@@ -88,7 +125,7 @@ CK_RV C_InitPIN(CK_SESSION_HANDLE handle, CK_UTF8CHAR *pin, CK_ULONG len)
     else if (slot_who(s->slot) != TOKEN_SO)
         rv = CKR_USER_NOT_LOGGED_IN;
     else if (token_init_pin(s->slot->token, pin_of(pin, len), &e) != 0)
-        rv = entry_fail(&e, CKR_DURING_ANY);
+        rv = fail_rv(&e, CKR_DURING_ANY);
     return entry_end(rv);
 }
 
@@ -103,7 +140,7 @@ static CK_RV set_pin(struct p11_session *s, struct bytes old, struct bytes pin)
     if (old.len < TOKEN_PIN_MIN || old.len > TOKEN_PIN_MAX)
         return CKR_PIN_INCORRECT;
     if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_set_pin(k, who, old, pin, &e) != 0)
-        return entry_fail(&e, CKR_DURING_ANY);
+        return fail_rv(&e, CKR_DURING_ANY);
     return CKR_OK;
 }
 
@@ -138,7 +175,7 @@ static CK_RV provision(struct library *lib, struct slot *slot, struct bytes so_p
     memset(&report, 0, sizeof(report));
     if (library_store(lib, true, &e) != 0 || library_tpm(lib, &tpm, &e) != 0 ||
         token_provision(&k, tpm, lib->store, &p, &report, &e) != 0) {
-        rv = entry_fail(&e, CKR_DURING_INIT);
+        rv = fail_rv(&e, CKR_DURING_INIT);
         goto out;
     }
     /* PKCS#11 has nobody to show the recovery code to; the SO can have it from the
@@ -162,7 +199,7 @@ static CK_RV reset(struct library *lib, struct slot *slot, struct bytes so_pin, 
     struct err e = {0};
 
     if (slot_token(lib, slot, &k, &e) != 0 || token_reset(k, so_pin, label, &e) != 0)
-        return entry_fail(&e, CKR_DURING_LOGIN);
+        return fail_rv(&e, CKR_DURING_LOGIN);
     slot->row = *token_row(k);
     index_free(slot->index);
     slot->index = NULL;
@@ -200,7 +237,7 @@ CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *la
     else if (slot->n_session != 0)
         rv = CKR_SESSION_EXISTS;
     else if (lib->read_only)
-        rv = entry_fail(&lib->store_err, CKR_DURING_READ_ONLY);
+        rv = fail_rv(&lib->store_err, CKR_DURING_READ_ONLY);
     else if (slot->row.id == 0)
         rv = provision(lib, slot, pin_of(pin, len), name);
     else

@@ -2,7 +2,17 @@
 
 #include <string.h>
 
-#include "pkcs11/entry.h"
+#include "pkcs11/fail.h"
+
+bool make_true(const struct made *m, CK_ATTRIBUTE_TYPE type)
+{
+    const struct store_attr *a = store_object_attr(&m->row, type);
+    const struct attr_row *r = attr_table_row(type, m->group);
+
+    if (a != NULL)
+        return a->value.len == 1 && a->value.p[0] != 0;
+    return r != NULL && r->def.len == 1 && r->def.p[0] != 0;
+}
 
 static CK_RV may_make(const struct p11_session *s, const struct made *m)
 {
@@ -13,8 +23,7 @@ static CK_RV may_make(const struct p11_session *s, const struct made *m)
     return CKR_OK;
 }
 
-/* 4.6.2, 4.8: only the SO says that something is to be trusted. */
-static CK_RV check_trusted(const struct p11_session *s, const struct template *t)
+CK_RV make_check_trusted(const struct p11_session *s, const struct template *t)
 {
     bool trusted = false;
     CK_RV rv = template_bool(t, CKA_TRUSTED, &trusted);
@@ -38,6 +47,26 @@ static CK_RV check_kind(const struct template *t, CK_OBJECT_CLASS class, unsigne
     return rv;
 }
 
+/*
+ * Private keys and secrets are private objects unless the template says otherwise. A private
+ * key may be public only when it takes no login to use it, and then it is by default.
+ */
+static CK_RV read_private(const struct template *t, struct made *m)
+{
+    CK_ULONG mode = CK_FUSETSU_AUTH_SESSION;
+    CK_RV rv = CKR_OK;
+
+    if ((m->group & ATTR_PRIV) != 0)
+        rv = template_ulong(t, CKA_FUSETSU_AUTH_MODE, &mode);
+    m->row.is_private = (m->group & (ATTR_PRIV | ATTR_SEC)) != 0 && mode != CK_FUSETSU_AUTH_NONE;
+    if (rv == CKR_OK)
+        rv = template_bool(t, CKA_PRIVATE, &m->row.is_private);
+    if (rv == CKR_OK && (m->group & ATTR_PRIV) != 0 && !m->row.is_private &&
+        mode != CK_FUSETSU_AUTH_NONE)
+        rv = CKR_TEMPLATE_INCONSISTENT;
+    return rv;
+}
+
 CK_RV make_read(const struct p11_session *s, const struct template *t, enum template_use use,
                 CK_OBJECT_CLASS class, unsigned group, struct made *m)
 {
@@ -46,15 +75,14 @@ CK_RV make_read(const struct p11_session *s, const struct template *t, enum temp
     m->group = group;
     m->row.class = (uint32_t) class;
     m->row.token = s->slot->row.id;
-    m->row.is_private = (group & ATTR_PRIV) != 0;
     if (rv == CKR_OK)
         rv = template_bool(t, CKA_TOKEN, &m->token);
     if (rv == CKR_OK)
-        rv = template_bool(t, CKA_PRIVATE, &m->row.is_private);
+        rv = read_private(t, m);
     if (rv == CKR_OK)
         rv = may_make(s, m);
     if (rv == CKR_OK)
-        rv = check_trusted(s, t);
+        rv = make_check_trusted(s, t);
     if (rv == CKR_OK)
         rv = template_apply(t, use, group, &m->row);
     return rv;
@@ -91,7 +119,7 @@ CK_RV make_store(struct p11_session *s, struct made *const *m, size_t n)
     bool any = false;
 
     if (slot_index(s->lib, s->slot, &x, &e) != 0)
-        return entry_fail(&e, CKR_DURING_ANY);
+        return fail_rv(&e, CKR_DURING_ANY);
     for (size_t i = 0; i < n; i++) {
         any = any || m[i]->token;
         if (m[i]->key != NULL) {
@@ -101,13 +129,14 @@ CK_RV make_store(struct p11_session *s, struct made *const *m, size_t n)
         }
     }
     if (any && write_all(s, m, n, &e) != 0)
-        return entry_fail(&e, CKR_DURING_ANY);
+        return fail_rv(&e, CKR_DURING_ANY);
     for (size_t i = 0; i < n; i++) {
-        if (index_add(x, m[i]->token ? 0 : s->handle, &m[i]->row, &m[i]->key, &s->lib->last_handle,
-                      &o, &e) != 0) {
+        const struct object_parts parts = {&m[i]->row, &m[i]->key, &m[i]->value};
+
+        if (index_add(x, m[i]->token ? 0 : s->handle, &parts, &s->lib->last_handle, &o, &e) != 0) {
             /* What is in the store shows up with the next search. */
             s->slot->stale = true;
-            return entry_fail(&e, CKR_DURING_ANY);
+            return fail_rv(&e, CKR_DURING_ANY);
         }
         m[i]->handle = o->handle;
     }
@@ -119,4 +148,18 @@ void make_free(struct made *m)
     store_object_free(&m->row);
     object_free_key(m->key);
     m->key = NULL;
+    secret_free(m->value);
+    m->value = NULL;
+}
+
+CK_RV make_one(struct p11_session *s, struct made *m, CK_RV rv, CK_OBJECT_HANDLE *out)
+{
+    struct made *one[] = {m};
+
+    if (rv == CKR_OK)
+        rv = make_store(s, one, 1);
+    if (rv == CKR_OK)
+        *out = m->handle;
+    make_free(m);
+    return rv;
 }

@@ -1,5 +1,6 @@
 #include "pkcs11/object.h"
 
+#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,18 +33,36 @@ static void take_row(struct object *o, struct store_object *row)
     memset(row, 0, sizeof(*row));
     o->group = group_of(&o->row);
     attr_from_ulong(o->row.class, o->class_be);
+    hex_encode(o->unique, o->row.uuid, sizeof(o->row.uuid));
 }
 
-int object_new(struct object **out, struct store_object *row, struct store_key **key, struct err *e)
+/* Rows of the store have one already. */
+static int give_uuid(struct store_object *row, struct err *e)
 {
-    struct object *o = calloc(1, sizeof(*o));
+    static const uint8_t none[STORE_UUID];
 
+    if (memcmp(row->uuid, none, sizeof(none)) == 0 && RAND_bytes(row->uuid, sizeof(row->uuid)) != 1)
+        return err_openssl(e, E_CRYPTO, "random object id");
+    return 0;
+}
+
+int object_new(struct object **out, const struct object_parts *from, struct err *e)
+{
+    struct object *o;
+
+    if (give_uuid(from->row, e) != 0)
+        return -1;
+    o = calloc(1, sizeof(*o));
     if (o == NULL)
         return err_set(e, E_MEMORY, "out of memory for an object");
-    take_row(o, row);
-    if (key != NULL) {
-        o->key = *key;
-        *key = NULL;
+    take_row(o, from->row);
+    if (from->key != NULL) {
+        o->key = *from->key;
+        *from->key = NULL;
+    }
+    if (from->value != NULL) {
+        o->value = *from->value;
+        *from->value = NULL;
     }
     *out = o;
     return 0;
@@ -55,6 +74,7 @@ void object_free(struct object *o)
         return;
     store_object_free(&o->row);
     object_free_key(o->key);
+    secret_free(o->value);
     free(o);
 }
 
@@ -69,14 +89,27 @@ void object_renew(struct object *o, struct store_object *row)
     take_row(o, row);
 }
 
+/* 4.10: the value of a secret key is shown when it is neither sensitive nor bound to stay. */
+static bool shows_value(const struct object *o)
+{
+    return o->value != NULL && object_true(o, CKA_EXTRACTABLE) && !object_true(o, CKA_SENSITIVE);
+}
+
 bool object_value(const struct object *o, CK_ATTRIBUTE_TYPE type, struct bytes *v)
 {
     const struct attr_row *r = attr_table_row(type, o->group);
     const struct store_attr *a;
 
-    if (r == NULL || (r->rules & ATTR_SECRET) != 0)
+    if (r == NULL)
         return false;
+    if ((r->rules & ATTR_SECRET) != 0) {
+        if (type != CKA_VALUE || !shows_value(o))
+            return false;
+        *v = secret_bytes(o->value);
+        return true;
+    }
     switch (type) {
+    case CKA_UNIQUE_ID: *v = bytes_of(o->unique, sizeof(o->unique) - 1); return true;
     case CKA_CLASS: *v = bytes_of(o->class_be, sizeof(o->class_be)); return true;
     case CKA_TOKEN: *v = bytes_of(o->session == 0 ? yes : no, 1); return true;
     case CKA_PRIVATE: *v = bytes_of(o->row.is_private ? yes : no, 1); return true;
@@ -136,9 +169,18 @@ static bool matches_one(const struct object *o, const CK_ATTRIBUTE *a)
     return same;
 }
 
+static bool names_class(const CK_ATTRIBUTE *t, CK_ULONG count)
+{
+    for (CK_ULONG i = 0; i < count; i++) {
+        if (t[i].type == CKA_CLASS)
+            return true;
+    }
+    return false;
+}
+
 bool object_matches(const struct object *o, const CK_ATTRIBUTE *t, CK_ULONG count)
 {
-    if (o->group == 0)
+    if (o->group == 0 || ((o->group & ATTR_BUILTIN) != 0 && !names_class(t, count)))
         return false;
     for (CK_ULONG i = 0; i < count; i++) {
         if (!matches_one(o, &t[i]))

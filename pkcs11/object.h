@@ -1,6 +1,7 @@
 #ifndef PKCS11_OBJECT_H
 #define PKCS11_OBJECT_H
 
+#include "core/secret.h"
 #include "core/store.h"
 #include "pkcs11/attr_table.h"
 
@@ -16,12 +17,19 @@ struct object {
     uint8_t class_be[8];       /* CKA_CLASS in its stored form */
     struct store_object row;
     struct store_key *key; /* the TPM key behind it, once read */
+    struct secret *value;  /* session secrets: the key itself; never in the store */
+    char unique[2 * STORE_UUID + 1];
 };
 
-/* Takes over `row` and `*key` (`key` or `*key` may be NULL), emptying both; handle
- * and session are the caller's to set. */
-int object_new(struct object **out, struct store_object *row, struct store_key **key,
-               struct err *e) MUST_USE;
+/* What an object is made from. object_new takes over what it takes and empties it. */
+struct object_parts {
+    struct store_object *row;
+    struct store_key **key; /* may be NULL, or point to NULL */
+    struct secret **value;  /* likewise */
+};
+
+/* Handle and session are the caller's to set. A row without a uuid gets one. */
+int object_new(struct object **out, const struct object_parts *from, struct err *e) MUST_USE;
 void object_free(struct object *o); /* NULL is fine */
 
 /* Gives the object a new row, taking it over. A key that the new row does not name
@@ -50,7 +58,8 @@ CK_ULONG object_ulong(const struct object *o, CK_ATTRIBUTE_TYPE type);
 CK_RV object_give(const struct object *o, CK_ATTRIBUTE *a) MUST_USE;
 
 /* True when the object has and shows each attribute of the template with just that
- * value. */
+ * value. Objects of the module's own (profiles, mechanisms) are found only by a template
+ * that names their class (3.0, 4.12.1): applications do not expect them. */
 bool object_matches(const struct object *o, const CK_ATTRIBUTE *t, CK_ULONG count);
 
 /* A deep copy of a row; release with store_object_free. */

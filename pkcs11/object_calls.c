@@ -1,14 +1,9 @@
-#include <stdlib.h>
-#include <string.h>
-
-#include "core/log.h"
-#include "pkcs11/cert.h"
+#include "pkcs11/attr.h"
 #include "pkcs11/entry.h"
-#include "pkcs11/import.h"
-#include "pkcs11/keyattr.h"
+#include "pkcs11/keyuse.h"
 #include "pkcs11/make.h"
 
-/* C_* functions on objects (5.7), the search aside. */
+/* C_* functions on objects that are there (5.7), the search aside. */
 
 /* An object by handle. Handles come from searches and creations, so there is
  * nothing to read from the store first. */
@@ -17,89 +12,22 @@ static struct object *object_of(const struct p11_session *s, CK_OBJECT_HANDLE ha
     return s->slot->index != NULL ? index_get(s->slot->index, handle) : NULL;
 }
 
+/* Objects of the module's own belong to nobody. */
+static bool is_builtin(const struct object *o)
+{
+    return (o->group & ATTR_BUILTIN) != 0;
+}
+
 /* May this session change or destroy that object? */
 static CK_RV may_change(const struct p11_session *s, const struct object *o)
 {
+    if (is_builtin(o))
+        return CKR_ACTION_PROHIBITED;
     if (o->session == 0 && !s->rw)
         return CKR_SESSION_READ_ONLY;
     if (o->row.is_private && !p11_session_user(s))
         return CKR_USER_NOT_LOGGED_IN;
     return CKR_OK;
-}
-
-/* --- C_CreateObject ------------------------------------------------------ */
-
-static CK_RV complete(struct p11_session *s, const struct template *t, struct made *m)
-{
-    struct err e = {0};
-    struct index *x = NULL;
-    struct pubkey k;
-    CK_RV rv;
-
-    switch (m->group) {
-    case ATTR_CERT:
-        if (slot_index(s->lib, s->slot, &x, &e) != 0)
-            return entry_fail(&e, CKR_DURING_ANY);
-        return cert_complete(&m->row, x);
-    case ATTR_PUB_RSA:
-    case ATTR_PUB_EC:
-        rv = keyattr_from_template(t, m->group, &k);
-        return rv == CKR_OK ? keyattr_set(&m->row, m->group, &k) : rv;
-    case ATTR_PRIV_RSA:
-    case ATTR_PRIV_EC: return import_key(s, t, m);
-    default: return CKR_OK;
-    }
-}
-
-static CK_RV create(struct p11_session *s, const struct template *t, CK_OBJECT_HANDLE *out)
-{
-    CK_ULONG class = CK_UNAVAILABLE_INFORMATION, type = CK_UNAVAILABLE_INFORMATION;
-    struct made m = {0};
-    struct made *one[] = {&m};
-    unsigned group;
-    CK_RV rv;
-
-    if (template_get(t, CKA_CLASS) == NULL)
-        return CKR_TEMPLATE_INCOMPLETE;
-    rv = template_ulong(t, CKA_CLASS, &class);
-    if (rv != CKR_OK)
-        return rv;
-    if (class == CKO_PUBLIC_KEY || class == CKO_PRIVATE_KEY) {
-        if (template_get(t, CKA_KEY_TYPE) == NULL)
-            return CKR_TEMPLATE_INCOMPLETE;
-        rv = template_ulong(t, CKA_KEY_TYPE, &type);
-        if (rv != CKR_OK)
-            return rv;
-    }
-    group = attr_table_group(class, type);
-    if (group == 0)
-        return CKR_ATTRIBUTE_VALUE_INVALID;
-    rv = make_read(s, t, TEMPLATE_CREATE, class, group, &m);
-    if (rv == CKR_OK)
-        rv = complete(s, t, &m);
-    if (rv == CKR_OK)
-        rv = make_store(s, one, 1);
-    if (rv == CKR_OK)
-        *out = m.handle;
-    make_free(&m);
-    return rv;
-}
-
-CK_RV C_CreateObject(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *t, CK_ULONG count,
-                     CK_OBJECT_HANDLE *object)
-{
-    struct template given;
-    struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
-
-    if (rv != CKR_OK)
-        return rv;
-    rv = template_of(t, count, &given);
-    if (rv == CKR_OK && object == NULL)
-        rv = CKR_ARGUMENTS_BAD;
-    if (rv == CKR_OK)
-        rv = create(s, &given, object);
-    return entry_end(rv);
 }
 
 /* --- C_DestroyObject ----------------------------------------------------- */
@@ -136,7 +64,7 @@ static CK_RV destroy(struct p11_session *s, struct object *o)
     if (rv != CKR_OK)
         return rv;
     if (o->session == 0 && (library_store(s->lib, false, &e) != 0 || destroy_row(s, o, &e) != 0))
-        return entry_fail(&e, CKR_DURING_ANY);
+        return fail_rv(&e, CKR_DURING_ANY);
     if (o->row.has_key && s->slot->token != NULL)
         token_key_forget(s->slot->token, o->row.key);
     index_remove(s->slot->index, o);
@@ -157,6 +85,35 @@ CK_RV C_DestroyObject(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)
 
 /* --- attributes ---------------------------------------------------------- */
 
+/*
+ * The value of a secret key that lies in the TPM and is neither sensitive nor bound to stay:
+ * taken out for this one answer. Only C_GetAttributeValue asks; a search does not match it.
+ */
+static CK_RV give_from_tpm(struct p11_session *s, const struct object *o, CK_ATTRIBUTE *a)
+{
+    struct secret *value = NULL;
+    struct err e = {0};
+    struct keyuse u;
+    CK_RV rv = keyuse_of(s, o->handle, NULL, &u);
+
+    if (rv == CKR_OK && keyuse_value(&u, &value, &e) != 0)
+        rv = fail_rv(&e, CKR_DURING_ANY);
+    if (rv == CKR_OK)
+        rv = attr_give(ATTR_BYTES, secret_bytes(value), a);
+    else
+        a->ulValueLen = P11_NO_LENGTH;
+    secret_free(value);
+    return rv;
+}
+
+static CK_RV give(struct p11_session *s, const struct object *o, CK_ATTRIBUTE *a)
+{
+    if (a->type == CKA_VALUE && (o->group & ATTR_SEC) != 0 && o->value == NULL &&
+        object_true(o, CKA_EXTRACTABLE) && !object_true(o, CKA_SENSITIVE))
+        return give_from_tpm(s, o, a);
+    return object_give(o, a);
+}
+
 CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_ATTRIBUTE *t,
                           CK_ULONG count)
 {
@@ -173,7 +130,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
         return entry_end(CKR_OBJECT_HANDLE_INVALID);
     /* All are filled in as far as they can be; the first failure is told. */
     for (CK_ULONG i = 0; i < count; i++) {
-        one = object_give(o, &t[i]);
+        one = give(s, o, &t[i]);
         if (rv == CKR_OK)
             rv = one;
     }
@@ -191,6 +148,9 @@ static CK_RV change(struct p11_session *s, struct object *o, const struct templa
         rv = CKR_ACTION_PROHIBITED;
     if (rv != CKR_OK)
         return rv;
+    rv = make_check_trusted(s, t);
+    if (rv != CKR_OK)
+        return rv;
     if (object_copy_row(&o->row, &row, &e) != 0)
         return CKR_HOST_MEMORY;
     rv = template_change(t, o, &row);
@@ -198,7 +158,7 @@ static CK_RV change(struct p11_session *s, struct object *o, const struct templa
         goto out;
     if (o->session == 0 && (library_store(s->lib, false, &e) != 0 ||
                             store_object_put(s->lib->store, &row, seal, &e) != 0)) {
-        rv = entry_fail(&e, CKR_DURING_ANY);
+        rv = fail_rv(&e, CKR_DURING_ANY);
         goto out;
     }
     object_renew(o, &row);
@@ -244,6 +204,7 @@ CK_RV C_GetObjectSize(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_ULON
         return entry_end(o == NULL ? CKR_OBJECT_HANDLE_INVALID : CKR_ARGUMENTS_BAD);
     for (size_t i = 0; i < o->row.n_attr; i++)
         total += (CK_ULONG)o->row.attr[i].value.len;
+    total += (CK_ULONG)secret_len(o->value);
     *size = total;
     return entry_end(CKR_OK);
 }

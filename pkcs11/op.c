@@ -3,113 +3,112 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/secret.h"
+#include "pkcs11/fail.h"
+#include "pkcs11/op_priv.h"
 
-struct op {
-    const struct mech *mech;
-    CK_OBJECT_HANDLE key;
-    struct pubkey pub;
-    const struct alg_hash *hash; /* of the data, or of PSS; NULL when there is none */
-    int salt;                    /* PSS */
-    struct hash *running;        /* mechanisms that hash here */
-    uint8_t data[OP_MAX_RAW];    /* the others: the input; then what is to be signed */
-    size_t len;
-    bool fed;
+/* Who does what. The plain modes of AES are told apart further by whether they make a key
+ * stream. */
+static const struct {
+    enum mech_family family;
+    enum op_kind kind;
+    const struct family *does;
+} families[] = {
+    {MECH_DIGEST, OP_DIGEST, &family_digest},
+    {MECH_ECDSA, OP_SIGN, &family_sign},
+    {MECH_ECDSA, OP_VERIFY, &family_verify},
+    {MECH_PKCS1, OP_SIGN, &family_sign},
+    {MECH_PKCS1, OP_VERIFY, &family_verify},
+    {MECH_PKCS1, OP_ENCRYPT, &family_rsa_encrypt},
+    {MECH_PKCS1, OP_DECRYPT, &family_rsa_decrypt},
+    {MECH_PKCS1, OP_SIGN_RECOVER, &family_recover_sign},
+    {MECH_PKCS1, OP_VERIFY_RECOVER, &family_recover_verify},
+    {MECH_PSS, OP_SIGN, &family_sign},
+    {MECH_PSS, OP_VERIFY, &family_verify},
+    {MECH_X509, OP_SIGN, &family_sign},
+    {MECH_X509, OP_VERIFY, &family_verify},
+    {MECH_X509, OP_ENCRYPT, &family_rsa_encrypt},
+    {MECH_X509, OP_DECRYPT, &family_rsa_decrypt},
+    {MECH_X509, OP_SIGN_RECOVER, &family_recover_sign},
+    {MECH_X509, OP_VERIFY_RECOVER, &family_recover_verify},
+    {MECH_OAEP, OP_ENCRYPT, &family_rsa_encrypt},
+    {MECH_OAEP, OP_DECRYPT, &family_rsa_decrypt},
+    {MECH_AES, OP_ENCRYPT, &family_aes},
+    {MECH_AES, OP_DECRYPT, &family_aes},
+    {MECH_GCM, OP_ENCRYPT, &family_gcm},
+    {MECH_GCM, OP_DECRYPT, &family_gcm},
+    {MECH_CMAC, OP_SIGN, &family_cmac},
+    {MECH_CMAC, OP_VERIFY, &family_cmac},
+    {MECH_HMAC, OP_SIGN, &family_hmac},
+    {MECH_HMAC, OP_VERIFY, &family_hmac},
 };
 
-/* 2.1.10: hash, mask generation function and salt length. The mask function of
- * another hash is left out: no TPM signs so, and nobody asks for it. */
-static CK_RV pss_params(struct op *op, const CK_MECHANISM *m)
+static const struct family *family_of(const struct mech *m, enum op_kind kind)
 {
-    CK_RSA_PKCS_PSS_PARAMS p;
-    uint16_t hash;
-
-    if (m->pParameter == NULL || m->ulParameterLen != sizeof(p))
-        return CKR_MECHANISM_PARAM_INVALID;
-    memcpy(&p, m->pParameter, sizeof(p));
-    hash = mech_table_hash(p.hashAlg);
-    if (hash == 0 || (op->mech->hash != 0 && op->mech->hash != hash) ||
-        mech_table_mgf(p.mgf) != hash)
-        return CKR_MECHANISM_PARAM_INVALID;
-    op->hash = alg_hash_of(hash);
-    /* RFC 8017, 9.1.1 step 3, for a modulus whose top bit is set. */
-    if (op->hash == NULL || p.sLen > op->pub.n_len ||
-        op->hash->size + (size_t)p.sLen + 2 > op->pub.n_len)
-        return CKR_MECHANISM_PARAM_INVALID;
-    op->salt = (int)p.sLen;
-    return CKR_OK;
-}
-
-static CK_RV set_params(struct op *op, const CK_MECHANISM *m)
-{
-    if (op->mech->how == MECH_PSS)
-        return pss_params(op, m);
-    /* Some callers leave a stale pointer beside a length of 0. */
-    if (m->ulParameterLen != 0)
-        return CKR_MECHANISM_PARAM_INVALID;
-    if (op->mech->hash != 0) {
-        op->hash = alg_hash_of(op->mech->hash);
-        if (op->hash == NULL)
-            return CKR_MECHANISM_INVALID;
+    if (m->family == MECH_AES && m->variant >= MECH_AES_CTR)
+        return kind == OP_ENCRYPT || kind == OP_DECRYPT ? &family_stream : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(families); i++) {
+        if (families[i].family == m->family && families[i].kind == kind)
+            return families[i].does;
     }
-    return CKR_OK;
+    return NULL;
 }
 
-CK_RV op_new(struct op **out, const struct mech *m, const CK_MECHANISM *mechanism,
-             const struct object *key)
+/* What the operation keeps of its key. */
+static CK_RV take_key(struct op *op, const struct object *key)
 {
-    struct op *op = calloc(1, sizeof(*op));
     struct bytes spki;
-    CK_RV rv;
 
+    op->key = key->handle;
+    op->each = (key->group & ATTR_PRIV) != 0 && object_true(key, CKA_ALWAYS_AUTHENTICATE);
+    if ((key->group & ATTR_SEC) != 0)
+        return CKR_OK;
+    return object_value(key, CKA_PUBLIC_KEY_INFO, &spki) &&
+                   pubkey_from_spki(&op->pub, spki, NULL) == 0
+               ? CKR_OK
+               : CKR_KEY_SIZE_RANGE;
+}
+
+CK_RV op_new(struct op **out, struct p11_session *s, enum op_kind kind, const struct mech *m,
+             const CK_MECHANISM *given, const struct object *key)
+{
+    const struct family *family = family_of(m, kind);
+    struct mech_params p;
+    struct op *op;
+    CK_RV rv = mech_params_read(m, given, &p);
+
+    if (family == NULL)
+        return CKR_MECHANISM_INVALID;
+    if (rv != CKR_OK)
+        return rv;
+    op = calloc(1, sizeof(*op));
     if (op == NULL)
         return CKR_HOST_MEMORY;
+    op->family = family;
+    op->kind = kind;
     op->mech = m;
-    rv = CKR_KEY_SIZE_RANGE;
-    if (key != NULL) {
-        op->key = key->handle;
-        if (!object_value(key, CKA_PUBLIC_KEY_INFO, &spki) ||
-            pubkey_from_spki(&op->pub, spki, NULL) != 0)
-            goto fail;
-    }
-    rv = set_params(op, mechanism);
-    if (rv != CKR_OK)
-        goto fail;
-    if (m->hash != 0) {
-        op->running = hash_begin(op->hash, NULL);
-        rv = CKR_HOST_MEMORY;
-        if (op->running == NULL)
-            goto fail;
+    op->s = s;
+    op->result.secret = true;
+    if (key != NULL)
+        rv = take_key(op, key);
+    if (rv == CKR_OK)
+        rv = family->begin(op, &p);
+    if (rv != CKR_OK) {
+        op_free(op);
+        return rv;
     }
     *out = op;
     return CKR_OK;
-fail:
-    op_free(op);
-    return rv;
 }
 
 void op_free(struct op *op)
 {
     if (op == NULL)
         return;
-    hash_abort(op->running);
-    secret_wipe(op->data, sizeof(op->data));
+    if (op->proof != NULL && op->s->slot->token != NULL)
+        token_proof_free(op->s->slot->token, op->proof);
+    op->family->end(op);
+    buf_free(&op->result);
     free(op);
-}
-
-const struct mech *op_mech(const struct op *op)
-{
-    return op->mech;
-}
-
-CK_OBJECT_HANDLE op_key(const struct op *op)
-{
-    return op->key;
-}
-
-const struct pubkey *op_pubkey(const struct op *op)
-{
-    return &op->pub;
 }
 
 bool op_fed(const struct op *op)
@@ -122,86 +121,151 @@ void op_set_fed(struct op *op)
     op->fed = true;
 }
 
-/* How much a mechanism that does not hash here takes. */
-static size_t most_raw(const struct op *op)
+bool op_single(const struct op *op)
 {
-    switch (op->mech->how) {
-    case MECH_PKCS1: return op->pub.n_len > 11 ? (size_t)op->pub.n_len - 11 : 0; /* RFC 8017, 9.2 */
-    case MECH_PSS: return op->hash->size;
-    case MECH_X509: return op->pub.n_len;
-    default: return sizeof(op->data);
-    }
+    return op->single;
 }
 
-CK_RV op_update(struct op *op, const void *p, size_t len)
+bool op_done(const struct op *op)
 {
-    if (op->running != NULL)
-        return hash_update(op->running, bytes_of(p, len), NULL) == 0 ? CKR_OK : CKR_FUNCTION_FAILED;
-    if (len > most_raw(op) || op->len > most_raw(op) - len)
-        return CKR_DATA_LEN_RANGE;
-    if (len != 0)
-        memcpy(&op->data[op->len], p, len);
-    op->len += len;
+    return op->done;
+}
+
+CK_RV op_use(const struct op *op, struct keyuse *out)
+{
+    if (op->each && op->proof == NULL)
+        return CKR_USER_NOT_LOGGED_IN;
+    return keyuse_of(op->s, op->key, op->proof, out);
+}
+
+CK_RV op_feed(struct op *op, struct bytes in, struct buf *out)
+{
+    if (in.len > OP_MAX_INPUT)
+        return op->kind == OP_DECRYPT ? CKR_ENCRYPTED_DATA_LEN_RANGE : CKR_DATA_LEN_RANGE;
+    return op->family->feed(op, in, out);
+}
+
+size_t op_feed_length(const struct op *op, size_t in)
+{
+    return op->family->length(op, in, false);
+}
+
+size_t op_last_length(const struct op *op, size_t in, bool *exact)
+{
+    *exact = op->done || !op->guess;
+    return op->done ? op->result.len : op->family->length(op, in, true);
+}
+
+CK_RV op_last(struct op *op, const struct bytes *in, struct bytes *out)
+{
+    CK_RV rv = CKR_OK;
+
+    if (!op->done) {
+        if (in != NULL)
+            rv = op_feed(op, *in, &op->result);
+        if (rv == CKR_OK)
+            rv = op->family->finish(op, &op->result);
+        if (rv == CKR_OK && op->result.bad)
+            rv = CKR_HOST_MEMORY;
+        if (rv != CKR_OK)
+            return rv;
+        op->done = true;
+    }
+    *out = buf_bytes(&op->result);
     return CKR_OK;
 }
 
-static CK_RV finish_raw(struct op *op)
+CK_RV op_check(struct op *op, struct bytes sig)
 {
-    size_t gap;
-
-    switch (op->mech->how) {
-    case MECH_ECDSA: return op->len != 0 ? CKR_OK : CKR_DATA_LEN_RANGE;
-    case MECH_PSS: return op->len == op->hash->size ? CKR_OK : CKR_DATA_LEN_RANGE;
-    case MECH_X509:
-        /* 2.1.8: shorter input is padded with zeros in front; it is a number below
-         * the modulus. */
-        gap = op->pub.n_len - op->len;
-        memmove(&op->data[gap], op->data, op->len);
-        memset(op->data, 0, gap);
-        op->len = op->pub.n_len;
-        return memcmp(op->data, op->pub.n, op->len) < 0 ? CKR_OK : CKR_DATA_INVALID;
-    default: return CKR_OK;
-    }
+    return op->family->check(op, sig);
 }
 
-CK_RV op_finish(struct op *op, struct token_sign *what)
+CK_RV op_once(struct p11_session *s, enum op_kind kind, const struct mech *m,
+              const CK_MECHANISM *given, const struct object *key, struct bytes in, struct buf *out)
 {
-    struct token_sign w = {.hash = op->hash, .mgf = op->hash, .salt = op->salt};
-    CK_RV rv = CKR_OK;
+    struct op *op = NULL;
+    struct bytes made;
+    CK_RV rv = op_new(&op, s, kind, m, given, key);
 
-    if (op->running != NULL) {
-        struct hash *h = op->running;
-
-        op->running = NULL;
-        if (hash_end(h, op->data, NULL) != 0)
-            return CKR_FUNCTION_FAILED;
-        op->len = op->hash->size;
-    } else {
-        rv = finish_raw(op);
-    }
-    switch (op->mech->how) {
-    case MECH_ECDSA: w.scheme = PUBKEY_ECDSA; break;
-    case MECH_PSS: w.scheme = PUBKEY_RSAPSS; break;
-    default: w.scheme = PUBKEY_RSASSA; break;
-    }
-    w.digest = bytes_of(op->data, op->len);
     if (rv == CKR_OK)
-        *what = w;
+        rv = op_last(op, &in, &made);
+    if (rv == CKR_OK) {
+        buf_add_bytes(out, made);
+        rv = out->bad ? CKR_HOST_MEMORY : CKR_OK;
+    }
+    op_free(op);
     return rv;
 }
 
-size_t op_out_len(const struct op *op)
+CK_RV op_feed_key(struct op *op, CK_OBJECT_HANDLE key)
 {
-    return op->mech->how == MECH_DIGEST ? op->hash->size : pubkey_sig_len(&op->pub);
+    struct buf none = {0};
+    struct keyuse u;
+    CK_RV rv = keyuse_of(op->s, key, NULL, &u);
+
+    if (rv != CKR_OK)
+        return rv;
+    return u.key == NULL ? op->family->feed(op, u.value, &none) : CKR_KEY_INDIGESTIBLE;
 }
 
-CK_RV op_room(const struct op *op, const void *out, CK_ULONG *len, bool *go)
+bool op_wants_pin(const struct op *op)
 {
-    CK_ULONG need = (CK_ULONG)op_out_len(op);
-    bool small = out != NULL && *len < need;
+    return op->each && op->proof == NULL;
+}
 
-    *go = out != NULL && !small;
-    if (!*go)
-        *len = need;
-    return small ? CKR_BUFFER_TOO_SMALL : CKR_OK;
+CK_RV op_prove(struct op *op, struct bytes pin)
+{
+    struct keyuse u;
+    struct err e = {0};
+    CK_RV rv = keyuse_of(op->s, op->key, NULL, &u);
+
+    if (rv != CKR_OK)
+        return rv;
+    if (u.key == NULL)
+        return CKR_KEY_HANDLE_INVALID;
+    return token_prove(u.token, u.key, pin, &op->proof, &e) == 0 ? CKR_OK
+                                                                 : fail_rv(&e, CKR_DURING_LOGIN);
+}
+
+/* --- saved states -------------------------------------------------------- */
+
+/* First byte of a saved state: the version of its form. */
+#define STATE_VERSION 1
+
+CK_RV op_save(const struct op *op, struct buf *out)
+{
+    struct err e = {0};
+
+    if (op->family->save == NULL || op->kind != OP_DIGEST)
+        return CKR_STATE_UNSAVEABLE;
+    buf_u8(out, STATE_VERSION);
+    buf_u64(out, op->mech->type);
+    buf_u8(out, op->fed);
+    if (op->family->save(op, out, &e) != 0)
+        return fail_rv(&e, CKR_DURING_ANY);
+    return out->bad ? CKR_HOST_MEMORY : CKR_OK;
+}
+
+CK_RV op_restore(struct op **out, struct p11_session *s, struct bytes saved)
+{
+    struct reader r = reader_of(saved.p, saved.len);
+    uint8_t version = reader_u8(&r);
+    CK_MECHANISM given = {.mechanism = (CK_MECHANISM_TYPE)reader_u64(&r)};
+    uint8_t fed = reader_u8(&r);
+    const struct mech *m = mech_table_row(given.mechanism);
+    struct op *op = NULL;
+    CK_RV rv;
+
+    if (r.bad || version != STATE_VERSION || fed > 1 || m == NULL || m->family != MECH_DIGEST)
+        return CKR_SAVED_STATE_INVALID;
+    rv = op_new(&op, s, OP_DIGEST, m, &given, NULL);
+    if (rv != CKR_OK)
+        return rv;
+    if (op->family->restore(op, bytes_of(r.p, r.left), NULL) != 0) {
+        op_free(op);
+        return CKR_SAVED_STATE_INVALID;
+    }
+    op->fed = fed != 0;
+    *out = op;
+    return CKR_OK;
 }

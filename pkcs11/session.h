@@ -5,7 +5,16 @@
 #include "pkcs11/slot.h"
 
 /* The operations that a session can have under way, one of each kind (5.2). */
-enum op_kind { OP_SIGN, OP_VERIFY, OP_DIGEST, OP_KINDS };
+enum op_kind {
+    OP_SIGN,
+    OP_VERIFY,
+    OP_DIGEST,
+    OP_ENCRYPT,
+    OP_DECRYPT,
+    OP_SIGN_RECOVER,
+    OP_VERIFY_RECOVER,
+    OP_KINDS
+};
 
 /* A search between C_FindObjectsInit and C_FindObjectsFinal. The result is fixed when
  * it begins: what appears or goes afterwards does not disturb it (5.7 C_FindObjects). */
@@ -20,8 +29,9 @@ struct p11_session {
     struct library *lib;
     struct slot *slot;
     bool rw;
-    struct op *op[OP_KINDS]; /* NULL: not active */
-    struct search *search;   /* NULL: none is active */
+    struct op *op[OP_KINDS];           /* NULL: not active */
+    struct message *message[OP_KINDS]; /* likewise, of the message functions */
+    struct search *search;             /* NULL: none is active */
 };
 
 /* NULL when there is none. */
@@ -33,22 +43,9 @@ CK_STATE p11_session_state(const struct p11_session *s);
 /* True in the states where private objects can be used. */
 bool p11_session_user(const struct p11_session *s);
 
-/* Ends an operation of a session, if it is active. */
-void p11_session_end_op(struct p11_session *s, enum op_kind kind);
-
-/* Ends a search, if one is active. */
-void p11_session_end_search(struct p11_session *s);
-
 /* A new session on a slot; the rules of C_OpenSession are the caller's to check.
  * CKR_SESSION_COUNT, CKR_HOST_MEMORY. */
 CK_RV p11_session_add(struct library *lib, struct slot *slot, bool rw,
                       CK_SESSION_HANDLE *out) MUST_USE;
-
-/* Closes one session; the last of a slot logs out (5.6). */
-void p11_session_close(struct p11_session *s);
-
-/* Closes all sessions of a slot, logging out; all sessions of the process. */
-void p11_session_close_slot(struct library *lib, struct slot *slot);
-void p11_session_free_all(struct library *lib);
 
 #endif

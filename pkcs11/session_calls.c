@@ -1,6 +1,7 @@
 #include <string.h>
 
 #include "pkcs11/entry.h"
+#include "pkcs11/session_close.h"
 
 /* C_* functions on sessions (5.6), logins aside. */
 
@@ -15,7 +16,7 @@ static CK_RV open_session(struct library *lib, CK_SLOT_ID id, bool rw, CK_SESSIO
     if (slot->row.id == 0)
         return CKR_TOKEN_NOT_RECOGNIZED;
     if (rw && lib->read_only)
-        return entry_fail(&lib->store_err, CKR_DURING_READ_ONLY);
+        return fail_rv(&lib->store_err, CKR_DURING_READ_ONLY);
     if (!rw && slot_who(slot) == TOKEN_SO)
         return CKR_SESSION_READ_WRITE_SO_EXISTS;
     return p11_session_add(lib, slot, rw, out);
@@ -48,7 +49,7 @@ CK_RV C_CloseSession(CK_SESSION_HANDLE handle)
 
     if (rv != CKR_OK)
         return rv;
-    p11_session_close(s);
+    session_close_one(s);
     return entry_end(CKR_OK);
 }
 
@@ -63,7 +64,7 @@ CK_RV C_CloseAllSessions(CK_SLOT_ID id)
     slot = slot_find(lib, id);
     if (slot == NULL)
         return entry_end(CKR_SLOT_ID_INVALID);
-    p11_session_close_slot(lib, slot);
+    session_close_slot(lib, slot);
     return entry_end(slot->present ? CKR_OK : CKR_TOKEN_NOT_PRESENT);
 }
 
@@ -80,5 +81,43 @@ CK_RV C_GetSessionInfo(CK_SESSION_HANDLE handle, CK_SESSION_INFO *info)
     info->slotID = s->slot->id;
     info->state = p11_session_state(s);
     info->flags = CKF_SERIAL_SESSION | (s->rw ? CKF_RW_SESSION : 0);
+    return entry_end(CKR_OK);
+}
+
+/* 3.0, 5.6.10: which of the flags of mechanisms stands for which operation. */
+CK_RV C_SessionCancel(CK_SESSION_HANDLE handle, CK_FLAGS flags)
+{
+    static const struct {
+        CK_FLAGS flag;
+        enum op_kind kind;
+        bool message;
+    } map[] = {
+        {CKF_SIGN, OP_SIGN, false},
+        {CKF_VERIFY, OP_VERIFY, false},
+        {CKF_DIGEST, OP_DIGEST, false},
+        {CKF_ENCRYPT, OP_ENCRYPT, false},
+        {CKF_DECRYPT, OP_DECRYPT, false},
+        {CKF_SIGN_RECOVER, OP_SIGN_RECOVER, false},
+        {CKF_VERIFY_RECOVER, OP_VERIFY_RECOVER, false},
+        {CKF_MESSAGE_SIGN, OP_SIGN, true},
+        {CKF_MESSAGE_VERIFY, OP_VERIFY, true},
+        {CKF_MESSAGE_ENCRYPT, OP_ENCRYPT, true},
+        {CKF_MESSAGE_DECRYPT, OP_DECRYPT, true},
+    };
+    struct p11_session *s;
+    CK_RV rv = entry_session(handle, &s);
+
+    if (rv != CKR_OK)
+        return rv;
+    for (size_t i = 0; i < ARRAY_LEN(map); i++) {
+        if ((flags & map[i].flag) == 0)
+            continue;
+        if (map[i].message)
+            session_close_message(s, map[i].kind);
+        else
+            session_close_op(s, map[i].kind);
+    }
+    if ((flags & CKF_FIND_OBJECTS) != 0)
+        session_close_search(s);
     return entry_end(CKR_OK);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "pkcs11/builtin.h"
 
 void slot_free(struct slot *s)
 {
@@ -122,7 +123,13 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
     return 0;
 }
 
-int slot_refresh(struct library *lib, struct err *e)
+static bool has_token(const struct slot *s)
+{
+    return s->present && s->row.id != 0;
+}
+
+/* The work of slot_refresh, but for the events. */
+static int refresh(struct library *lib, struct err *e)
 {
     struct store_token *t = NULL;
     struct err why = {0};
@@ -140,6 +147,22 @@ int slot_refresh(struct library *lib, struct err *e)
     rc = take_rows(lib, t, n, e);
     free(t);
     return rc == 0 ? empty_slot(lib, usable, e) : -1;
+}
+
+/* 5.5 C_WaitForSlotEvent. What was there at the first look is no event. */
+int slot_refresh(struct library *lib, struct err *e)
+{
+    int rc;
+
+    for (size_t i = 0; i < lib->n_slot; i++)
+        lib->slot[i]->had_token = has_token(lib->slot[i]);
+    rc = refresh(lib, e);
+    for (size_t i = 0; i < lib->n_slot && lib->listed; i++) {
+        if (has_token(lib->slot[i]) != lib->slot[i]->had_token)
+            lib->slot[i]->event = true;
+    }
+    lib->listed = true;
+    return rc;
 }
 
 struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
@@ -198,6 +221,11 @@ int slot_index(struct library *lib, struct slot *s, struct index **out, struct e
     if (s->index == NULL) {
         if (index_new(&s->index, e) != 0)
             return -1;
+        if (builtin_add(s->index, &lib->last_handle, e) != 0) {
+            index_free(s->index);
+            s->index = NULL;
+            return -1;
+        }
         s->stale = true;
     }
     if (s->stale || s->generation != lib->generation) {

@@ -11,6 +11,8 @@
  */
 struct slot {
     CK_SLOT_ID id;
+    bool event;              /* the token came or went, and C_WaitForSlotEvent did not tell */
+    bool had_token;          /* before slots were looked at again */
     bool present;            /* false: the token was erased, or the store cannot be read */
     struct store_token row;  /* id 0: no token yet */
     struct token *token;     /* opened when first needed */

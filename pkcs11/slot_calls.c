@@ -2,22 +2,12 @@
 #include <string.h>
 
 #include "pkcs11/entry.h"
+#include "pkcs11/session_close.h"
 #include "pkcs11/mech_table.h"
 #include "pkcs11/text.h"
 
 /* C_* functions on slots and tokens that ask and change nothing (5.5). None sends
  * anything to the TPM. */
-
-/* What erased tokens leave: their sessions are closed (6.6). */
-static void close_erased(struct library *lib)
-{
-    for (size_t i = 0; i < lib->n_slot; i++) {
-        if (!lib->slot[i]->present) {
-            p11_session_close_slot(lib, lib->slot[i]);
-            slot_clear(lib->slot[i]);
-        }
-    }
-}
 
 CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
 {
@@ -33,8 +23,8 @@ CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
     /* The list may change only when the caller asks for its length. */
     if (list == NULL || lib->n_slot == 0) {
         if (slot_refresh(lib, &e) != 0)
-            return entry_end(entry_fail(&e, CKR_DURING_ANY));
-        close_erased(lib);
+            return entry_end(fail_rv(&e, CKR_DURING_ANY));
+        session_close_erased(lib);
     }
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (token_present && !lib->slot[i]->present)
@@ -175,20 +165,6 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
     return entry_end(CKR_OK);
 }
 
-/* Slots do not come and go by themselves, so a caller that only polls learns that
- * nothing happened; to wait for ever would serve nobody. */
-CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID *slot, void *reserved)
-{
-    struct library *lib;
-    CK_RV rv = entry_begin(&lib);
-
-    if (rv != CKR_OK)
-        return rv;
-    if (slot == NULL || reserved != NULL)
-        return entry_end(CKR_ARGUMENTS_BAD);
-    return entry_end((flags & CKF_DONT_BLOCK) != 0 ? CKR_NO_EVENT : CKR_FUNCTION_NOT_SUPPORTED);
-}
-
 CK_RV C_GetMechanismList(CK_SLOT_ID id, CK_MECHANISM_TYPE *list, CK_ULONG *count)
 {
     size_t n;
@@ -219,6 +195,6 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INF
         return rv;
     if (m == NULL)
         return entry_end(CKR_MECHANISM_INVALID);
-    mech_table_info(m, slot_caps(lib, slot, &caps) ? &caps : NULL, info);
+    mech_table_info(m, slot_caps(lib, slot, &caps) ? &caps : NULL, lib->sha1, info);
     return entry_end(CKR_OK);
 }

@@ -110,9 +110,37 @@ static CK_RV check_complete(const struct template *t, unsigned needed, unsigned 
     return CKR_OK;
 }
 
-/* All of a template, where each attribute's rules say `may`. */
-static CK_RV apply_all(const struct template *t, unsigned may, unsigned group,
-                       struct store_object *row)
+/* A boolean that goes one way only, against what the object says now. Saying the same
+ * again is no change. */
+static bool may_turn(const struct attr_row *r, const CK_ATTRIBUTE *a, const struct object *o)
+{
+    struct buf value = {0};
+    struct bytes now;
+    bool ok = false;
+
+    if (attr_encode(r->kind, a, &value) == CKR_OK && object_value(o, r->type, &now) &&
+        value.len == 1)
+        ok = bytes_equal(now, buf_bytes(&value)) ||
+             (r->rules & (value.p[0] != 0 ? ATTR_UP : ATTR_DOWN)) != 0;
+    buf_free(&value);
+    return ok;
+}
+
+/* May the attribute stand in a template, by its rules? With `o`, the template is for a
+ * change or a copy of that object. */
+static bool may_stand(const struct attr_row *r, unsigned may, unsigned never, const CK_ATTRIBUTE *a,
+                      const struct object *o)
+{
+    if ((r->rules & never) != 0)
+        return false;
+    if ((r->rules & may) != 0)
+        return true;
+    return o != NULL && (r->rules & (ATTR_UP | ATTR_DOWN)) != 0 && may_turn(r, a, o);
+}
+
+/* All of a template, where each attribute's rules say `may` and not `never`. */
+static CK_RV apply_all(const struct template *t, unsigned may, unsigned never, unsigned group,
+                       const struct object *o, struct store_object *row)
 {
     CK_RV rv = CKR_OK;
 
@@ -121,7 +149,7 @@ static CK_RV apply_all(const struct template *t, unsigned may, unsigned group,
 
         if (r == NULL)
             rv = CKR_ATTRIBUTE_TYPE_INVALID;
-        else if ((r->rules & may) == 0)
+        else if (!may_stand(r, may, never, &t->a[i], o))
             rv = CKR_ATTRIBUTE_READ_ONLY;
         else if (template_get(t, t->a[i].type) != &t->a[i])
             rv = CKR_TEMPLATE_INCONSISTENT;
@@ -134,17 +162,98 @@ static CK_RV apply_all(const struct template *t, unsigned may, unsigned group,
 CK_RV template_apply(const struct template *t, enum template_use use, unsigned group,
                      struct store_object *row)
 {
-    bool create = use == TEMPLATE_CREATE;
-    CK_RV rv = apply_all(t, create ? ATTR_CREATE : ATTR_GENERATE, group, row);
+    static const struct {
+        unsigned may, never, needed;
+    } rules[] = {
+        [TEMPLATE_CREATE] = {ATTR_CREATE, 0, ATTR_NEEDED},
+        [TEMPLATE_GENERATE] = {ATTR_GENERATE, 0, ATTR_GEN_NEEDED},
+        [TEMPLATE_UNWRAP] = {ATTR_CREATE | ATTR_UNWRAP, ATTR_MATERIAL, 0},
+    };
+    CK_RV rv = apply_all(t, rules[use].may, rules[use].never, group, NULL, row);
 
-    return rv == CKR_OK ? check_complete(t, create ? ATTR_NEEDED : ATTR_GEN_NEEDED, group) : rv;
+    return rv == CKR_OK ? check_complete(t, rules[use].needed, group) : rv;
 }
 
-/* 4.4.1: COPYABLE and DESTROYABLE could only be switched off; nothing here offers
- * that, since whoever made the object had the choice. */
 CK_RV template_change(const struct template *t, const struct object *o, struct store_object *row)
 {
-    return apply_all(t, ATTR_SET, o->group, row);
+    return apply_all(t, ATTR_SET, 0, o->group, o, row);
+}
+
+CK_RV template_copy(const struct template *t, const struct object *o, struct store_object *row)
+{
+    return apply_all(t, ATTR_SET | ATTR_COPY, 0, o->group, o, row);
+}
+
+bool template_fits(struct bytes nested, const struct object *o)
+{
+    struct reader r = reader_of(nested.p, nested.len);
+    struct attr_nested n;
+    struct bytes have;
+
+    while (attr_nested_next(&r, &n)) {
+        if (!object_value(o, n.type, &have) || !bytes_equal(have, n.value))
+            return false;
+    }
+    return !r.bad;
+}
+
+/* The caller's form of a stored value, appended to `space`; `at` says where. */
+static bool append_value(const struct attr_nested *n, struct buf *space, size_t *at)
+{
+    const struct attr_row *row = attr_table_row(n->type, ATTR_ALL);
+    CK_ATTRIBUTE a = {.type = n->type};
+    uint8_t raw[2048];
+
+    *at = space->len;
+    if (row == NULL || row->kind == ATTR_BYTES || row->kind == ATTR_DATE) {
+        buf_add_bytes(space, n->value);
+        return !space->bad;
+    }
+    a.pValue = raw;
+    a.ulValueLen = sizeof(raw);
+    if (attr_give(row->kind, n->value, &a) != CKR_OK)
+        return false;
+    buf_add(space, raw, a.ulValueLen);
+    return !space->bad;
+}
+
+CK_RV template_impose(struct bytes nested, const struct template *t, CK_ATTRIBUTE *out,
+                      struct template *merged, struct buf *space)
+{
+    struct reader r = reader_of(nested.p, nested.len);
+    size_t at[TEMPLATE_MAX] = {0};
+    struct attr_nested n;
+    CK_ULONG total = t->n;
+
+    for (CK_ULONG i = 0; i < t->n; i++)
+        out[i] = t->a[i];
+    while (attr_nested_next(&r, &n)) {
+        const CK_ATTRIBUTE *given = template_get(t, n.type);
+        const struct attr_row *row = attr_table_row(n.type, ATTR_ALL);
+        struct buf value = {0};
+        bool same;
+
+        if (given != NULL) {
+            same = row != NULL && attr_encode(row->kind, given, &value) == CKR_OK &&
+                   bytes_equal(buf_bytes(&value), n.value);
+            buf_free(&value);
+            if (!same)
+                return CKR_TEMPLATE_INCONSISTENT;
+            continue;
+        }
+        if (total == TEMPLATE_MAX)
+            return CKR_TEMPLATE_INCONSISTENT;
+        if (!append_value(&n, space, &at[total]))
+            return CKR_HOST_MEMORY;
+        out[total].type = n.type;
+        out[total].ulValueLen = (CK_ULONG)(space->len - at[total]);
+        total++;
+    }
+    /* Only now does `space` stay where it is. */
+    for (CK_ULONG i = t->n; i < total; i++)
+        out[i].pValue = space->p + at[i];
+    *merged = (struct template){out, total};
+    return CKR_OK;
 }
 
 CK_RV template_set(struct store_object *row, unsigned group, CK_ATTRIBUTE_TYPE type,

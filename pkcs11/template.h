@@ -11,8 +11,9 @@ struct template
     CK_ULONG n;
 };
 
-/* What a template is for: the table's rules differ (attr_table.h). */
-enum template_use { TEMPLATE_CREATE, TEMPLATE_GENERATE };
+/* What a template is for: the table's rules differ (attr_table.h). TEMPLATE_UNWRAP is
+ * that of a key whose value comes from somewhere else: unwrapped or derived. */
+enum template_use { TEMPLATE_CREATE, TEMPLATE_GENERATE, TEMPLATE_UNWRAP };
 
 /* More attributes than any object has, so that quadratic checks stay cheap. */
 #define TEMPLATE_MAX 128
@@ -43,11 +44,27 @@ CK_RV template_apply(const struct template *t, enum template_use use, unsigned g
                      struct store_object *row) MUST_USE;
 
 /*
- * The same for C_SetAttributeValue on an object: only what may change.
- * CKR_ATTRIBUTE_READ_ONLY otherwise.
+ * The same for C_SetAttributeValue on an object: only what may change, and some of that
+ * in one direction only. CKR_ATTRIBUTE_READ_ONLY otherwise.
  */
 CK_RV template_change(const struct template *t, const struct object *o,
                       struct store_object *row) MUST_USE;
+
+/* The same for C_CopyObject, which may say more (5.7). TOKEN and PRIVATE are the caller's
+ * to read. */
+CK_RV template_copy(const struct template *t, const struct object *o,
+                    struct store_object *row) MUST_USE;
+
+/*
+ * What a wrapping, unwrapping or base key says about other keys (4.8 to 4.10), in its
+ * stored form. `template_fits`: the object has all of it. `template_impose`: the caller's
+ * template must not contradict it (CKR_TEMPLATE_INCONSISTENT); what it does not say is
+ * appended to `out`, an array of TEMPLATE_MAX entries that holds the caller's template
+ * first. Values are put into `space`.
+ */
+bool template_fits(struct bytes nested, const struct object *o);
+CK_RV template_impose(struct bytes nested, const struct template *t, CK_ATTRIBUTE *out,
+                      struct template *merged, struct buf *space) MUST_USE;
 
 /* Sets one attribute of a row by the table's rules: sealed where it must be, not kept
  * where it equals the default. `value` in the stored form. CKR_HOST_MEMORY. */

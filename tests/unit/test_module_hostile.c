@@ -234,7 +234,7 @@ static CK_RV call_general(unsigned which)
     case 1: return f->C_GetSlotInfo(id, any_room());
     case 2: return f->C_GetTokenInfo(id, any_room());
     case 3: return f->C_GetMechanismInfo(id, draw(20), any_room());
-    case 4: return f->C_WaitForSlotEvent(draw(3), any_room(), any_room());
+    case 4: return f->C_WaitForSlotEvent(CKF_DONT_BLOCK | draw(3), any_room(), any_room());
     case 5: return f->C_GetFunctionList(NULL);
     case 6: return f->C_Finalize(&room);
     case 7: return f->C_InitToken(HUGE_LEN, any_room(), any_len(), room.bytes);

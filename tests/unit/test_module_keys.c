@@ -70,6 +70,7 @@ static int make_token(void **state)
         return -1;
     setenv("FUSETSU_STORE", unit_dir_at("store.db"), 1);
     setenv("FUSETSU_LOG", "silent", 1);
+    setenv("FUSETSU_SHA1", "yes", 1);
     setenv("HOME", unit_dir(), 1);
     f = p11_inprocess();
     assert_int_equal(f->C_Initialize(NULL), CKR_OK);
@@ -246,7 +247,7 @@ static void test_both_halves_and_only_they_share_an_id(void **state)
 
 static void test_templates_that_ask_too_much_are_refused(void **state)
 {
-    CK_ATTRIBUTE out = {CKA_EXTRACTABLE, &yes, 1}, bare = {CKA_SENSITIVE, &no, 1};
+    CK_ATTRIBUTE shown = {CKA_PRIVATE, &no, 1}, bare = {CKA_SENSITIVE, &no, 1};
     CK_ATTRIBUTE idle = {CKA_SIGN, &no, 1}, twice = {CKA_TOKEN, &yes, 1};
     CK_SESSION_HANDLE ro = open_session(false);
     CK_MECHANISM m = {CKM_RSA_PKCS_KEY_PAIR_GEN, NULL, 0};
@@ -255,7 +256,7 @@ static void test_templates_that_ask_too_much_are_refused(void **state)
     CK_OBJECT_HANDLE a, b;
 
     (void)state;
-    assert_int_equal(generate_ec(session, true, &out, 1, &a, &b), CKR_TEMPLATE_INCONSISTENT);
+    assert_int_equal(generate_ec(session, true, &shown, 1, &a, &b), CKR_TEMPLATE_INCONSISTENT);
     assert_int_equal(generate_ec(session, true, &bare, 1, &a, &b), CKR_TEMPLATE_INCONSISTENT);
     assert_int_equal(generate_ec(session, true, &idle, 1, &a, &b), CKR_TEMPLATE_INCONSISTENT);
     assert_int_equal(generate_ec(session, true, &twice, 1, &a, &b), CKR_TEMPLATE_INCONSISTENT);
@@ -400,23 +401,26 @@ static void test_every_mechanism_that_is_listed_signs_and_verifies(void **state)
 {
     CK_RSA_PKCS_PSS_PARAMS pss = {CKM_SHA256, CKG_MGF1_SHA256, 32};
     static const CK_MECHANISM_TYPE plain[] = {
-        CKM_ECDSA,           CKM_ECDSA_SHA1,      CKM_ECDSA_SHA256,  CKM_ECDSA_SHA384,
-        CKM_ECDSA_SHA512,    CKM_RSA_PKCS,        CKM_SHA1_RSA_PKCS, CKM_SHA256_RSA_PKCS,
-        CKM_SHA384_RSA_PKCS, CKM_SHA512_RSA_PKCS, CKM_RSA_X_509};
+        CKM_ECDSA,           CKM_ECDSA_SHA1,      CKM_ECDSA_SHA224,    CKM_ECDSA_SHA256,
+        CKM_ECDSA_SHA384,    CKM_ECDSA_SHA512,    CKM_RSA_PKCS,        CKM_SHA1_RSA_PKCS,
+        CKM_SHA224_RSA_PKCS, CKM_SHA256_RSA_PKCS, CKM_SHA384_RSA_PKCS, CKM_SHA512_RSA_PKCS,
+        CKM_RSA_X_509};
     static const struct {
         CK_MECHANISM_TYPE type, hash;
         CK_RSA_PKCS_MGF_TYPE mgf;
         CK_ULONG salt;
     } padded[] = {{CKM_SHA1_RSA_PKCS_PSS, CKM_SHA_1, CKG_MGF1_SHA1, 20},
                   {CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA256, 32},
+                  {CKM_SHA224_RSA_PKCS_PSS, CKM_SHA224, CKG_MGF1_SHA224, 28},
                   {CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA256, 0},
+                  {CKM_SHA256_RSA_PKCS_PSS, CKM_SHA256, CKG_MGF1_SHA384, 32},
                   {CKM_SHA384_RSA_PKCS_PSS, CKM_SHA384, CKG_MGF1_SHA384, 48},
                   {CKM_SHA512_RSA_PKCS_PSS, CKM_SHA512, CKG_MGF1_SHA512, 190}};
     CK_MECHANISM m = {0};
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
-        bool rsa = i >= 5;
+        bool rsa = i >= 6;
 
         m.mechanism = plain[i];
         sign_and_verify(&m, rsa ? rsa_priv : ec_priv, rsa ? rsa_pub : ec_pub, 20, false);
@@ -436,7 +440,7 @@ static void test_every_mechanism_that_is_listed_signs_and_verifies(void **state)
 
 static void test_impossible_parameters_and_lengths_are_refused(void **state)
 {
-    CK_RSA_PKCS_PSS_PARAMS pss = {CKM_SHA256, CKG_MGF1_SHA384, 32};
+    CK_RSA_PKCS_PSS_PARAMS pss = {CKM_SHA256, 77, 32};
     CK_MECHANISM m = {CKM_SHA256_RSA_PKCS_PSS, &pss, sizeof(pss)};
     CK_BYTE sig[256], ones[256];
     CK_ULONG len = sizeof(sig);

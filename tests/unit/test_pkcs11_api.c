@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -354,8 +355,8 @@ static void test_labels_can_be_changed_and_classes_cannot(void **state)
 
 static void test_searches_for_what_nobody_has_are_empty(void **state)
 {
-    static CK_OBJECT_CLASS classes[] = {CKO_PROFILE, CKO_SECRET_KEY, CKO_VENDOR_DEFINED | 0x53UL,
-                                        CKO_HW_FEATURE, CKO_MECHANISM};
+    static CK_OBJECT_CLASS classes[] = {CKO_DOMAIN_PARAMETERS, CKO_SECRET_KEY,
+                                        CKO_VENDOR_DEFINED | 0x53UL, CKO_HW_FEATURE, CKO_OTP_KEY};
     CK_SESSION_HANDLE h = open_session(true);
     CK_ATTRIBUTE odd = {CKA_VENDOR_DEFINED | 0xce534351UL, NULL, 0};
     CK_OBJECT_HANDLE o;
@@ -574,17 +575,82 @@ static void test_without_a_tpm_the_call_fails_and_the_session_lives(void **state
     assert_int_equal(count(h, NULL, 0), 0);
 }
 
-static void test_what_is_not_there_says_so(void **state)
+static void test_the_module_shows_what_it_is_to_who_asks(void **state)
 {
     CK_SESSION_HANDLE h = open_session(false);
+    CK_OBJECT_CLASS class = CKO_PROFILE;
+    CK_ULONG profile = CKP_EXTENDED_PROVIDER;
+    CK_ATTRIBUTE t[] = {{CKA_CLASS, &class, sizeof(class)},
+                        {CKA_PROFILE_ID, &profile, sizeof(profile)}};
+    CK_ULONG mechs = 0, n;
     CK_SLOT_ID slot;
+    CK_OBJECT_HANDLE o;
 
     (void)state;
-    assert_int_equal(f->C_EncryptInit(h, NULL, 0), CKR_FUNCTION_NOT_SUPPORTED);
-    assert_int_equal(f->C_DeriveKey(h, NULL, 0, NULL, 0, NULL), CKR_FUNCTION_NOT_SUPPORTED);
-    assert_int_equal(f->C_GetFunctionStatus(h), CKR_FUNCTION_NOT_PARALLEL);
+    n = 1;
+    assert_int_equal(f->C_GetSlotList(CK_TRUE, &slot, &n), CKR_OK);
+    assert_int_equal(f->C_GetMechanismList(slot, NULL, &mechs), CKR_OK);
+    assert_int_equal(count(h, t, 1), 2);
+    assert_int_equal(count(h, t, 2), 1);
+    assert_int_equal(count(h, &t[1], 1), 0); /* only by class */
+    class = CKO_MECHANISM;
+    assert_int_equal(count(h, t, 1), mechs);
+    class = CKO_PROFILE;
+    assert_int_equal(f->C_FindObjectsInit(h, t, 2), CKR_OK);
+    assert_int_equal(f->C_FindObjects(h, &o, 1, &n), CKR_OK);
+    assert_int_equal(f->C_FindObjectsFinal(h), CKR_OK);
+    assert_int_equal(f->C_DestroyObject(h, o), CKR_ACTION_PROHIBITED);
+    assert_int_equal(f->C_CopyObject(h, o, NULL, 0, &o), CKR_ACTION_PROHIBITED);
+}
+
+/* --- slots that come and go ------------------------------------------------ */
+
+static void *wait_for_event(void *out)
+{
+    CK_SLOT_ID slot = 0;
+
+    *(CK_RV *)out = f->C_WaitForSlotEvent(0, &slot, NULL);
+    return NULL;
+}
+
+static void test_a_token_of_another_process_is_an_event(void **state)
+{
+    struct store_token t = {.label = "second", .serial = "00000000000000ff"};
+    struct store *s = NULL;
+    CK_SLOT_ID slot = 0, list[4];
+    CK_ULONG n = 4;
+    CK_RV waited = 1;
+    pthread_t waiter;
+
+    (void)state;
+    assert_int_equal(f->C_GetSlotList(CK_FALSE, list, &n), CKR_OK);
     assert_int_equal(f->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, NULL), CKR_NO_EVENT);
-    assert_int_equal(f->C_WaitForSlotEvent(0, &slot, NULL), CKR_FUNCTION_NOT_SUPPORTED);
+    assert_int_equal(f->C_WaitForSlotEvent(CKF_DONT_BLOCK, NULL, NULL), CKR_ARGUMENTS_BAD);
+    assert_int_equal(f->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, &n), CKR_ARGUMENTS_BAD);
+    assert_int_equal(pthread_create(&waiter, NULL, wait_for_event, &waited), 0);
+    assert_int_equal(store_open(&s, unit_dir_at("store.db"), STORE_WRITE, NULL), 0);
+    t.tpm = 1;
+    assert_int_equal(store_token_put(s, &t, NULL), 0);
+    assert_int_equal(pthread_join(waiter, NULL), 0);
+    assert_int_equal(waited, CKR_OK);
+    assert_int_equal(f->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, NULL), CKR_NO_EVENT);
+    assert_int_equal(store_token_delete(s, t.id, NULL), 0);
+    assert_int_equal(f->C_WaitForSlotEvent(CKF_DONT_BLOCK, &slot, NULL), CKR_OK);
+    assert_true(slot == (CK_SLOT_ID)t.id);
+    store_close(s);
+}
+
+static void test_the_end_of_the_library_ends_the_wait(void **state)
+{
+    CK_RV waited = CKR_OK;
+    pthread_t waiter;
+
+    (void)state;
+    assert_int_equal(pthread_create(&waiter, NULL, wait_for_event, &waited), 0);
+    assert_int_equal(f->C_Finalize(NULL), CKR_OK);
+    assert_int_equal(pthread_join(waiter, NULL), 0);
+    assert_int_equal(waited, CKR_CRYPTOKI_NOT_INITIALIZED);
+    assert_int_equal(f->C_Initialize(NULL), CKR_OK);
 }
 
 /* --- fork ---------------------------------------------------------------- */
@@ -639,7 +705,9 @@ int main(void)
         TOKEN(test_signatures_are_verified_without_a_tpm),
         TOKEN(test_digests_come_in_one_part_and_in_many),
         TOKEN(test_without_a_tpm_the_call_fails_and_the_session_lives),
-        TOKEN(test_what_is_not_there_says_so),
+        TOKEN(test_the_module_shows_what_it_is_to_who_asks),
+        TOKEN(test_a_token_of_another_process_is_an_event),
+        TOKEN(test_the_end_of_the_library_ends_the_wait),
         TOKEN(test_the_child_of_a_fork_starts_clean),
     };
 

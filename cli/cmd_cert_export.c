@@ -12,6 +12,7 @@ static const struct cli_option options[] = {
     {"id", "HEX", "the certificate's id", false},
     {"chain", NULL, "add the issuers that the token holds, each after what it issued", false},
     {"der", NULL, "write DER instead of PEM (one certificate)", false},
+    {"evidence", NULL, "write the evidence of the key with that label or id instead", false},
     {"out", "FILE", "write here; - is standard output (default)", false},
     {0},
 };
@@ -60,6 +61,27 @@ out:
     return rc;
 }
 
+/* The record that came with the sealed credential of a key. */
+static int export_evidence(struct cli *c, struct err *e)
+{
+    const char *path = cli_option(c, "out");
+    struct keyring_object key = {0};
+    struct keyring *k = NULL;
+    struct buf out = {0};
+    int rc = -1;
+
+    if (cli_flag(c, "chain") || cli_flag(c, "der"))
+        return cli_misuse(e, "--evidence writes one file of its own form; leave --chain and --der");
+    if (keyring_open(&k, c, KEYRING_LOGIN, e) == 0 &&
+        keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) == 0 &&
+        keyring_get_evidence(k, &key, &out, e) == 0)
+        rc = file_write(path != NULL ? path : "-", buf_bytes(&out), 0644, e);
+    buf_free(&out);
+    keyring_object_free(&key);
+    keyring_close(k);
+    return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     const char *path = cli_option(c, "out");
@@ -69,6 +91,8 @@ static int run(struct cli *c, struct err *e)
     X509 *cert = NULL;
     int rc = -1;
 
+    if (cli_flag(c, "evidence"))
+        return export_evidence(c, e);
     if (cli_flag(c, "chain") && cli_flag(c, "der"))
         return cli_misuse(e, "--chain and --der exclude each other: DER holds one certificate");
     if (keyring_open(&k, c, KEYRING_LOOK, e) != 0 ||
@@ -94,10 +118,12 @@ out:
 const struct cli_command cmd_cert_export = {
     .group = "cert",
     .name = "export",
-    .shared = CLI_TOKEN,
+    .shared = CLI_TOKEN | CLI_USER_PIN,
     .options = options,
     .summary = "write a certificate to a file",
-    .about = "Writes one certificate of a token, as PEM or DER. Needs no PIN.",
+    .about =
+        "Writes one certificate of a token, as PEM or DER, without a PIN; or the evidence that "
+        "came with a sealed credential, for `fusetsu verify`, with it.",
     .examples = "fusetsu cert export --token gateway --label tls --chain --out gw.pem\n"
                 "fusetsu cert export --token gateway --id 01 --der --out gw.der",
     .run = run,

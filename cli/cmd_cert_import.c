@@ -173,14 +173,16 @@ static int open_sealed(struct token *t, const struct credential_sealed *s,
 }
 
 /* The record, and behind it those issuers that are not on the certificate's own path: the
- * attestation CA, which a verifier needs for the attestation key's certificate. */
-static int write_evidence(struct cli *c, const struct credential_issued *in, struct err *e)
+ * attestation CA, which a verifier needs for the attestation key's certificate. Kept beside
+ * the key, and written to a file if one is named. */
+static int keep_evidence(struct cli *c, struct keyring *k, const struct credential_issued *in,
+                         struct err *e)
 {
-    struct buf pem = {0};
+    struct keyring_object key = {0};
+    struct buf pem = {0}, der = {0};
+    struct pubkey pub;
     int rc = -1;
 
-    if (cli_option(c, "evidence") == NULL)
-        return 0;
     if (evidence_record_to_pem(&in->record, &pem, e) != 0)
         goto out;
     for (int i = 0; i < sk_X509_num(in->chain); i++) {
@@ -189,9 +191,17 @@ static int write_evidence(struct cli *c, const struct credential_issued *in, str
         if (X509_check_issued(x, in->record.ak_cert) == X509_V_OK && issue_to_pem(x, &pem, e) != 0)
             goto out;
     }
-    rc = file_write(cli_option(c, "evidence"), buf_bytes(&pem), 0644, e);
+    if (pubkey_from_x509(&pub, in->cert, e) != 0 || keyring_find_pair(k, &pub, &key, e) != 0 ||
+        issue_to_der(in->record.ak_cert, &der, e) != 0 ||
+        keyring_put_evidence(k, &key, buf_bytes(&der), buf_bytes(&pem), e) != 0)
+        goto out;
+    rc = cli_option(c, "evidence") == NULL
+             ? 0
+             : file_write(cli_option(c, "evidence"), buf_bytes(&pem), 0644, e);
 out:
+    keyring_object_free(&key);
     buf_free(&pem);
+    buf_free(&der);
     return rc;
 }
 
@@ -213,7 +223,7 @@ static int import_sealed(struct cli *c, struct bytes in, struct err *e)
         if (keep(k, sk_X509_value(issued.chain, i), NULL, false, e) != 0)
             goto out;
     }
-    if (write_evidence(c, &issued, e) != 0)
+    if (keep_evidence(c, k, &issued, e) != 0)
         goto out;
     rc = write_pem(c, issued.cert, issued.chain, e);
 out:

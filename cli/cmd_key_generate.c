@@ -3,16 +3,37 @@
 #include "cli/out.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const struct cli_option options[] = {
-    {"type", "TYPE", "one of p256, p384, rsa2048, rsa3072", true},
+    {"type", "TYPE", "one of p256, p384, p521, rsa2048, rsa3072, rsa4096", true},
     {"label", "TEXT", "what to call the key (CKA_LABEL)", true},
     {"id", "HEX", "CKA_ID, by which programs join key and certificate; drawn when not given",
      false},
     {"sign-only", NULL, "an RSA key that cannot decrypt; PSS then only as the TPM itself pads",
      false},
+    {"auth", "MODE",
+     "what each use takes: session (the login, default), each (the PIN every time), none", false},
+    {"pcrs", "LIST", "bind the key to PCRs as they are now, e.g. sha256:0,2,7", false},
+    {"extractable", NULL,
+     "the key may leave the TPM, wrapped by another key; it then never counts as attested", false},
     {0},
 };
+
+static int read_auth(const char *mode, CK_ULONG *auth, struct err *e)
+{
+    static const char *const modes[] = {[CK_FUSETSU_AUTH_SESSION] = "session",
+                                        [CK_FUSETSU_AUTH_EACH] = "each",
+                                        [CK_FUSETSU_AUTH_NONE] = "none"};
+
+    for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
+        if (mode == NULL || strcmp(mode, modes[i]) == 0) {
+            *auth = (CK_ULONG)i;
+            return 0;
+        }
+    }
+    return cli_misuse(e, "--auth is session, each or none, not \"%.20s\"", mode);
+}
 
 static int report(struct cli *c, const struct keyring_object *key, const struct pubkey *pub,
                   struct err *e)
@@ -25,8 +46,9 @@ static int report(struct cli *c, const struct keyring_object *key, const struct 
                         json_pack("{s:o,s:s,s:s}", "label", out_json_text(key->label), "id", id,
                                   "type", pubkey_name(pub)),
                         e);
-    out_para(stdout, "%s key \"%s\" is made, id %s. Its private half exists only in this TPM.",
-             pubkey_name(pub), key->label, id);
+    out_para(stdout, "%s key \"%s\" is made, id %s. %s", pubkey_name(pub), key->label, id,
+             cli_flag(c, "extractable") ? "It may leave this TPM, wrapped by another key."
+                                        : "Its private half exists only in this TPM.");
     return 0;
 }
 
@@ -34,15 +56,21 @@ static int run(struct cli *c, struct err *e)
 {
     struct keyring_spec spec = {.type = cli_option(c, "type"),
                                 .label = cli_option(c, "label"),
-                                .sign_only = cli_flag(c, "sign-only")};
+                                .sign_only = cli_flag(c, "sign-only"),
+                                .extractable = cli_flag(c, "extractable"),
+                                .pcrs = cli_option(c, "pcrs")};
     struct keyring_object key = {0};
     uint8_t id[KEYRING_ID_MAX];
     struct keyring *k = NULL;
     struct pubkey pub;
     int rc = -1;
 
-    if (keyring_check_type(spec.type, e) != 0)
+    if (keyring_check_type(spec.type, e) != 0 ||
+        read_auth(cli_option(c, "auth"), &spec.auth, e) != 0)
         return -1;
+    if (spec.extractable && (spec.auth != CK_FUSETSU_AUTH_SESSION || spec.pcrs != NULL))
+        return cli_misuse(e, "--extractable excludes --auth each, --auth none and --pcrs: a key "
+                             "that leaves the TPM leaves them behind");
     if (cli_option(c, "id") != NULL) {
         if (keyring_parse_id(cli_option(c, "id"), id, &spec.id.len, e) != 0)
             return -1;
@@ -65,6 +93,8 @@ const struct cli_command cmd_key_generate = {
     .about = "Makes a key pair inside the token's TPM, through the PKCS#11 module, so that every "
              "PKCS#11 program sees it. RSA keys take the TPM seconds to minutes.",
     .examples = "fusetsu key generate --token gateway --type p256 --label tls\n"
-                "fusetsu key generate --token gateway --type rsa2048 --label mail --id 01",
+                "fusetsu key generate --token gateway --type rsa2048 --label mail --id 01\n"
+                "fusetsu key generate --token gateway --type p256 --label boot --auth none "
+                "--pcrs sha256:0,2,7",
     .run = run,
 };

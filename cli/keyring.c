@@ -1,24 +1,15 @@
-#include "cli/keyring.h"
+#include "cli/keyring_priv.h"
 
 #include "cli/pin.h"
 #include "cli/place.h"
-#include "cli/progress.h"
 #include "cli/uri.h"
 
-#include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Certificates and public keys are smaller; a larger attribute is not ours. */
 #define KEYRING_VALUE_MAX ((size_t)64 << 10)
-
-struct keyring {
-    CK_FUNCTION_LIST *p11;
-    CK_SESSION_HANDLE session;
-    bool initialized, in_session, logged_in;
-    struct store_token row;
-};
 
 /* Return values that a user meets, for the case that the module gives no reason. */
 static const struct {
@@ -46,7 +37,7 @@ static const struct {
     {CKR_CURVE_NOT_SUPPORTED, E_UNSUPPORTED, "this TPM does not have that curve"},
 };
 
-static int failed(CK_RV rv, const char *what, struct err *e)
+int keyring_failed(CK_RV rv, const char *what, struct err *e)
 {
     struct err last = p11_last_error();
 
@@ -90,7 +81,7 @@ static int login(struct keyring *k, struct cli *c, struct err *e)
         k->logged_in = true;
         rc = 0;
     } else {
-        failed(rv, "login", e);
+        keyring_failed(rv, "login", e);
         if (find_row(c, k->row.serial, &now, &ignored) == 0)
             pin_tries_left(e, what, now.user_fails, now.user_limit);
     }
@@ -112,14 +103,14 @@ int keyring_open_named(struct keyring **out, struct cli *c, const char *name, un
     k->p11 = p11_inprocess();
     rv = k->p11->C_Initialize(NULL);
     if (rv != CKR_OK) {
-        failed(rv, "the key module", e);
+        keyring_failed(rv, "the key module", e);
         goto fail;
     }
     k->initialized = true;
     /* Slots of the module are numbered like the rows of the store. */
     rv = k->p11->C_OpenSession((CK_SLOT_ID)k->row.id, flags, NULL, NULL, &k->session);
     if (rv != CKR_OK) {
-        failed(rv, "opening the token", e);
+        keyring_failed(rv, "opening the token", e);
         goto fail;
     }
     k->in_session = true;
@@ -167,7 +158,7 @@ int keyring_token(struct keyring *k, struct token **out, struct err *e)
 
 /* --- objects ------------------------------------------------------------- */
 
-static CK_ATTRIBUTE attribute(CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
+CK_ATTRIBUTE keyring_attribute(CK_ATTRIBUTE_TYPE type, const void *value, size_t len)
 {
     /* Templates are only read; PKCS#11's pValue is not const for the sake of get. */
     return (CK_ATTRIBUTE){type, (void *)(uintptr_t)value, (CK_ULONG)len};
@@ -193,8 +184,8 @@ static int read_value(struct keyring *k, CK_OBJECT_HANDLE h, CK_ATTRIBUTE_TYPE t
     return buf_ok(out, e);
 }
 
-static int read_object(struct keyring *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE h,
-                       struct keyring_object *out, struct err *e)
+int keyring_read(struct keyring *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE h,
+                 struct keyring_object *out, struct err *e)
 {
     struct keyring_object o = {.handle = h};
     struct buf label = {0}, id = {0};
@@ -234,7 +225,7 @@ static int search(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_objec
     for (;;) {
         rv = k->p11->C_FindObjects(k->session, h, ARRAY_LEN(h), &got);
         if (rv != CKR_OK) {
-            failed(rv, "listing objects", e);
+            keyring_failed(rv, "listing objects", e);
             goto fail;
         }
         if (got == 0)
@@ -246,7 +237,7 @@ static int search(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_objec
         }
         list = more;
         for (CK_ULONG i = 0; i < got; i++) {
-            if (read_object(k, class, h[i], &list[count], e) != 0)
+            if (keyring_read(k, class, h[i], &list[count], e) != 0)
                 goto fail;
             count++;
         }
@@ -263,13 +254,13 @@ int keyring_list(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_object
                  struct err *e)
 {
     CK_BBOOL yes = CK_TRUE;
-    CK_ATTRIBUTE want[] = {attribute(CKA_CLASS, &class, sizeof(class)),
-                           attribute(CKA_TOKEN, &yes, sizeof(yes))};
+    CK_ATTRIBUTE want[] = {keyring_attribute(CKA_CLASS, &class, sizeof(class)),
+                           keyring_attribute(CKA_TOKEN, &yes, sizeof(yes))};
     CK_RV rv = k->p11->C_FindObjectsInit(k->session, want, ARRAY_LEN(want));
     int rc;
 
     if (rv != CKR_OK)
-        return failed(rv, "listing objects", e);
+        return keyring_failed(rv, "listing objects", e);
     rc = search(k, class, out, n, e);
     k->p11->C_FindObjectsFinal(k->session);
     return rc;
@@ -384,122 +375,6 @@ void keyring_objects_free(struct keyring_object *o, size_t n)
 
 /* --- keys ---------------------------------------------------------------- */
 
-/* DER of namedCurve (RFC 5480, 2.1.1.1). */
-static const uint8_t p256_oid[] = {0x06, 0x08, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07};
-static const uint8_t p384_oid[] = {0x06, 0x05, 0x2B, 0x81, 0x04, 0x00, 0x22};
-
-static const struct kind {
-    const char *name;
-    struct bytes curve; /* ECC */
-    CK_ULONG bits;      /* RSA */
-    const char *doing;
-} kinds[] = {
-    {"p256", {p256_oid, sizeof(p256_oid)}, 0, "making a P-256 key in the TPM"},
-    {"p384", {p384_oid, sizeof(p384_oid)}, 0, "making a P-384 key in the TPM"},
-    {"rsa2048", {NULL, 0}, 2048, "making an RSA-2048 key in the TPM (this can take a minute)"},
-    {"rsa3072", {NULL, 0}, 3072, "making an RSA-3072 key in the TPM (this can take minutes)"},
-};
-
-static const struct kind *kind_of(const char *type)
-{
-    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-        if (strcmp(type, kinds[i].name) == 0)
-            return &kinds[i];
-    }
-    return NULL;
-}
-
-int keyring_check_type(const char *type, struct err *e)
-{
-    if (kind_of(type) != NULL)
-        return 0;
-    return cli_misuse(e, "--type is p256, p384, rsa2048 or rsa3072, not \"%.40s\"", type);
-}
-
-static int check_unused(struct keyring *k, const char *label, struct err *e)
-{
-    struct keyring_object *list = NULL;
-    size_t n = 0;
-    int rc = 0;
-
-    if (keyring_list(k, CKO_PRIVATE_KEY, &list, &n, e) != 0)
-        return -1;
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        if (strcmp(list[i].label, label) == 0)
-            rc = err_set(e, E_EXISTS,
-                         "token %s has a key labelled %s already; choose another label or delete "
-                         "that key first",
-                         k->row.label, label);
-    }
-    keyring_objects_free(list, n);
-    return rc;
-}
-
-static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct keyring_spec *spec,
-                       struct bytes id, CK_OBJECT_HANDLE *priv)
-{
-    static const uint8_t f4[] = {1, 0, 1};
-    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_BBOOL decrypt = kind->bits != 0 && !spec->sign_only ? CK_TRUE : CK_FALSE;
-    CK_MECHANISM m = {kind->bits != 0 ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0};
-    CK_OBJECT_HANDLE pub = 0;
-    CK_ATTRIBUTE public[8] = {
-        attribute(CKA_TOKEN, &yes, sizeof(yes)),
-        attribute(CKA_PRIVATE, &no, sizeof(no)),
-        attribute(CKA_LABEL, spec->label, strlen(spec->label)),
-        attribute(CKA_ID, id.p, id.len),
-        attribute(CKA_VERIFY, &yes, sizeof(yes)),
-    };
-    CK_ATTRIBUTE private[] = {
-        attribute(CKA_TOKEN, &yes, sizeof(yes)),
-        attribute(CKA_PRIVATE, &yes, sizeof(yes)),
-        attribute(CKA_SENSITIVE, &yes, sizeof(yes)),
-        attribute(CKA_EXTRACTABLE, &no, sizeof(no)),
-        attribute(CKA_LABEL, spec->label, strlen(spec->label)),
-        attribute(CKA_ID, id.p, id.len),
-        attribute(CKA_SIGN, &yes, sizeof(yes)),
-        attribute(CKA_DECRYPT, &decrypt, sizeof(decrypt)),
-    };
-    CK_ULONG n = 5;
-
-    if (kind->bits != 0) {
-        public[n++] = attribute(CKA_MODULUS_BITS, &kind->bits, sizeof(kind->bits));
-        public[n++] = attribute(CKA_PUBLIC_EXPONENT, f4, sizeof(f4));
-        public[n++] = attribute(CKA_ENCRYPT, &decrypt, sizeof(decrypt));
-    } else {
-        public[n++] = attribute(CKA_EC_PARAMS, kind->curve.p, kind->curve.len);
-    }
-    return k->p11->C_GenerateKeyPair(k->session, &m, public, n, private, ARRAY_LEN(private), &pub,
-                                     priv);
-}
-
-int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct keyring_object *out,
-                     struct err *e)
-{
-    const struct kind *kind = kind_of(spec->type);
-    struct bytes id = spec->id;
-    struct progress *wait;
-    CK_OBJECT_HANDLE h = 0;
-    uint8_t drawn[20];
-    CK_RV rv;
-
-    if (kind == NULL)
-        return keyring_check_type(spec->type, e);
-    if (check_unused(k, spec->label, e) != 0)
-        return -1;
-    if (id.len == 0) {
-        if (RAND_bytes(drawn, sizeof(drawn)) != 1)
-            return err_openssl(e, E_CRYPTO, "random key id");
-        id = bytes_of(drawn, sizeof(drawn));
-    }
-    wait = progress_begin(kind->doing);
-    rv = make_pair(k, kind, spec, id, &h);
-    progress_end(wait);
-    if (rv != CKR_OK)
-        return failed(rv, "making the key", e);
-    return read_object(k, CKO_PRIVATE_KEY, h, out, e);
-}
-
 int keyring_blob(struct keyring *k, const struct keyring_object *key, struct store_key *out,
                  struct err *e)
 {
@@ -516,71 +391,6 @@ int keyring_public(struct keyring *k, const struct keyring_object *key, struct p
         return -1;
     rc = token_key_public(&blob, out, e);
     store_key_free(&blob);
-    return rc;
-}
-
-/* --- certificates and the rest ------------------------------------------- */
-
-int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
-                     bool *was_there, struct err *e)
-{
-    CK_OBJECT_CLASS class = CKO_CERTIFICATE;
-    CK_CERTIFICATE_TYPE x509 = CKC_X_509;
-    CK_BBOOL yes = CK_TRUE, no = CK_FALSE;
-    CK_ATTRIBUTE t[] = {
-        attribute(CKA_CLASS, &class, sizeof(class)),
-        attribute(CKA_CERTIFICATE_TYPE, &x509, sizeof(x509)),
-        attribute(CKA_TOKEN, &yes, sizeof(yes)),
-        attribute(CKA_PRIVATE, &no, sizeof(no)),
-        attribute(CKA_LABEL, label, strlen(label)),
-        attribute(CKA_VALUE, der.p, der.len),
-        attribute(CKA_ID, id.p, id.len),
-    };
-    struct keyring_object *list = NULL;
-    CK_OBJECT_HANDLE h = 0;
-    bool there = false;
-    size_t n = 0;
-    CK_RV rv;
-
-    if (keyring_list(k, CKO_CERTIFICATE, &list, &n, e) != 0)
-        return -1;
-    for (size_t i = 0; i < n; i++)
-        there = there || bytes_equal(buf_bytes(&list[i].value), der);
-    keyring_objects_free(list, n);
-    if (!there) {
-        /* The id is the last row: left out when there is none. */
-        rv = k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1,
-                                    &h);
-        if (rv != CKR_OK)
-            return failed(rv, "storing the certificate", e);
-    }
-    if (was_there != NULL)
-        *was_there = there;
-    return 0;
-}
-
-static int destroy(struct keyring *k, CK_OBJECT_HANDLE object, struct err *e)
-{
-    CK_RV rv = k->p11->C_DestroyObject(k->session, object);
-
-    return rv == CKR_OK ? 0 : failed(rv, "deleting the object", e);
-}
-
-int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key, struct err *e)
-{
-    struct keyring_object *list = NULL;
-    size_t n = 0;
-    int rc;
-
-    if (keyring_list(k, CKO_PUBLIC_KEY, &list, &n, e) != 0)
-        return -1;
-    rc = destroy(k, key->handle, e);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        if (key->id_len != 0 &&
-            bytes_equal(bytes_of(key->id, key->id_len), bytes_of(list[i].id, list[i].id_len)))
-            rc = destroy(k, list[i].handle, e);
-    }
-    keyring_objects_free(list, n);
     return rc;
 }
 

@@ -71,10 +71,13 @@ void keyring_objects_free(struct keyring_object *o, size_t n);
 /* --- keys ---------------------------------------------------------------- */
 
 struct keyring_spec {
-    const char *type; /* "p256", "p384", "rsa2048", "rsa3072" */
+    const char *type; /* "p256", "p384", "p521", "rsa2048", "rsa3072", "rsa4096" */
     const char *label;
     struct bytes id; /* CKA_ID; empty: 20 random bytes */
     bool sign_only;  /* no decryption or key agreement with it */
+    bool extractable;
+    CK_ULONG auth;    /* CK_FUSETSU_AUTH_* */
+    const char *pcrs; /* CKA_FUSETSU_PCRS; NULL: none */
 };
 
 /* 0 when `type` is one that keyring_generate knows; E_USAGE lists them. */
@@ -96,6 +99,16 @@ int keyring_public(struct keyring *k, const struct keyring_object *key, struct p
  * byte, is left as it is and `*was_there` set (may be NULL). */
 int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
                      bool *was_there, struct err *e) MUST_USE;
+
+/*
+ * Keeps what proves where a key lives: `record` is what `fusetsu verify` reads (PEM),
+ * `ak_cert` the certificate (DER) of the attestation key that signed it. An older one of the
+ * same key goes. The second gives the record back; E_NOT_FOUND. Both need the login.
+ */
+int keyring_put_evidence(struct keyring *k, const struct keyring_object *key, struct bytes ak_cert,
+                         struct bytes record, struct err *e) MUST_USE;
+int keyring_get_evidence(struct keyring *k, const struct keyring_object *key, struct buf *out,
+                         struct err *e) MUST_USE;
 
 /* Destroys a private key and the public key of the same id; certificates stay. */
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key,

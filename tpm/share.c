@@ -26,10 +26,10 @@ struct share {
     bool locked;  /* with the lock, ... */
     bool ready;   /* and after share_ready() */
     struct err failed;
-    struct share_image image;
-    struct share_record mine; /* as it was written last */
-    bool left[SHARE_HANDLES]; /* of those of `mine`: of no use any more */
-    bool noted;               /* `mine` is in a file where others can see it */
+    struct share_image image, written; /* as it shall be, and as it is in the file */
+    struct share_record mine;          /* as it was written last */
+    bool left[SHARE_HANDLES];          /* of those of `mine`: of no use any more */
+    bool noted;                        /* `mine` is in a file where others can see it */
 };
 
 /* --- which TPMs ----------------------------------------------------------------- */
@@ -148,6 +148,9 @@ static void write_file(struct share *s)
         s->image.record[at] = s->mine;
         s->noted = true;
     }
+    if (memcmp(&s->image, &s->written, sizeof(s->image)) == 0)
+        return;
+    s->written = s->image;
     s->locked = share_file_write(s->file, &s->image);
 }
 
@@ -157,8 +160,7 @@ static void sift(struct share_image *image)
     for (size_t i = 0; i < SHARE_RECORDS; i++) {
         struct share_record *r = &image->record[i];
 
-        if ((r->state & SHARE_USED) == 0 ||
-            (r->state & ~(SHARE_USED | SHARE_BUSY | SHARE_UNANSWERED)) != 0)
+        if ((r->state & SHARE_USED) == 0 || (r->state & ~(SHARE_USED | SHARE_UNANSWERED)) != 0)
             *r = (struct share_record){0};
         for (size_t k = 0; k < SHARE_HANDLES; k++) {
             if (!is_object(r->handle[k]) && !is_session(r->handle[k]))
@@ -417,11 +419,14 @@ int share_claim(struct share *s, struct err *e)
         return err_take(e, &s->failed);
     s->claimed = true;
     s->locked = rc == 0;
+    s->written = s->image;
     sift(&s->image);
     look_for_evictions(s);
-    s->image.clock++;
-    s->image.holder = (uint32_t)getpid();
-    s->mine.state |= SHARE_BUSY;
+    /* Nothing is to be written while one process is alone. */
+    if (s->image.holder != (uint32_t)getpid() || s->image.clock != s->mine.used) {
+        s->image.clock++;
+        s->image.holder = (uint32_t)getpid();
+    }
     write_file(s);
     return 0;
 }
@@ -431,7 +436,7 @@ static void join(struct share *s)
     if (share_file_record(s->file) >= 0 || share_file_take(s->file, &s->image) < 0)
         return;
     s->mine.pid = (uint32_t)getpid();
-    s->mine.state |= SHARE_USED | SHARE_BUSY;
+    s->mine.state |= SHARE_USED;
     (void)RAND_bytes(s->mine.id, sizeof(s->mine.id));
     write_file(s);
 }
@@ -468,7 +473,6 @@ bool share_release(struct share *s)
 
     if (s->locked && share_file_record(s->file) < 0)
         leave_nothing(s);
-    s->mine.state &= ~SHARE_BUSY;
     write_file(s);
     share_file_unlock(s->file);
     s->claimed = s->locked = s->ready = false;

@@ -35,10 +35,11 @@ _Static_assert(sizeof(struct share_image) == 4096, "nor has the file");
 
 struct share_file {
     char *path;
-    char *node; /* the TPM's own place in the file system; NULL when it has none */
-    int fd;     /* -1: not open */
-    int record; /* -1: none */
-    long slice; /* when it ends, by now_ms() */
+    char *node;  /* the TPM's own place in the file system; NULL when it has none */
+    int fd;      /* -1: not open */
+    int record;  /* -1: none */
+    bool longer; /* it is, than ours are */
+    long slice;  /* when it ends, by now_ms() */
     bool told;
 };
 
@@ -269,6 +270,7 @@ int share_file_lock(struct share_file *f, long limit_ms, struct share_image *out
                 pread(f->fd, out, sizeof(*out), 0) != (ssize_t)sizeof(*out) ||
                 memcmp(out->magic, magic, sizeof(magic)) != 0)
                 *out = (struct share_image){0};
+            f->longer = st.st_size > (off_t)sizeof(*out);
             memcpy(out->magic, magic, sizeof(magic));
             return 0;
         }
@@ -279,14 +281,13 @@ int share_file_lock(struct share_file *f, long limit_ms, struct share_image *out
 
 bool share_file_write(struct share_file *f, const struct share_image *image)
 {
-    struct stat st;
-
     if (f->fd < 0)
         return false;
     if (pwrite(f->fd, image, sizeof(*image), 0) == (ssize_t)sizeof(*image) &&
-        fstat(f->fd, &st) == 0 &&
-        (st.st_size == (off_t)sizeof(*image) || ftruncate(f->fd, sizeof(*image)) == 0))
+        (!f->longer || ftruncate(f->fd, sizeof(*image)) == 0)) {
+        f->longer = false;
         return true;
+    }
     (void)no_file(f, strerror(errno));
     return false;
 }

@@ -24,9 +24,8 @@ struct share_record {
     uint32_t spare[2];
 };
 #define SHARE_USED 1U   /* in .state: the record is somebody's */
-#define SHARE_BUSY 2U   /* he is in a call */
-#define SHARE_OBJECT 4U /* and has sent a command that makes an object, unanswered yet */
-#define SHARE_SESSION 8U
+#define SHARE_OBJECT 2U /* and he has sent a command that makes an object, unanswered yet */
+#define SHARE_SESSION 4U
 #define SHARE_UNANSWERED (SHARE_OBJECT | SHARE_SESSION)
 
 /* The whole file: 4096 bytes in the machine's own order. */

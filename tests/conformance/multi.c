@@ -201,7 +201,9 @@ static void state_same(const void *arg)
     expect_digest(ses, "the digest that came back");
     OK(f->C_DigestInit(ses, &sha));
     OK(f->C_DigestUpdate(ses, text, 3));
-    OK(f->C_SetOperationState(ses, state, n, 0, 0));
+    /* Whether it replaces what is active is not said. */
+    if (EXPECT(f->C_SetOperationState(ses, state, n, 0, 0), CKR_OK, CKR_OPERATION_ACTIVE) != CKR_OK)
+        return;
     expect_digest(ses, "the digest that came back over another");
     EXPECT(f->C_DigestFinal(ses, got, &m), CKR_OPERATION_NOT_INITIALIZED);
 }

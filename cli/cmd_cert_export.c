@@ -125,6 +125,7 @@ const struct cli_command cmd_cert_export = {
         "Writes one certificate of a token, as PEM or DER, without a PIN; or the evidence that "
         "came with a sealed credential, for `fusetsu verify`, with it.",
     .examples = "fusetsu cert export --token gateway --label tls --chain --out gw.pem\n"
-                "fusetsu cert export --token gateway --id 01 --der --out gw.der",
+                "fusetsu cert export --token gateway --id 01 --der --out gw.der\n"
+                "fusetsu cert export --token gateway --label tls --evidence --out gw.evidence",
     .run = run,
 };

@@ -260,7 +260,8 @@ const struct cli_command cmd_cert_import = {
     .summary = "keep certificates beside their keys",
     .about = "Imports certificates (PEM or DER), each joined to the token's key of the same "
              "public half; or a sealed credential as `fusetsu ca issue` makes it, which only the "
-             "TPM that made the request can open.",
+             "TPM that made the request can open. The evidence of the latter is kept in the "
+             "token, beside the key.",
     .examples = "fusetsu cert import --token gateway gw.sealed --evidence gw.evidence\n"
                 "fusetsu cert import --token gateway chain.pem",
     .run = run,

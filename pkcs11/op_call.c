@@ -37,7 +37,7 @@ static CK_RV check_policy(const struct p11_session *s, const struct mech *m,
     (void)object_value(o, CKA_ALLOWED_MECHANISMS, &allowed);
     if (!attr_mech_allowed(allowed, m->type))
         return CKR_MECHANISM_INVALID;
-    if (flag != CKF_SIGN || s->lib->sha1 || allowed.len != 0)
+    if ((flag & (CKF_SIGN | CKF_MESSAGE_SIGN)) == 0 || s->lib->sha1 || allowed.len != 0)
         return CKR_OK;
     if (m->family == MECH_PSS && given->ulParameterLen == sizeof(pss)) {
         memcpy(&pss, given->pParameter, sizeof(pss));

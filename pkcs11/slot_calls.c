@@ -99,7 +99,7 @@ static CK_FLAGS pin_flags(uint32_t fails, uint32_t limit, CK_FLAGS low, CK_FLAGS
 
 static CK_FLAGS token_flags(const struct library *lib, const struct store_token *t)
 {
-    CK_FLAGS f = CKF_LOGIN_REQUIRED | CKF_RNG;
+    CK_FLAGS f = CKF_LOGIN_REQUIRED | CKF_RNG | CKF_DUAL_CRYPTO_OPERATIONS;
 
     if (lib->read_only)
         f |= CKF_WRITE_PROTECTED;

@@ -38,7 +38,7 @@ PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance
+           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
 
 all: $(PROGRAM) $(MODULE)
 
@@ -78,7 +78,7 @@ $(BUILD)/libtss2-tcti-spy.so: tests/support/tcti_spy.c
 $(BUILD)/memsearch: tests/support/memsearch.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -o $@ $<
-$(BUILD)/signloop: tests/support/signloop.c pkcs11/p11.h
+$(BUILD)/signloop $(BUILD)/p11do: $(BUILD)/%: tests/support/%.c pkcs11/p11.h pkcs11/p11_v3.h
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -I. $(shell pkg-config --cflags p11-kit-1) $(WARN) -g -o $@ $< -ldl
 

@@ -135,6 +135,15 @@ static CK_ULONG nested_length(struct bytes value)
     return count * (CK_ULONG)sizeof(CK_ATTRIBUTE);
 }
 
+/* A deeper level, which only a store that somebody altered can hold, is given as the bytes that
+ * it is: no caller has an array of attributes ready for it. */
+static enum attr_kind nested_kind(CK_ATTRIBUTE_TYPE type)
+{
+    const struct attr_row *row = attr_table_row(type, ATTR_ALL);
+
+    return row != NULL && row->kind != ATTR_NESTED ? row->kind : ATTR_BYTES;
+}
+
 static CK_RV give_nested(struct bytes value, CK_ATTRIBUTE *out)
 {
     struct reader r = reader_of(value.p, value.len);
@@ -142,10 +151,8 @@ static CK_RV give_nested(struct bytes value, CK_ATTRIBUTE *out)
     CK_RV rv = CKR_OK, one;
 
     for (CK_ULONG i = 0; attr_nested_next(&r, &n); i++) {
-        const struct attr_row *row = attr_table_row(n.type, ATTR_ALL);
-
         out[i].type = n.type;
-        one = attr_give(row != NULL ? row->kind : ATTR_BYTES, n.value, &out[i]);
+        one = attr_give(nested_kind(n.type), n.value, &out[i]);
         if (rv == CKR_OK)
             rv = one;
     }

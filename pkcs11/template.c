@@ -241,7 +241,8 @@ CK_RV template_impose(struct bytes nested, const struct template *t, CK_ATTRIBUT
                 return CKR_TEMPLATE_INCONSISTENT;
             continue;
         }
-        if (total == TEMPLATE_MAX)
+        /* attr_encode lets no deeper level in: the store was altered. */
+        if (total == TEMPLATE_MAX || (row != NULL && row->kind == ATTR_NESTED))
             return CKR_TEMPLATE_INCONSISTENT;
         if (!append_value(&n, space, &at[total]))
             return CKR_HOST_MEMORY;
@@ -251,7 +252,7 @@ CK_RV template_impose(struct bytes nested, const struct template *t, CK_ATTRIBUT
     }
     /* Only now does `space` stay where it is. */
     for (CK_ULONG i = t->n; i < total; i++)
-        out[i].pValue = space->p + at[i];
+        out[i].pValue = out[i].ulValueLen != 0 ? space->p + at[i] : NULL;
     *merged = (struct template){out, total};
     return CKR_OK;
 }

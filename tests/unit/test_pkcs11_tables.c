@@ -156,6 +156,55 @@ static void test_short_buffers_are_told_and_left_alone(void **state)
     assert_true(a.ulValueLen == sizeof(CK_ULONG));
 }
 
+/* A template within a template of an object: `type` and a value. */
+static void add_nested(struct buf *out, CK_ATTRIBUTE_TYPE type, struct bytes value)
+{
+    buf_u64(out, type);
+    buf_u32(out, (uint32_t)value.len);
+    buf_add_bytes(out, value);
+}
+
+/* No caller's template can say this (attr_encode); a store that was altered can. */
+static void test_templates_three_deep_are_never_followed(void **state)
+{
+    struct buf deep = {0}, deeper = {0}, deepest = {0}, space = {0};
+    CK_ATTRIBUTE out[TEMPLATE_MAX], inner = {0}, a = {CKA_UNWRAP_TEMPLATE, &inner, sizeof(inner)};
+    struct template none = {NULL, 0}, merged;
+    uint8_t litter[sizeof(CK_ATTRIBUTE)];
+
+    (void)state;
+    add_nested(&deepest, CKA_LABEL, bytes_of((const uint8_t *)"x", 1));
+    add_nested(&deeper, CKA_UNWRAP_TEMPLATE, buf_bytes(&deepest));
+    add_nested(&deep, CKA_UNWRAP_TEMPLATE, buf_bytes(&deeper));
+    assert_int_equal(template_impose(buf_bytes(&deep), &none, out, &merged, &space),
+                     CKR_TEMPLATE_INCONSISTENT);
+    /* What the caller left in its buffer is no address. */
+    memset(litter, 0xa5, sizeof(litter));
+    inner = (CK_ATTRIBUTE){0, litter, sizeof(litter)};
+    assert_int_equal(attr_give(ATTR_NESTED, buf_bytes(&deeper), &a), CKR_OK);
+    assert_true(inner.type == CKA_UNWRAP_TEMPLATE && inner.ulValueLen == deepest.len);
+    assert_memory_equal(litter, deepest.p, deepest.len);
+    buf_free(&deep);
+    buf_free(&deeper);
+    buf_free(&deepest);
+    buf_free(&space);
+}
+
+static void test_an_imposed_value_may_be_empty(void **state)
+{
+    struct buf nested = {0}, space = {0};
+    struct template none = {NULL, 0}, merged;
+    CK_ATTRIBUTE out[TEMPLATE_MAX];
+
+    (void)state;
+    add_nested(&nested, CKA_LABEL, bytes_of(NULL, 0));
+    assert_int_equal(template_impose(buf_bytes(&nested), &none, out, &merged, &space), CKR_OK);
+    assert_true(merged.n == 1 && out[0].type == CKA_LABEL);
+    assert_true(out[0].pValue == NULL && out[0].ulValueLen == 0);
+    buf_free(&nested);
+    buf_free(&space);
+}
+
 static void test_an_empty_list_allows_every_mechanism(void **state)
 {
     uint8_t list[16];
@@ -459,6 +508,8 @@ int main(void)
         cmocka_unit_test(test_numbers_survive_the_store),
         cmocka_unit_test(test_values_of_the_wrong_form_are_refused),
         cmocka_unit_test(test_short_buffers_are_told_and_left_alone),
+        cmocka_unit_test(test_templates_three_deep_are_never_followed),
+        cmocka_unit_test(test_an_imposed_value_may_be_empty),
         cmocka_unit_test(test_an_empty_list_allows_every_mechanism),
         cmocka_unit_test(test_mechanisms_are_listed_once_and_make_sense),
         cmocka_unit_test(test_key_sizes_follow_the_chip),

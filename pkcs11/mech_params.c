@@ -72,13 +72,31 @@ static bool aes(const struct mech *m, const CK_MECHANISM *given, struct mech_par
     }
 }
 
+/* The same without the length of the IV in bits, as the text of 2.40 has it and NSS once did;
+ * the length of the parameter tells them apart. */
+struct gcm_params_short {
+    CK_BYTE *iv;
+    CK_ULONG iv_len;
+    CK_BYTE *aad;
+    CK_ULONG aad_len, tag_bits;
+};
+
 /* 2.11.3; SP 800-38D, 5.2.1.2 for the lengths of tags. */
 static bool gcm(const CK_MECHANISM *given, struct mech_params *out)
 {
+    struct gcm_params_short s;
     CK_GCM_PARAMS p;
 
-    if (!take(given, &p, sizeof(p)) || p.ulIvLen == 0 || p.ulTagBits % 8 != 0 ||
-        p.ulTagBits > 128 || (p.ulTagBits < 96 && p.ulTagBits != 64 && p.ulTagBits != 32))
+    if (take(given, &s, sizeof(s)))
+        p = (CK_GCM_PARAMS){.pIv = s.iv,
+                            .ulIvLen = s.iv_len,
+                            .pAAD = s.aad,
+                            .ulAADLen = s.aad_len,
+                            .ulTagBits = s.tag_bits};
+    else if (!take(given, &p, sizeof(p)))
+        return false;
+    if (p.ulIvLen == 0 || p.ulTagBits % 8 != 0 || p.ulTagBits > 128 ||
+        (p.ulTagBits < 96 && p.ulTagBits != 64 && p.ulTagBits != 32))
         return false;
     out->tag_len = (size_t)p.ulTagBits / 8;
     return string(p.pIv, p.ulIvLen, &out->nonce) && string(p.pAAD, p.ulAADLen, &out->aad);

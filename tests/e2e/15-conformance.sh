@@ -9,12 +9,16 @@ cd "$(dirname "$0")/../.." || exit 1
 LIMIT=240
 story 1 "$@"
 
-# judged WHO COMMAND...: its checks become this story's.
+# judged WHO COMMAND...: its checks become this story's. Those that judge what the module does
+# not claim to have say nothing of it: they are counted, and no tests of this story.
 judged() {
-    local who=$1 rc=0 why
+    local who=$1 rc=0 why beside='# SKIP .*not advertised'
+    # What SoftHSM2 lacks altogether.
+    [ "$who" != SoftHSM2 ] || beside='# SKIP'
     shift
     "$@" >"$D/verdict" 2>"$D/out" </dev/null || rc=$?
-    grep -E '^(not )?ok - ' "$D/verdict" | sed -E "s/^((not )?ok - )/\1$who: /"
+    grep -E '^(not )?ok - ' "$D/verdict" | grep -vE "$beside" | sed -E "s/^((not )?ok - )/\1$who: /"
+    echo "# $who: $(grep -cE "$beside" "$D/verdict") checks are for what it does not advertise"
     sed 's/^/# /' "$D/out" | tail -n 5
     why=$(_crash "$rc")
     [ -z "$why" ] || not_ok "$who" "$why"
@@ -43,4 +47,7 @@ fi
 check "a token" new_token conformance
 judged fusetsu foreign "$B/conformance" --module "$MODULE" --token conformance --pin-file "$D/pin" \
     --so-pin-file "$D/so"
+export FUSETSU_SHA1=yes
+judged "fusetsu with SHA-1" foreign "$B/conformance" --module "$MODULE" --token conformance \
+    --pin-file "$D/pin" --so-pin-file "$D/so"
 finish

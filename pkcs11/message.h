@@ -13,6 +13,7 @@ struct message {
     CK_OBJECT_HANDLE key;
     CK_MECHANISM given; /* with a copy of its parameter */
     struct op *op;      /* of the message that was begun in parts */
+    CK_ULONG tag_bits;  /* GCM: of that message, from its beginning to its end */
 };
 
 void message_free(struct message *m); /* NULL is fine */

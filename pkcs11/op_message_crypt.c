@@ -51,6 +51,7 @@ static CK_RV start_gcm(struct p11_session *s, enum op_kind kind, struct message 
 
     if (!entry_readable(aad, aad_len))
         return CKR_ARGUMENTS_BAD;
+    m->tag_bits = p->ulTagBits;
     return message_start(s, kind, m, &given);
 }
 
@@ -167,7 +168,7 @@ static CK_RV parts_next(CK_SESSION_HANDLE handle, enum op_kind kind, const void 
         return rv;
     if (len == NULL || !entry_readable(in, in_len) || in_len > OP_MAX_INPUT)
         return entry_end(CKR_ARGUMENTS_BAD);
-    if (!read_gcm(param, param_len, &p) || p.ulTagBits > 128)
+    if (!read_gcm(param, param_len, &p) || p.ulTagBits != m->tag_bits)
         return entry_end(CKR_MECHANISM_PARAM_INVALID);
     need = op_feed_length(m->op, (size_t)in_len);
     if (last && kind == OP_DECRYPT)

@@ -229,8 +229,10 @@ CK_RV op_prove(struct op *op, struct bytes pin)
 
 /* --- saved states -------------------------------------------------------- */
 
-/* First byte of a saved state: the version of its form. */
+/* First byte of a saved state: the version of its form. What follows before the digest's own
+ * state: mechanism and `fed`. */
 #define STATE_VERSION 1
+#define STATE_MAX (1 + 8 + 1 + HASH_STATE_MAX)
 
 CK_RV op_save(const struct op *op, struct buf *out)
 {
@@ -248,7 +250,7 @@ CK_RV op_save(const struct op *op, struct buf *out)
 
 CK_RV op_restore(struct op **out, struct p11_session *s, struct bytes saved)
 {
-    struct reader r = reader_of(saved.p, saved.len);
+    struct reader r = reader_of(saved.p, saved.len <= STATE_MAX ? saved.len : 0);
     uint8_t version = reader_u8(&r);
     CK_MECHANISM given = {.mechanism = (CK_MECHANISM_TYPE)reader_u64(&r)};
     uint8_t fed = reader_u8(&r);

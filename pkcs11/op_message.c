@@ -35,6 +35,7 @@ static CK_RV begin(struct p11_session *s, enum op_kind kind, const CK_MECHANISM 
 {
     const struct mech *m = NULL;
     struct object *o = NULL;
+    CK_MECHANISM kept;
     CK_RV rv;
 
     if (mechanism == NULL) {
@@ -48,7 +49,13 @@ static CK_RV begin(struct p11_session *s, enum op_kind kind, const CK_MECHANISM 
                          &m, &o);
     if (rv == CKR_OK)
         rv = try_params(s, kind, m, mechanism, o);
-    return rv == CKR_OK ? message_new(&s->message[kind], m, mechanism, key) : rv;
+    if (rv != CKR_OK)
+        return rv;
+    /* What stands here for GCM nobody has judged, or needs. */
+    kept = *mechanism;
+    if (kind == OP_ENCRYPT || kind == OP_DECRYPT)
+        kept = (CK_MECHANISM){.mechanism = mechanism->mechanism};
+    return message_new(&s->message[kind], m, &kept, key);
 }
 
 CK_RV op_message_init(CK_SESSION_HANDLE handle, enum op_kind kind, const CK_MECHANISM *mechanism,

@@ -321,6 +321,82 @@ static void test_digests_come_in_one_part_and_in_many(void **state)
     assert_int_equal(C_DigestFinal(h, many, &len), CKR_OPERATION_NOT_INITIALIZED);
 }
 
+static void test_a_saved_digest_has_a_length(void **state)
+{
+    CK_SESSION_HANDLE h = open_session(false);
+    CK_MECHANISM m = {CKM_SHA256, NULL, 0};
+    CK_BYTE saved[300], one[1] = {1};
+    CK_ULONG len = sizeof(saved);
+
+    (void)state;
+    assert_int_equal(f->C_DigestInit(h, &m), CKR_OK);
+    assert_int_equal(f->C_GetOperationState(h, saved, &len), CKR_OK);
+    assert_int_equal(f->C_SetOperationState(h, saved, len, 0, 0), CKR_OK);
+    assert_int_equal(f->C_SetOperationState(h, saved, len + 1, 0, 0), CKR_SAVED_STATE_INVALID);
+    /* Longer than any: nothing of it is read. */
+    assert_int_equal(f->C_SetOperationState(h, one, PTRDIFF_MAX, 0, 0), CKR_SAVED_STATE_INVALID);
+}
+
+static CK_OBJECT_HANDLE aes_key(CK_SESSION_HANDLE h)
+{
+    static CK_OBJECT_CLASS class = CKO_SECRET_KEY;
+    static CK_KEY_TYPE type = CKK_AES;
+    static CK_BBOOL no = CK_FALSE;
+    CK_BYTE value[16] = {1};
+    CK_ATTRIBUTE t[] = {{CKA_CLASS, &class, sizeof(class)},
+                        {CKA_KEY_TYPE, &type, sizeof(type)},
+                        {CKA_PRIVATE, &no, sizeof(no)},
+                        {CKA_VALUE, value, sizeof(value)}};
+    CK_OBJECT_HANDLE o = 0;
+
+    assert_int_equal(f->C_CreateObject(h, t, ARRAY_LEN(t), &o), CKR_OK);
+    return o;
+}
+
+/* A message in parts has one tag: its length is that of C_EncryptMessageBegin. */
+static void test_the_length_of_a_tag_stays_while_a_message_lasts(void **state)
+{
+    static const CK_ULONG lengths[][2] = {{128, 32}, {32, 128}};
+    CK_SESSION_HANDLE h = open_session(false);
+    CK_MECHANISM m = {CKM_AES_GCM, NULL, 0};
+    CK_BYTE iv[12] = {0}, tag[16], data[4] = {0};
+    CK_GCM_MESSAGE_PARAMS p = {iv, sizeof(iv), 0, CKG_NO_GENERATE, tag, 128};
+    CK_OBJECT_HANDLE key = aes_key(h);
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        CK_BYTE *out = malloc(sizeof(data));
+        CK_ULONG len = sizeof(data);
+
+        assert_non_null(out);
+        p.ulTagBits = lengths[i][0];
+        assert_int_equal(C_MessageEncryptInit(h, &m, key), CKR_OK);
+        assert_int_equal(C_EncryptMessageBegin(h, &p, sizeof(p), NULL, 0), CKR_OK);
+        p.ulTagBits = lengths[i][1];
+        assert_int_equal(C_EncryptMessageNext(h, &p, sizeof(p), data, sizeof(data), out, &len,
+                                              CKF_END_OF_MESSAGE),
+                         CKR_MECHANISM_PARAM_INVALID);
+        p.ulTagBits = lengths[i][0];
+        assert_int_equal(C_EncryptMessageNext(h, &p, sizeof(p), data, sizeof(data), out, &len,
+                                              CKF_END_OF_MESSAGE),
+                         CKR_OK);
+        assert_int_equal(C_MessageEncryptFinal(h), CKR_OK);
+        free(out);
+    }
+}
+
+/* Init of GCM has no use for a parameter, and copies none. */
+static void test_a_parameter_without_use_is_not_kept(void **state)
+{
+    CK_SESSION_HANDLE h = open_session(false);
+    CK_BYTE one[1] = {0};
+    CK_MECHANISM m = {CKM_AES_GCM, one, (CK_ULONG)PTRDIFF_MAX / 8};
+
+    (void)state;
+    assert_int_equal(C_MessageEncryptInit(h, &m, aes_key(h)), CKR_OK);
+    assert_int_equal(C_MessageEncryptFinal(h), CKR_OK);
+}
+
 static void test_without_a_tpm_the_call_fails_and_the_session_lives(void **state)
 {
     CK_SESSION_HANDLE h = unit_module_open(true);
@@ -349,6 +425,9 @@ int main(void)
         TOKEN(test_only_the_so_may_say_trusted),
         TOKEN(test_signatures_are_verified_without_a_tpm),
         TOKEN(test_digests_come_in_one_part_and_in_many),
+        TOKEN(test_a_saved_digest_has_a_length),
+        TOKEN(test_the_length_of_a_tag_stays_while_a_message_lasts),
+        TOKEN(test_a_parameter_without_use_is_not_kept),
         TOKEN(test_without_a_tpm_the_call_fails_and_the_session_lives),
     };
 

@@ -15,13 +15,14 @@
  *                       parameters; where it has sessions but no parameters, or no sessions at all,
  *                       in the last byte of the response. Should the TPM refuse that command (0x922
  *                       TPM_RC_RETRY, say), the next one that it accepts is struck instead.
- *   SPY_FAIL=N[:RC]     the N-th command is not sent: a transport error (TSS2_TCTI_RC_IO_ERROR) from
- *                       transmit, or, with RC (0x hex), a TPM response that carries RC.
+ *   SPY_FAIL=N[+][:RC]  the N-th command is not sent: a transport error (TSS2_TCTI_RC_IO_ERROR) from
+ *                       transmit, or, with RC (0x hex), a TPM response that carries RC. With +
+ *                       all those after it neither: a TPM that lacks something.
  *   SPY_KILL=N          SIGKILL to this process just before the N-th command is sent.
  *   SPY_KILL_AFTER=N    SIGKILL after the TPM has executed it, before the caller sees the response.
  *   SPY_TAMPER_CC, SPY_FAIL_CC, SPY_KILL_CC, SPY_KILL_AFTER_CC=CODE
  *                       N then counts commands with that code only (0x15d or a NAME).
- * A fault happens once in a process. A malformed setting makes the initialisation fail.
+ * A fault without + happens once in a process. A malformed setting makes the initialisation fail.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -177,7 +178,8 @@ static const char *const fault_env[FAULTS] = {"SPY_TAMPER", "SPY_FAIL", "SPY_KIL
 struct fault {
     uint32_t nth; /* 0: off */
     uint32_t cc;
-    bool has_rc; /* FAIL only */
+    bool on; /* and at all that follow; FAIL only */
+    bool has_rc;
     uint32_t rc;
 };
 
@@ -272,6 +274,10 @@ static bool read_fault(enum fault_id id, struct fault *f)
         return true;
     if (!parse_number(text, &end, &f->nth))
         return false;
+    if (id == FAIL && *end == '+') {
+        f->on = true;
+        end++;
+    }
     if (id == FAIL && *end == ':') {
         f->has_rc = true;
         if (!parse_number(end + 1, &end, &f->rc))
@@ -295,9 +301,14 @@ static void count_command(struct spy *s)
     }
     s->seq = ++counter.seq;
     for (int i = 0; i < FAULTS; i++) {
+        const struct fault *f = &s->fault[i];
+
         s->hit[i] = false;
-        if (s->fault[i].cc == 0 || s->fault[i].cc == s->cc)
-            s->hit[i] = ++counter.seen[i] == s->fault[i].nth;
+        if (f->cc == 0 || f->cc == s->cc) {
+            uint32_t n = ++counter.seen[i];
+
+            s->hit[i] = n == f->nth || (f->on && n > f->nth);
+        }
     }
     pthread_mutex_unlock(&counter.lock);
 }

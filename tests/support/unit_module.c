@@ -4,6 +4,7 @@
 #include "pkcs11/inprocess.h"
 #include "tests/support/unit_dir.h"
 #include "tests/support/unit_store.h"
+#include "tests/support/unit_tpm.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -134,23 +135,74 @@ void unit_module_relogin(void)
     assert_int_equal(unit_module_login(unit_session), CKR_OK);
 }
 
-void unit_module_in_child(int (*f)(void))
+/* --- other processes, and the spy ------------------------------------------------- */
+
+static struct unit_tpm spied; /* for its directory, and the spy's TCTI once it is there */
+static long counted;          /* bytes of the log */
+
+static const char *spy(void)
 {
+    if (spied.tcti[0] == '\0') {
+        snprintf(spied.dir, sizeof(spied.dir), "%s", unit_dir());
+        (void)unit_spy(&spied, false);
+    }
+    return spied.tcti;
+}
+
+void unit_module_spied(void)
+{
+    setenv("FUSETSU_TCTI", spy(), 1);
+    unit_module_again(true);
+    (void)unit_module_sent();
+}
+
+size_t unit_module_sent(void)
+{
+    FILE *f = fopen(unit_dir_at("spy.log"), "r");
+    char line[256];
+    size_t n = 0;
+
+    if (f == NULL)
+        return 0;
+    assert_int_equal(fseek(f, counted, SEEK_SET), 0);
+    while (fgets(line, sizeof(line), f) != NULL)
+        n += strstr(line, " rc=0x922 ") == NULL;
+    counted = ftell(f);
+    fclose(f);
+    return n;
+}
+
+void unit_module_in_child(const char *fault, const char *cc, int (*f)(void))
+{
+    char value[32];
     int status = -1;
     pid_t child;
 
+    if (fault != NULL)
+        (void)spy();
+    C_Finalize(NULL);
     fflush(NULL);
     child = fork();
     if (child == 0) {
+        CK_ULONG n = 1;
         int rc = 99;
 
-        if (C_Initialize(NULL) == CKR_OK)
+        if (fault != NULL) {
+            snprintf(value, sizeof(value), "1+:%s", fault);
+            setenv("SPY_FAIL", value, 1);
+            setenv("SPY_FAIL_CC", cc, 1);
+            setenv("FUSETSU_TCTI", spied.tcti, 1);
+        }
+        if (C_Initialize(NULL) == CKR_OK && C_GetSlotList(CK_TRUE, &slot, &n) == CKR_OK &&
+            C_OpenSession(slot, CKF_SERIAL_SESSION | CKF_RW_SESSION, NULL, NULL, &unit_session) ==
+                CKR_OK)
             rc = f();
         C_Finalize(NULL);
         _exit(rc);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
+    unit_module_again(true);
 }
 
 /* --- objects ------------------------------------------------------------------ */

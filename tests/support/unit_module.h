@@ -35,8 +35,13 @@ extern CK_SESSION_HANDLE unit_session; /* R/W, the user logged in */
  * nobody is logged in. */
 void unit_module_again(bool login);
 
-/* Runs `f` in a child that has forked and called C_Initialize; f's result must be 0. */
-void unit_module_in_child(int (*f)(void));
+/*
+ * Another process: runs `f` in a child, which has called C_Initialize and has a R/W session
+ * without login in unit_session, while this one has ended. f's result must be 0. With
+ * `fault` its TPM is behind the spy (tests/support/tcti_spy.c), which answers all commands
+ * named `cc` with that code: "0x143". Handles change.
+ */
+void unit_module_in_child(const char *fault, const char *cc, int (*f)(void));
 
 /* C_Login of the user. */
 CK_RV unit_module_login(CK_SESSION_HANDLE h);
@@ -44,6 +49,12 @@ CK_RV unit_module_login(CK_SESSION_HANDLE h);
 void unit_module_relogin(void);
 
 CK_SESSION_HANDLE unit_module_open(bool rw);
+
+/* Puts the spy before the TPM, as another process would begin with it, the user logged in; then
+ * how many commands were sent since the last question, without those that the TPM wanted
+ * again. Skips the test where the spy was not built. */
+void unit_module_spied(void);
+size_t unit_module_sent(void);
 
 /* --- templates -------------------------------------------------------------- */
 

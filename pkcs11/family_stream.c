@@ -53,16 +53,20 @@ static bool counter_bit(const uint8_t iv[TOKEN_BLOCK], unsigned i)
     return (iv[TOKEN_BLOCK - 1 - i / 8] >> (i % 8) & 1) != 0;
 }
 
-/* Blocks until the counter's own bits are all used and begin again at zero. */
+/* Blocks until the counter's own bits are all used and begin again at zero; the most that is
+ * told is more than anybody has. */
 static uint64_t until_wrap(const struct stream *s)
 {
+    unsigned low_bits = s->counter_bits < 63 ? s->counter_bits : 63;
     uint64_t low = 0;
 
-    if (s->counter_bits >= 64)
-        return UINT64_MAX;
-    for (unsigned i = 0; i < s->counter_bits; i++)
+    for (unsigned i = low_bits; i < s->counter_bits; i++) {
+        if (!counter_bit(s->iv, i))
+            return UINT64_MAX;
+    }
+    for (unsigned i = 0; i < low_bits; i++)
         low |= (uint64_t)counter_bit(s->iv, i) << i;
-    return ((uint64_t)1 << s->counter_bits) - low;
+    return ((uint64_t)1 << low_bits) - low;
 }
 
 /* After a wrap: the carry that went into the nonce is taken back. */

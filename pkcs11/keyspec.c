@@ -83,11 +83,12 @@ static CK_RV read_mode(struct made *priv, struct key_spec *spec)
 
 CK_RV keyspec_of(struct made *priv, struct key_spec *spec)
 {
-    const struct store_attr *pcrs = store_object_attr(&priv->row, CKA_FUSETSU_PCRS);
+    const struct store_attr *pcrs;
     CK_RV rv = read_mode(priv, spec);
 
     if (rv != CKR_OK)
         return rv;
+    pcrs = store_object_attr(&priv->row, CKA_FUSETSU_PCRS);
     spec->sign = make_true(priv, CKA_SIGN) || make_true(priv, CKA_SIGN_RECOVER);
     spec->decrypt = make_true(priv, CKA_DECRYPT) || make_true(priv, CKA_UNWRAP) ||
                     make_true(priv, CKA_DERIVE);

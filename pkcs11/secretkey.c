@@ -67,6 +67,10 @@ static void spec_of(const struct made *m, size_t len, struct key_spec *spec)
     } else {
         spec->type = TPM2_ALG_KEYEDHASH;
         spec->hash = hash_of(row_ulong(m, CKA_KEY_TYPE));
+        /* In a key that is bound to its hash, more than the hash's block is only a digest of
+         * it; one that may leave must leave as it came. */
+        if (spec->extractable && spec->hash != NULL && len > alg_hash_block(spec->hash))
+            spec->hash = NULL;
     }
 }
 
@@ -166,8 +170,12 @@ static CK_RV set_attributes(struct p11_session *s, struct bytes value, size_t le
 
     if (rv != CKR_OK)
         return rv;
-    if (check_value(s, m, value, kcv, &known, &e) != 0)
-        return fail_rv(&e, CKR_DURING_ANY);
+    if (check_value(s, m, value, kcv, &known, &e) != 0) {
+        /* A TPM whose older command decrypts only cannot make one of its own keys. */
+        if (e.code != E_UNSUPPORTED)
+            return fail_rv(&e, CKR_DURING_ANY);
+        known = false;
+    }
     if (!known)
         return CKR_OK;
     /* An empty one says that none is wanted. */

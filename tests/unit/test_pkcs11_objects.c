@@ -323,18 +323,18 @@ static void test_digests_come_in_one_part_and_in_many(void **state)
 
 static void test_a_saved_digest_has_a_length(void **state)
 {
-    CK_SESSION_HANDLE h = open_session(false);
+    CK_SESSION_HANDLE h = unit_module_open(false);
     CK_MECHANISM m = {CKM_SHA256, NULL, 0};
     CK_BYTE saved[300], one[1] = {1};
     CK_ULONG len = sizeof(saved);
 
     (void)state;
-    assert_int_equal(f->C_DigestInit(h, &m), CKR_OK);
-    assert_int_equal(f->C_GetOperationState(h, saved, &len), CKR_OK);
-    assert_int_equal(f->C_SetOperationState(h, saved, len, 0, 0), CKR_OK);
-    assert_int_equal(f->C_SetOperationState(h, saved, len + 1, 0, 0), CKR_SAVED_STATE_INVALID);
+    assert_int_equal(C_DigestInit(h, &m), CKR_OK);
+    assert_int_equal(C_GetOperationState(h, saved, &len), CKR_OK);
+    assert_int_equal(C_SetOperationState(h, saved, len, 0, 0), CKR_OK);
+    assert_int_equal(C_SetOperationState(h, saved, len + 1, 0, 0), CKR_SAVED_STATE_INVALID);
     /* Longer than any: nothing of it is read. */
-    assert_int_equal(f->C_SetOperationState(h, one, PTRDIFF_MAX, 0, 0), CKR_SAVED_STATE_INVALID);
+    assert_int_equal(C_SetOperationState(h, one, PTRDIFF_MAX, 0, 0), CKR_SAVED_STATE_INVALID);
 }
 
 static CK_OBJECT_HANDLE aes_key(CK_SESSION_HANDLE h)
@@ -349,7 +349,7 @@ static CK_OBJECT_HANDLE aes_key(CK_SESSION_HANDLE h)
                         {CKA_VALUE, value, sizeof(value)}};
     CK_OBJECT_HANDLE o = 0;
 
-    assert_int_equal(f->C_CreateObject(h, t, ARRAY_LEN(t), &o), CKR_OK);
+    assert_int_equal(C_CreateObject(h, t, ARRAY_LEN(t), &o), CKR_OK);
     return o;
 }
 
@@ -357,7 +357,7 @@ static CK_OBJECT_HANDLE aes_key(CK_SESSION_HANDLE h)
 static void test_the_length_of_a_tag_stays_while_a_message_lasts(void **state)
 {
     static const CK_ULONG lengths[][2] = {{128, 32}, {32, 128}};
-    CK_SESSION_HANDLE h = open_session(false);
+    CK_SESSION_HANDLE h = unit_module_open(false);
     CK_MECHANISM m = {CKM_AES_GCM, NULL, 0};
     CK_BYTE iv[12] = {0}, tag[16], data[4] = {0};
     CK_GCM_MESSAGE_PARAMS p = {iv, sizeof(iv), 0, CKG_NO_GENERATE, tag, 128};
@@ -388,7 +388,7 @@ static void test_the_length_of_a_tag_stays_while_a_message_lasts(void **state)
 /* Init of GCM has no use for a parameter, and copies none. */
 static void test_a_parameter_without_use_is_not_kept(void **state)
 {
-    CK_SESSION_HANDLE h = open_session(false);
+    CK_SESSION_HANDLE h = unit_module_open(false);
     CK_BYTE one[1] = {0};
     CK_MECHANISM m = {CKM_AES_GCM, one, (CK_ULONG)PTRDIFF_MAX / 8};
 

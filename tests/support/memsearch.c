@@ -26,7 +26,7 @@
 
 #define MIN_PATTERN 4 /* shorter ones occur by chance */
 #define MAX_PATTERN 4096
-#define MAX_PATTERNS 64
+#define MAX_PATTERNS 256
 #define CHUNK ((size_t)1 << 20)
 #define PAGE ((size_t)4096)
 #define MAX_TOTAL ((uint64_t)16 << 30) /* a sanitizer's shadow memory would never end */

@@ -17,6 +17,7 @@ struct object {
     uint8_t class_be[8];       /* CKA_CLASS in its stored form */
     struct store_object row;
     struct store_key *key; /* the TPM key behind it, once read */
+    bool key_unproved;     /* read while nobody was logged in: its tag is unchecked */
     struct secret *value;  /* session secrets: the key itself; never in the store */
     char unique[2 * STORE_UUID + 1];
 };

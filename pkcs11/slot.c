@@ -244,14 +244,18 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
     const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
     struct store_key *key = NULL;
 
-    if (o->key != NULL) {
+    if (o->key != NULL && (seal == NULL || !o->key_unproved)) {
         *out = o->key;
         return 0;
     }
     if (!o->row.has_key)
         return err_set(e, E_NOT_FOUND, "the object has no key in the TPM");
-    if (seal == NULL)
-        return err_set(e, E_LOGIN, "the key can be used after login only; log in first");
+    if (o->key != NULL) {
+        /* After the login nothing is taken on trust, not even what the TPM holds by that name. */
+        token_key_forget(s->token, o->key->uuid);
+        object_free_key(o->key);
+        o->key = NULL;
+    }
     key = calloc(1, sizeof(*key));
     if (key == NULL)
         return err_set(e, E_MEMORY, "out of memory for a key");
@@ -261,6 +265,7 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
         return -1;
     }
     o->key = key;
+    o->key_unproved = seal == NULL;
     *out = key;
     return 0;
 }

@@ -44,8 +44,8 @@ struct slot *slot_find(struct library *lib, CK_SLOT_ID id);
 /* Reads the token's row again when another process wrote to the store. */
 void slot_reread(struct library *lib, struct slot *s);
 
-/* The TPM key behind an object, read on first use and kept with it. E_LOGIN before
- * the user's login, E_NOT_FOUND for an object without a key. */
+/* The TPM key behind an object, read on first use and kept with it. E_LOGIN before the user's
+ * login, but for a key that wants none (store_key_get); E_NOT_FOUND for an object without one. */
 int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,
              struct err *e) MUST_USE;
 

@@ -539,6 +539,32 @@ static void test_a_pin_change_takes_effect_at_once(void **state)
     assert_int_equal(f->C_SetPIN(session, newer, 6, pin, 6), CKR_OK);
 }
 
+/* CK_FUSETSU_AUTH_NONE: for a machine that starts without a person. It is used by anybody
+ * there, but made, changed and destroyed by the user alone. */
+static void test_a_key_without_login_is_used_and_not_changed_without_one(void **state)
+{
+    CK_MECHANISM m = {CKM_ECDSA, NULL, 0};
+    CK_ULONG mode = CK_FUSETSU_AUTH_NONE;
+    CK_BYTE label[] = "no login", other[] = "other";
+    CK_ATTRIBUTE extra[] = {{CKA_FUSETSU_AUTH_MODE, &mode, sizeof(mode)},
+                            {CKA_PRIVATE, &no, 1},
+                            {CKA_LABEL, label, sizeof(label) - 1}};
+    CK_ATTRIBUTE rename = {CKA_LABEL, other, sizeof(other) - 1};
+    CK_OBJECT_HANDLE pub, priv;
+
+    (void)state;
+    assert_int_equal(generate_ec(session, true, extra, 3, &pub, &priv), CKR_OK);
+    sign_and_verify(&m, priv, pub, 20, false);
+    assert_int_equal(f->C_Logout(session), CKR_OK);
+    sign_and_verify(&m, priv, pub, 20, false);
+    assert_int_equal(f->C_SetAttributeValue(session, priv, &rename, 1), CKR_USER_NOT_LOGGED_IN);
+    assert_int_equal(f->C_DestroyObject(session, priv), CKR_USER_NOT_LOGGED_IN);
+    assert_int_equal(f->C_Login(session, CKU_USER, pin, 6), CKR_OK);
+    sign_and_verify(&m, priv, pub, 20, false);
+    assert_int_equal(f->C_DestroyObject(session, priv), CKR_OK);
+    assert_int_equal(f->C_DestroyObject(session, pub), CKR_OK);
+}
+
 #define KEYS(t) cmocka_unit_test_setup(t, find_keys)
 
 int main(void)
@@ -560,6 +586,7 @@ int main(void)
         KEYS(test_a_key_may_do_only_what_it_was_made_for),
         KEYS(test_parent_and_child_both_sign_after_a_fork),
         KEYS(test_a_pin_change_takes_effect_at_once),
+        cmocka_unit_test(test_a_key_without_login_is_used_and_not_changed_without_one),
     };
 
     return cmocka_run_group_tests_name("module_keys", tests, make_token, remove_token);

@@ -49,9 +49,9 @@ search() { "$B/memsearch" "$@" "${patterns[@]}"; }
 everywhere() {
     local f rc=0
     while IFS= read -r f; do
-        search --file "$f" >"$D/seen/one" 2>&1 && continue
-        # What other programs took away meanwhile was not ours.
-        [ ! -e "$f" ] || { rc=1 && echo "$f" && grep -v ': 0 found' "$D/seen/one"; }
+        # What was taken away meanwhile: a journal, or a file of another program.
+        search --file "$f" >"$D/seen/one" 2>&1 || grep -q "No such file" "$D/seen/one" ||
+            { rc=1 && echo "$f" && grep -v ": 0 found" "$D/seen/one"; }
     done < <(find "$@" -type f ! -path "$D/seen/*" 2>/dev/null)
     return $rc
 }

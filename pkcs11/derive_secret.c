@@ -71,6 +71,20 @@ static int hmac_by_key(void *arg, const struct bytes *part, size_t n, uint8_t *m
     return keyuse_hmac(by->u, by->h, part, n, mac, e);
 }
 
+/* 3.0, 2.62.2: a salt key is one that could be derived from. */
+static CK_RV salt_of(struct p11_session *s, CK_OBJECT_HANDLE handle, struct keyuse *out)
+{
+    const struct object *o = s->slot->index != NULL ? index_get(s->slot->index, handle) : NULL;
+    CK_KEY_TYPE type;
+
+    if (o != NULL && (o->group & ATTR_KEY) != 0) {
+        type = object_ulong(o, CKA_KEY_TYPE);
+        if ((o->group & ATTR_SEC) == 0 || (type != CKK_GENERIC_SECRET && type != CKK_HKDF))
+            return CKR_KEY_TYPE_INCONSISTENT;
+    }
+    return keyuse_of(s, handle, NULL, out);
+}
+
 /*
  * Extract: HMAC(salt, key). The base key is the message here, which a TPM does not feed to
  * itself: a key that may not leave it cannot be extracted from. A salt key may be anywhere.
@@ -92,7 +106,7 @@ static CK_RV extract(struct p11_session *s, const struct keyuse *u, const struct
     else
         part = secret_bytes(ikm);
     if (p->salt_is_key)
-        rv = keyuse_of(s, p->salt_key, NULL, &salt);
+        rv = salt_of(s, p->salt_key, &salt);
     if (rv == CKR_OK)
         bad = p->salt_is_key ? keyuse_hmac(&salt, p->hash, &part, 1, prk, &e)
                              : kdf_hkdf_extract(p->hash, p->salt, part, prk, &e);

@@ -22,11 +22,12 @@ CK_RV wrap_cipher(const struct wrap_with *w, bool wrap, struct bytes in, struct 
     struct err e = {0};
     struct keyuse u;
     CK_RV rv = mech_params_read(w->m, w->given, &p);
-    const uint8_t *iv = p.wrap_iv.len != 0 ? p.wrap_iv.p : NULL;
+    const uint8_t *iv;
     int bad;
 
     if (rv != CKR_OK)
         return rv;
+    iv = p.wrap_iv.len != 0 ? p.wrap_iv.p : NULL;
     if (w->m->family != MECH_KEY_WRAP)
         return op_once(w->s, wrap ? OP_ENCRYPT : OP_DECRYPT, w->m, w->given, w->key, in, out);
     rv = keyuse_of(w->s, w->key->handle, NULL, &u);

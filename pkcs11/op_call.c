@@ -220,11 +220,13 @@ CK_RV op_call_make(CK_SESSION_HANDLE handle, enum op_kind kind, const struct op_
     struct p11_session *s;
     struct op *op;
     bool go = false, exact = true;
+    CK_ULONG room;
     CK_RV rv = enter_last(handle, kind, in, len != NULL, &s);
 
     if (rv != CKR_OK)
         return rv;
     op = s->op[kind];
+    room = *len;
     if (in != NULL)
         part = bytes_of(in->p, (size_t)in->len);
     rv = op_call_room(op_last_length(op, part.len, &exact), out, len, &go);
@@ -233,6 +235,7 @@ CK_RV op_call_make(CK_SESSION_HANDLE handle, enum op_kind kind, const struct op_
     rv = op_last(op, in != NULL ? &part : NULL, &made);
     if (rv != CKR_OK)
         return leave(s, kind, rv);
+    *len = room; /* what the guess said is not what the caller has */
     rv = op_call_room(made.len, out, len, &go);
     if (!go)
         return entry_end(rv);

@@ -209,6 +209,47 @@ static void test_no_counter_is_used_twice(void **state)
     destroy(&p);
 }
 
+/* How long unpadded data are shows only when they were decrypted: the result then waits for a
+ * buffer that takes it, and one that does not is left alone. */
+static void test_a_short_buffer_is_not_written_past(void **state)
+{
+    CK_MECHANISM m = {CKM_AES_CBC_PAD, iv, sizeof(iv)};
+    struct places p = places(CKK_AES, bytes_of(key32, 16));
+    uint8_t cipher[600];
+    size_t len = 0;
+    CK_ULONG n;
+
+    (void)state;
+    for (size_t k = 0; k < ARRAY_LEN(p.o); k++) {
+        assert_int_equal(unit_module_crypt(true, &m, p.o[k], bytes_of(text, 26), 0, cipher, &len),
+                         CKR_OK);
+        assert_int_equal(len, 32);
+        for (CK_ULONG room = 0; room < 26; room++) {
+            memset(got, 0xaa, sizeof(got));
+            n = room;
+            assert_int_equal(C_DecryptInit(unit_session, &m, p.o[k]), CKR_OK);
+            assert_int_equal(C_Decrypt(unit_session, cipher, 32, got, &n), CKR_BUFFER_TOO_SMALL);
+            assert_int_equal(n, 26);
+            for (size_t i = 0; i < sizeof(got); i++)
+                assert_int_equal(got[i], 0xaa);
+            assert_int_equal(C_Decrypt(unit_session, cipher, 32, got, &n), CKR_OK);
+            assert_true(n == 26 && memcmp(got, text, 26) == 0 && got[26] == 0xaa);
+        }
+        /* The same at the end of many parts. */
+        n = sizeof(got);
+        assert_int_equal(C_DecryptInit(unit_session, &m, p.o[k]), CKR_OK);
+        assert_int_equal(C_DecryptUpdate(unit_session, cipher, 32, got, &n), CKR_OK);
+        assert_int_equal(n, 16);
+        memset(got, 0xaa, sizeof(got));
+        n = 9;
+        assert_int_equal(C_DecryptFinal(unit_session, got, &n), CKR_BUFFER_TOO_SMALL);
+        assert_true(n == 10 && got[0] == 0xaa && got[9] == 0xaa);
+        assert_int_equal(C_DecryptFinal(unit_session, got, &n), CKR_OK);
+        assert_true(n == 10 && memcmp(got, text + 16, 10) == 0);
+    }
+    destroy(&p);
+}
+
 static size_t openssl_gcm(const CK_GCM_PARAMS *g, size_t n)
 {
     EVP_CIPHER_CTX *x = EVP_CIPHER_CTX_new();
@@ -383,6 +424,7 @@ int main(void)
         cmocka_unit_test(test_the_plain_modes_of_aes),
         cmocka_unit_test(test_counters_of_any_width_wrap_within_their_bits),
         cmocka_unit_test(test_no_counter_is_used_twice),
+        cmocka_unit_test(test_a_short_buffer_is_not_written_past),
         cmocka_unit_test(test_gcm),
         cmocka_unit_test(test_what_was_forged_never_comes_out),
         cmocka_unit_test(test_cmac),

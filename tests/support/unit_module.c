@@ -321,14 +321,18 @@ CK_RV unit_module_pair(CK_KEY_TYPE type, CK_ATTRIBUTE *extra, CK_ULONG n, CK_OBJ
     CK_MECHANISM m = {rsa ? CKM_RSA_PKCS_KEY_PAIR_GEN : CKM_EC_KEY_PAIR_GEN, NULL, 0};
     CK_ATTRIBUTE bits = T_NUM(CKA_MODULUS_BITS, 2048);
     CK_ATTRIBUTE curve = T_BYTES(CKA_EC_PARAMS, p256, sizeof(p256));
-    CK_ATTRIBUTE pub_t[] = {rsa ? bits : curve, T_BOOL(CKA_VERIFY_RECOVER, rsa),
-                            T_BOOL(CKA_WRAP, rsa)};
+    CK_ATTRIBUTE pub_t[5] = {rsa ? bits : curve, T_BOOL(CKA_VERIFY_RECOVER, rsa),
+                             T_BOOL(CKA_WRAP, rsa)};
     CK_ATTRIBUTE priv_t[8] = {{0}};
+    CK_ULONG n_pub = 3;
 
     assert_true(n <= ARRAY_LEN(priv_t));
-    for (CK_ULONG i = 0; i < n; i++)
+    for (CK_ULONG i = 0; i < n; i++) {
         priv_t[i] = extra[i];
-    return C_GenerateKeyPair(unit_session, &m, pub_t, ARRAY_LEN(pub_t), priv_t, n, pub, priv);
+        if (extra[i].type == CKA_TOKEN || extra[i].type == CKA_LABEL)
+            pub_t[n_pub++] = extra[i];
+    }
+    return C_GenerateKeyPair(unit_session, &m, pub_t, n_pub, priv_t, n, pub, priv);
 }
 
 /* --- use ------------------------------------------------------------------------- */

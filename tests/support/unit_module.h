@@ -103,8 +103,8 @@ enum {
 /* A secret key that may do everything. */
 CK_OBJECT_HANDLE unit_module_secret(CK_KEY_TYPE type, struct bytes value, unsigned kind);
 
-/* A key pair on P-256, or RSA of 2048 bits; `extra` goes into the private template (at most
- * 8). */
+/* A key pair on P-256, or RSA of 2048 bits; `extra` (at most 8) is the private template, of
+ * which CKA_TOKEN and CKA_LABEL hold for both. */
 CK_RV unit_module_pair(CK_KEY_TYPE type, CK_ATTRIBUTE *extra, CK_ULONG n, CK_OBJECT_HANDLE *pub,
                        CK_OBJECT_HANDLE *priv);
 

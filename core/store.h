@@ -167,7 +167,8 @@ int store_key_get(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID]
 int store_key_find(struct store *s, int64_t token, enum store_key_use use, uint32_t parent,
                    const struct store_seal *seal, struct store_key *k, struct err *e) MUST_USE;
 int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID],
-                     struct err *e) MUST_USE; /* not while an object refers to it: E_BUSY */
+                     struct err *e) MUST_USE; /* not while an object refers to it: E_BUSY, which
+                                        * leaves a transaction around it as it is */
 /* A deep copy, uuid and all. */
 int store_key_copy(const struct store_key *from, struct store_key *to, struct err *e) MUST_USE;
 void store_key_free(struct store_key *k);

@@ -169,19 +169,41 @@ int store_key_find(struct store *s, int64_t token, enum store_key_use use, uint3
                     STORE_ARGS(STORE_INT(token), STORE_INT(use), STORE_INT(parent)), seal, k, e);
 }
 
+static int still_used(struct store *s, struct err *e)
+{
+    return err_set(e, E_BUSY,
+                   "an object in the token store %s still refers to this key; delete"
+                   " that object first",
+                   s->path);
+}
+
+/* Does an object refer to the key? 1, 0, or -1 on failure. */
+static int used(struct store *s, int64_t token, const uint8_t *uuid, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int row = -1;
+
+    if (store_db_query(s, &st, "SELECT 1 FROM object WHERE key = ?2 AND token = ?1 LIMIT 1",
+                       STORE_ARGS(STORE_INT(token), STORE_BLOB(uuid, STORE_UUID)), e) == 0)
+        row = store_db_next(s, st, e);
+    sqlite3_finalize(st);
+    return row;
+}
+
 int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID], struct err *e)
 {
     struct err why = {0};
+    int row = used(s, token, uuid, e);
 
+    /* Looked up first: to fail within it would end the caller's transaction, too. */
+    if (row != 0)
+        return row == 1 ? still_used(s, e) : -1;
     if (store_begin(s, e) != 0)
         return -1;
     if (store_db_do(s, "DELETE FROM key WHERE token = ?1 AND uuid = ?2",
                     STORE_ARGS(STORE_INT(token), STORE_BLOB(uuid, STORE_UUID)), &why) != 0) {
         if (sqlite3_extended_errcode(s->db) == SQLITE_CONSTRAINT_FOREIGNKEY)
-            err_set(e, E_BUSY,
-                    "an object in the token store %s still refers to this key; delete"
-                    " that object first",
-                    s->path);
+            (void)still_used(s, e);
         else
             err_set(e, why.code, "%s", why.msg);
     } else if (sqlite3_changes(s->db) != 1) {

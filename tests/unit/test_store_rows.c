@@ -287,8 +287,10 @@ static void test_key_behind_an_object_is_not_deleted(void **state)
     err_clear(&e);
     assert_int_equal(store_key_put(s, &k, &seal, NULL), 0);
     assert_int_equal(store_object_put(s, &o, &seal, NULL), 0);
+    assert_int_equal(store_begin(s, NULL), 0);
     assert_int_equal(store_key_delete(s, token, k.uuid, &e), -1);
     assert_int_equal(e.code, E_BUSY);
+    assert_int_equal(store_commit(s, NULL), 0);
     err_clear(&e);
     assert_int_equal(store_object_delete(s, token, o.id, NULL), 0);
     assert_int_equal(store_key_delete(s, token, k.uuid, NULL), 0);

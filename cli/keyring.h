@@ -110,7 +110,8 @@ int keyring_put_evidence(struct keyring *k, const struct keyring_object *key, st
 int keyring_get_evidence(struct keyring *k, const struct keyring_object *key, struct buf *out,
                          struct err *e) MUST_USE;
 
-/* Destroys a private key and the public key of the same id; certificates stay. */
+/* Destroys a private key, its evidence, and the public key of the same id; certificates
+ * stay. */
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key,
                          struct err *e) MUST_USE;
 

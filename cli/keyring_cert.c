@@ -157,6 +157,17 @@ int keyring_get_evidence(struct keyring *k, const struct keyring_object *key, st
     return rc;
 }
 
+/* Evidence speaks of a key that is there. */
+static int drop_evidence_of(struct keyring *k, const struct keyring_object *key, struct err *e)
+{
+    uint8_t name[STORE_NAME_MAX];
+    CK_ATTRIBUTE a = {CKA_FUSETSU_NAME, name, sizeof(name)};
+
+    if (k->p11->C_GetAttributeValue(k->session, key->handle, &a, 1) != CKR_OK)
+        return 0; /* made by an older version: there is none */
+    return drop_evidence(k, bytes_of(name, a.ulValueLen), e);
+}
+
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key, struct err *e)
 {
     struct keyring_object *list = NULL;
@@ -165,7 +176,9 @@ int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key, st
 
     if (keyring_list(k, CKO_PUBLIC_KEY, &list, &n, e) != 0)
         return -1;
-    rc = destroy(k, key->handle, e);
+    rc = drop_evidence_of(k, key, e);
+    if (rc == 0)
+        rc = destroy(k, key->handle, e);
     for (size_t i = 0; i < n && rc == 0; i++) {
         if (key->id_len != 0 &&
             bytes_equal(bytes_of(key->id, key->id_len), bytes_of(list[i].id, list[i].id_len)))

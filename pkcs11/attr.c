@@ -49,6 +49,14 @@ bool attr_nested_next(struct reader *r, struct attr_nested *out)
     return !r->bad;
 }
 
+/* No template asks other keys for a value that must not be seen, and none is kept. */
+static bool is_secret(CK_ATTRIBUTE_TYPE type)
+{
+    const struct attr_row *r = attr_table_row(type, ATTR_PRIV | ATTR_SEC);
+
+    return r != NULL && (r->rules & ATTR_SECRET) != 0;
+}
+
 /* One level deep: nothing in the standard has templates within templates. */
 static CK_RV encode_nested(const CK_ATTRIBUTE *a, struct buf *out)
 {
@@ -63,7 +71,7 @@ static CK_RV encode_nested(const CK_ATTRIBUTE *a, struct buf *out)
     for (CK_ULONG i = 0; i < n && rv == CKR_OK; i++) {
         const struct attr_row *r = attr_table_row(in[i].type, ATTR_ALL);
 
-        if (r == NULL || r->kind == ATTR_NESTED)
+        if (r == NULL || r->kind == ATTR_NESTED || is_secret(in[i].type))
             return CKR_ATTRIBUTE_VALUE_INVALID;
         rv = attr_encode(r->kind, &in[i], &value);
         attr_from_ulong(in[i].type, be);

@@ -76,7 +76,7 @@ CK_RV C_CreateObject(CK_SESSION_HANDLE handle, CK_ATTRIBUTE *t, CK_ULONG count,
 {
     struct template given;
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

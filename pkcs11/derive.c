@@ -106,6 +106,19 @@ static CK_RV check_length(const struct wanted *w, unsigned group)
     return w->len == 16 || w->len == 24 || w->len == 32 ? CKR_OK : CKR_KEY_SIZE_RANGE;
 }
 
+/* Data derived from a private key are private, unless the template says otherwise. */
+static CK_RV private_like(const struct object *base, struct wanted *w)
+{
+    static CK_BBOOL yes = CK_TRUE;
+
+    if (!base->row.is_private || template_get(&w->t, CKA_PRIVATE) != NULL)
+        return CKR_OK;
+    if (w->t.n == TEMPLATE_MAX)
+        return CKR_TEMPLATE_INCONSISTENT;
+    w->a[w->t.n++] = (CK_ATTRIBUTE){CKA_PRIVATE, &yes, sizeof(yes)};
+    return CKR_OK;
+}
+
 static CK_RV derive(struct p11_session *s, const CK_MECHANISM *mechanism, CK_OBJECT_HANDLE key,
                     const struct template *given, CK_OBJECT_HANDLE *out)
 {
@@ -127,6 +140,8 @@ static CK_RV derive(struct p11_session *s, const CK_MECHANISM *mechanism, CK_OBJ
         group = attr_table_group(w.class, w.type);
         rv = group == 0 ? CKR_TEMPLATE_INCONSISTENT : check_length(&w, group);
     }
+    if (rv == CKR_OK && w.class == CKO_DATA)
+        rv = private_like(base, &w);
     if (rv == CKR_OK)
         rv = make_read(s, &w.t, TEMPLATE_UNWRAP, w.class, group, &made);
     if (rv == CKR_OK)
@@ -144,7 +159,7 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_H
 {
     struct template given;
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

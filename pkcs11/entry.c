@@ -244,6 +244,15 @@ CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out)
     return CKR_OK;
 }
 
+CK_RV entry_objects(CK_SESSION_HANDLE handle, struct p11_session **out)
+{
+    CK_RV rv = entry_session(handle, out);
+
+    if (rv == CKR_OK)
+        slot_recheck((*out)->lib, (*out)->slot);
+    return rv;
+}
+
 bool entry_readable(const void *p, CK_ULONG len)
 {
     return len <= PTRDIFF_MAX && (p != NULL || len == 0);

@@ -20,6 +20,10 @@ CK_RV entry_begin(struct library **out) MUST_USE;
 /* The same, and finds a session; CKR_SESSION_HANDLE_INVALID (nothing taken). */
 CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out) MUST_USE;
 
+/* The same for a function that is given objects: what other processes did to them is seen
+ * first. */
+CK_RV entry_objects(CK_SESSION_HANDLE handle, struct p11_session **out) MUST_USE;
+
 /* True for a caller's array that can be: an address, unless it is empty, and a length
  * that an object in memory can have. */
 bool entry_readable(const void *p, CK_ULONG len);

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/log.h"
 #include "pkcs11/attr.h"
 #include "pkcs11/fail.h"
 
@@ -98,8 +99,11 @@ CK_RV keyspec_of(struct made *priv, struct key_spec *spec)
     /* One proof of the PIN is one command; deriving and unwrapping have no Init to prove it
      * after (2.40, 4.9 names signing and decrypting). */
     if (spec->mode == STORE_KEY_EACH &&
-        (make_true(priv, CKA_DERIVE) || make_true(priv, CKA_UNWRAP)))
+        (make_true(priv, CKA_DERIVE) || make_true(priv, CKA_UNWRAP))) {
+        log_warn("a key that wants its PIN for each use signs or decrypts; it cannot derive or "
+                 "unwrap: leave CKA_DERIVE and CKA_UNWRAP out");
         return CKR_TEMPLATE_INCONSISTENT;
+    }
     /* A key that may leave takes its protection off on the way. */
     if (spec->extractable && (spec->mode != STORE_KEY_SESSION || pcrs != NULL))
         return CKR_TEMPLATE_INCONSISTENT;

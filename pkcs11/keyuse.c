@@ -18,6 +18,7 @@ CK_RV keyuse_of(struct p11_session *s, CK_OBJECT_HANDLE handle, struct token_pro
     if (o == NULL)
         return p11_session_user(s) ? CKR_KEY_HANDLE_INVALID : CKR_USER_NOT_LOGGED_IN;
     u.may_leave = object_true(o, CKA_EXTRACTABLE);
+    u.may_show = u.may_leave && !object_true(o, CKA_SENSITIVE);
     if (o->value != NULL) {
         u.value = secret_bytes(o->value);
     } else {

@@ -16,6 +16,7 @@ struct keyuse {
     const struct store_key *key; /* in the TPM; NULL: `value` it is */
     struct bytes value;
     bool may_leave; /* CKA_EXTRACTABLE */
+    bool may_show;  /* that, and not CKA_SENSITIVE */
 };
 
 /*

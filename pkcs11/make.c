@@ -67,6 +67,24 @@ static CK_RV read_private(const struct template *t, struct made *m)
     return rv;
 }
 
+/*
+ * A secret that wraps or derives other keys does nothing else by default: what C_WrapKey gives
+ * out C_Decrypt would open, and what C_DeriveKey hides C_Sign or C_Encrypt would compute.
+ */
+static CK_RV part_uses(const struct template *t, struct made *m)
+{
+    static const CK_ATTRIBUTE_TYPE others[] = {CKA_SIGN, CKA_VERIFY, CKA_ENCRYPT, CKA_DECRYPT};
+    CK_RV rv = CKR_OK;
+
+    if (!make_true(m, CKA_DERIVE) && !make_true(m, CKA_WRAP) && !make_true(m, CKA_UNWRAP))
+        return CKR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(others) && rv == CKR_OK; i++) {
+        if (template_get(t, others[i]) == NULL)
+            rv = template_set_bool(&m->row, m->group, others[i], false);
+    }
+    return rv;
+}
+
 CK_RV make_read(const struct p11_session *s, const struct template *t, enum template_use use,
                 CK_OBJECT_CLASS class, unsigned group, struct made *m)
 {
@@ -85,6 +103,8 @@ CK_RV make_read(const struct p11_session *s, const struct template *t, enum temp
         rv = make_check_trusted(s, t);
     if (rv == CKR_OK)
         rv = template_apply(t, use, group, &m->row);
+    if (rv == CKR_OK && (group & ATTR_SEC) != 0)
+        rv = part_uses(t, m);
     return rv;
 }
 

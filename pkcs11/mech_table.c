@@ -48,7 +48,7 @@ static const struct mech table[] = {
     {CKM_AES_CTR,           MECH_AES,  MECH_KEY_AES, 0, MECH_AES_CTR,     CRYPT},
     {CKM_AES_CFB128,        MECH_AES,  MECH_KEY_AES, 0, MECH_AES_CFB,     CRYPT},
     {CKM_AES_OFB,           MECH_AES,  MECH_KEY_AES, 0, MECH_AES_OFB,     CRYPT},
-    {CKM_AES_GCM,           MECH_GCM,  MECH_KEY_AES, 0, 0, CRYPT | WRAP | MESSAGES},
+    {CKM_AES_GCM,           MECH_GCM,  MECH_KEY_AES, 0, 0, CRYPT | MESSAGES},
     {CKM_AES_CMAC,          MECH_CMAC, MECH_KEY_AES, 0, 0, SIGN},
     {CKM_AES_CMAC_GENERAL,  MECH_CMAC, MECH_KEY_AES, 0, 1, SIGN},
     {CKM_AES_KEY_WRAP,      MECH_KEY_WRAP, MECH_KEY_AES, 0, 0, CKF_HW | WRAP},

@@ -131,6 +131,11 @@ bool object_true(const struct object *o, CK_ATTRIBUTE_TYPE type)
     return object_value(o, type, &v) && v.len == 1 && v.p[0] != 0;
 }
 
+bool object_trusted(const struct object *o)
+{
+    return object_true(o, CKA_TRUSTED) && (o->session != 0 || o->row.verified);
+}
+
 CK_ULONG object_ulong(const struct object *o, CK_ATTRIBUTE_TYPE type)
 {
     struct bytes v;

@@ -47,6 +47,12 @@ void object_free_key(struct store_key *key);
  */
 bool object_value(const struct object *o, CK_ATTRIBUTE_TYPE type, struct bytes *v);
 
+/*
+ * CKA_TRUSTED that can be believed: of a token object only when the row's tag was checked
+ * against the login, since who has the disk could write it.
+ */
+bool object_trusted(const struct object *o);
+
 /* The same, read as a boolean and a number; false and 0 when absent. */
 bool object_true(const struct object *o, CK_ATTRIBUTE_TYPE type);
 CK_ULONG object_ulong(const struct object *o, CK_ATTRIBUTE_TYPE type);

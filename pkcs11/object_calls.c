@@ -76,7 +76,7 @@ CK_RV C_DestroyObject(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object)
 {
     struct p11_session *s;
     struct object *o;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;
@@ -120,7 +120,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
 {
     struct p11_session *s;
     const struct object *o;
-    CK_RV rv = entry_session(handle, &s), one;
+    CK_RV rv = entry_objects(handle, &s), one;
 
     if (rv != CKR_OK)
         return rv;
@@ -138,33 +138,58 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
     return entry_end(rv);
 }
 
-static CK_RV change(struct p11_session *s, struct object *o, const struct template *t)
+/* The template over the row as it is in the store now, not as it was read once: another
+ * process may have closed what this one would open again. */
+static CK_RV change_stored(struct p11_session *s, struct object *o, const struct template *t,
+                           struct store_object *row)
 {
     const struct store_seal *seal = s->slot->token != NULL ? token_seal(s->slot->token) : NULL;
+    struct store *store = s->lib->store;
+    struct object now = *o;
+    struct err e = {0};
+    CK_RV rv;
+
+    if (store_begin(store, &e) != 0)
+        return fail_rv(&e, CKR_DURING_ANY);
+    if (store_object_get(store, o->row.token, o->row.id, seal, row, &e) != 0) {
+        store_rollback(store);
+        return fail_rv(&e, CKR_DURING_ANY);
+    }
+    now.row = *row;
+    rv = template_change(t, &now, row);
+    if (rv == CKR_OK &&
+        (store_object_put(store, row, seal, &e) != 0 || store_commit(store, &e) != 0))
+        rv = fail_rv(&e, CKR_DURING_ANY);
+    if (rv != CKR_OK)
+        store_rollback(store);
+    return rv;
+}
+
+static CK_RV change(struct p11_session *s, struct object *o, const struct template *t)
+{
     struct store_object row = {0};
     struct err e = {0};
     CK_RV rv = may_change(s, o);
 
     if (rv == CKR_OK && !object_true(o, CKA_MODIFIABLE))
         rv = CKR_ACTION_PROHIBITED;
+    if (rv == CKR_OK)
+        rv = make_check_trusted(s, t);
+    if (rv == CKR_OK && object_trusted(o) && slot_who(s->slot) != TOKEN_SO)
+        rv = CKR_ATTRIBUTE_READ_ONLY; /* it is trusted for what it may do now */
     if (rv != CKR_OK)
         return rv;
-    rv = make_check_trusted(s, t);
-    if (rv != CKR_OK)
-        return rv;
-    if (object_copy_row(&o->row, &row, &e) != 0)
-        return CKR_HOST_MEMORY;
-    rv = template_change(t, o, &row);
-    if (rv != CKR_OK)
-        goto out;
-    if (o->session == 0 && (library_store(s->lib, false, &e) != 0 ||
-                            store_object_put(s->lib->store, &row, seal, &e) != 0)) {
-        rv = fail_rv(&e, CKR_DURING_ANY);
-        goto out;
+    if (o->session == 0) {
+        rv = library_store(s->lib, false, &e) == 0 ? change_stored(s, o, t, &row)
+                                                   : fail_rv(&e, CKR_DURING_ANY);
+    } else {
+        rv = object_copy_row(&o->row, &row, &e) == 0 ? template_change(t, o, &row)
+                                                     : CKR_HOST_MEMORY;
     }
-    object_renew(o, &row);
-    index_touch(s->slot->index);
-out:
+    if (rv == CKR_OK) {
+        object_renew(o, &row);
+        index_touch(s->slot->index);
+    }
     store_object_free(&row);
     return rv;
 }
@@ -175,7 +200,7 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
     struct template given;
     struct p11_session *s;
     struct object *o;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;
@@ -196,7 +221,7 @@ CK_RV C_GetObjectSize(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_ULON
     struct p11_session *s;
     const struct object *o;
     CK_ULONG total = 0;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

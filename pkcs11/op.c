@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "pkcs11/attr.h"
 #include "pkcs11/fail.h"
 #include "pkcs11/op_priv.h"
 
@@ -56,10 +57,13 @@ static const struct family *family_of(const struct mech *m, enum op_kind kind)
 /* What the operation keeps of its key. */
 static CK_RV take_key(struct op *op, const struct object *key)
 {
-    struct bytes spki;
+    struct bytes spki, allowed;
 
     op->key = key->handle;
     op->each = (key->group & ATTR_PRIV) != 0 && object_true(key, CKA_ALWAYS_AUTHENTICATE);
+    op->sha1 = op->s->lib->sha1 ||
+               (object_value(key, CKA_ALLOWED_MECHANISMS, &allowed) && allowed.len != 0 &&
+                attr_mech_allowed(allowed, CKM_SHA1_RSA_PKCS));
     if ((key->group & ATTR_SEC) != 0)
         return CKR_OK;
     return object_value(key, CKA_PUBLIC_KEY_INFO, &spki) &&
@@ -156,10 +160,37 @@ size_t op_last_length(const struct op *op, size_t in, bool *exact)
     return op->done ? op->result.len : op->family->length(op, in, true);
 }
 
+/* What a one-part function was given, to know it again. */
+static bool note_input(const struct bytes *in, uint8_t digest[32])
+{
+    const struct bytes none = {NULL, 0};
+
+    return hash_sha256(in != NULL ? *in : none, digest, NULL) == 0;
+}
+
+static CK_RV key_is_there(const struct op *op)
+{
+    if (op->s->slot->index != NULL && index_get(op->s->slot->index, op->key) != NULL)
+        return CKR_OK;
+    return p11_session_user(op->s) ? CKR_KEY_HANDLE_INVALID : CKR_USER_NOT_LOGGED_IN;
+}
+
 CK_RV op_last(struct op *op, const struct bytes *in, struct bytes *out)
 {
+    uint8_t digest[32];
     CK_RV rv = CKR_OK;
 
+    if (!note_input(in, digest))
+        return CKR_FUNCTION_FAILED;
+    /* The result that waits for a larger buffer is that of the same input, and goes when the
+     * key goes or the user. */
+    if (op->done && memcmp(digest, op->input, sizeof(digest)) != 0)
+        return CKR_DATA_INVALID;
+    if (op->done && op->key != 0)
+        rv = key_is_there(op);
+    if (rv != CKR_OK)
+        return rv;
+    memcpy(op->input, digest, sizeof(digest));
     if (!op->done) {
         if (in != NULL)
             rv = op_feed(op, *in, &op->result);
@@ -205,7 +236,12 @@ CK_RV op_feed_key(struct op *op, CK_OBJECT_HANDLE key)
 
     if (rv != CKR_OK)
         return rv;
-    return u.key == NULL ? op->family->feed(op, u.value, &none) : CKR_KEY_INDIGESTIBLE;
+    /* A digest, and more so its saved state, tells of what went in: not of a key that must
+     * not be seen (5.10 C_DigestKey leaves it to the token which keys it digests). */
+    if (u.key != NULL || !u.may_show)
+        return CKR_KEY_INDIGESTIBLE;
+    op->keyed = true;
+    return op->family->feed(op, u.value, &none);
 }
 
 bool op_wants_pin(const struct op *op)
@@ -238,7 +274,7 @@ CK_RV op_save(const struct op *op, struct buf *out)
 {
     struct err e = {0};
 
-    if (op->family->save == NULL || op->kind != OP_DIGEST)
+    if (op->family->save == NULL || op->kind != OP_DIGEST || op->keyed)
         return CKR_STATE_UNSAVEABLE;
     buf_u8(out, STATE_VERSION);
     buf_u64(out, op->mech->type);

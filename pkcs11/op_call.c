@@ -37,11 +37,12 @@ static CK_RV check_policy(const struct p11_session *s, const struct mech *m,
     (void)object_value(o, CKA_ALLOWED_MECHANISMS, &allowed);
     if (!attr_mech_allowed(allowed, m->type))
         return CKR_MECHANISM_INVALID;
-    if ((flag & (CKF_SIGN | CKF_MESSAGE_SIGN)) == 0 || s->lib->sha1 || allowed.len != 0)
+    if ((flag & (CKF_SIGN | CKF_MESSAGE_SIGN)) == 0 || s->lib->sha1 || (allowed.len != 0 && weak))
         return CKR_OK;
     if (m->family == MECH_PSS && given->ulParameterLen == sizeof(pss)) {
         memcpy(&pss, given->pParameter, sizeof(pss));
-        if (pss.hashAlg == CKM_SHA_1)
+        if (pss.hashAlg == CKM_SHA_1 &&
+            (allowed.len == 0 || !attr_mech_allowed(allowed, CKM_SHA1_RSA_PKCS_PSS)))
             return weak ? CKR_MECHANISM_INVALID : CKR_MECHANISM_PARAM_INVALID;
     }
     return weak ? CKR_MECHANISM_INVALID : CKR_OK;
@@ -103,7 +104,7 @@ CK_RV op_call_init(CK_SESSION_HANDLE handle, enum op_kind kind, const CK_MECHANI
                    CK_OBJECT_HANDLE key)
 {
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     return rv == CKR_OK ? entry_end(begin(s, kind, mechanism, key)) : rv;
 }

@@ -30,7 +30,7 @@ CK_RV C_DigestFinal(CK_SESSION_HANDLE handle, CK_BYTE *out, CK_ULONG *len)
 CK_RV C_DigestKey(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE key)
 {
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

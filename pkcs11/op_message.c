@@ -62,7 +62,7 @@ CK_RV op_message_init(CK_SESSION_HANDLE handle, enum op_kind kind, const CK_MECH
                       CK_OBJECT_HANDLE key)
 {
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     return rv == CKR_OK ? entry_end(begin(s, kind, mechanism, key)) : rv;
 }

@@ -17,9 +17,10 @@
 /*
  * Attributes of our own, in the vendor range; man fusetsu-pkcs11(7) documents them.
  *
- * Of private and secret keys, given at generation or creation:
+ * Of private keys, given when they are made:
  *   AUTH_MODE   CK_ULONG, one of CK_FUSETSU_AUTH_*: what a use of the key takes
- *   PCRS        text, "sha256:0,2,7": it also takes these PCRs as they are now; empty: none
+ *   PCRS        text, "sha256:0,2,7", at generation only: it also takes these PCRs as they
+ *               are now; empty: none
  * Of keys in a TPM, read only; and of evidence certificates:
  *   NAME            the TPM's Name of the key (TPM 2.0 Part 1, 16)
  *   QUALIFIED_NAME  its qualified name

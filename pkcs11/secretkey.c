@@ -162,7 +162,7 @@ static int check_value(struct p11_session *s, const struct made *m, struct bytes
 
 static CK_RV set_attributes(struct p11_session *s, struct bytes value, size_t len, struct made *m)
 {
-    const struct store_attr *given = store_object_attr(&m->row, CKA_CHECK_VALUE);
+    const struct store_attr *given;
     uint8_t kcv[ALG_MAX_DIGEST];
     struct err e = {0};
     bool known = false;
@@ -178,6 +178,7 @@ static CK_RV set_attributes(struct p11_session *s, struct bytes value, size_t le
     }
     if (!known)
         return CKR_OK;
+    given = store_object_attr(&m->row, CKA_CHECK_VALUE);
     /* An empty one says that none is wanted. */
     if (given != NULL && given->value.len == 0)
         return CKR_OK;

@@ -96,6 +96,22 @@ static int take_rows(struct library *lib, const struct store_token *t, size_t n,
     return 0;
 }
 
+/* The slot in which this process made the first token, when that was erased: the place for
+ * the next one, under the id that it always had. */
+static struct slot *vacated(struct library *lib)
+{
+    for (size_t i = 0; i < lib->n_slot; i++) {
+        struct slot *s = lib->slot[i];
+
+        if (s->id == SLOT_EMPTY_ID && !s->present && s->n_session == 0) {
+            slot_clear(s);
+            memset(&s->row, 0, sizeof(s->row));
+            return s;
+        }
+    }
+    return NULL;
+}
+
 /* The place for the first token is there just while there is no token. */
 static int empty_slot(struct library *lib, bool usable, struct err *e)
 {
@@ -110,7 +126,8 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
             at = i;
         }
     }
-    if (tokens == 0 && empty == NULL && (empty = add_slot(lib, SLOT_EMPTY_ID, e)) == NULL)
+    if (tokens == 0 && empty == NULL && (empty = vacated(lib)) == NULL &&
+        (empty = add_slot(lib, SLOT_EMPTY_ID, e)) == NULL)
         return -1;
     if (tokens == 0) {
         empty->present = usable;
@@ -236,6 +253,15 @@ int slot_index(struct library *lib, struct slot *s, struct index **out, struct e
     }
     *out = s->index;
     return 0;
+}
+
+void slot_recheck(struct library *lib, struct slot *s)
+{
+    struct index *x = NULL;
+    struct err why = {0};
+
+    if (s->index != NULL && slot_index(lib, s, &x, &why) != 0)
+        log_warn("%s", why.msg);
 }
 
 int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,

@@ -58,6 +58,10 @@ int slot_token(struct library *lib, struct slot *s, struct token **out, struct e
 /* Who is logged in on the slot's token. */
 enum token_user slot_who(const struct slot *s);
 
+/* Makes objects that were read agree with the store, when another process wrote to it. What
+ * cannot be read now stays as it was. Objects found before are not to be used after. */
+void slot_recheck(struct library *lib, struct slot *s);
+
 /* The objects, read again when the store or the login changed. */
 int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e) MUST_USE;
 

@@ -83,6 +83,25 @@ static CK_RV in_words_of_unwrapping(CK_RV rv)
     }
 }
 
+/*
+ * Paddings that anybody can make a ciphertext for: how far what came out was a key must not
+ * show, or the unwrapping key decrypts for whoever asks often enough.
+ */
+static CK_RV one_answer(const struct mech *m, CK_RV rv)
+{
+    bool forgeable = m->family == MECH_PKCS1 ||
+                     (m->family == MECH_AES && m->variant == MECH_AES_CBC_PAD);
+
+    if (!forgeable)
+        return rv;
+    switch (rv) {
+    case CKR_KEY_SIZE_RANGE:
+    case CKR_ATTRIBUTE_VALUE_INVALID:
+    case CKR_TEMPLATE_INCONSISTENT: return CKR_WRAPPED_KEY_INVALID;
+    default: return rv;
+    }
+}
+
 static CK_RV unwrap(struct p11_session *s, const CK_MECHANISM *mechanism,
                     CK_OBJECT_HANDLE unwrapping, struct bytes in, const struct template *given,
                     CK_OBJECT_HANDLE *out)
@@ -110,7 +129,7 @@ static CK_RV unwrap(struct p11_session *s, const CK_MECHANISM *mechanism,
     if (rv == CKR_OK)
         rv = in_words_of_unwrapping(wrap_cipher(&by, false, in, &value));
     if (rv == CKR_OK)
-        rv = take(s, &w, buf_bytes(&value), &made);
+        rv = one_answer(by.m, take(s, &w, buf_bytes(&value), &made));
     rv = make_one(s, &made, rv, out);
     buf_free(&value);
     buf_free(&w.space);
@@ -123,7 +142,7 @@ CK_RV C_UnwrapKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_H
 {
     struct template given;
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

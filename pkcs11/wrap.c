@@ -51,7 +51,7 @@ static CK_RV may_wrap(const struct object *by, const struct object *key)
         return CKR_KEY_NOT_WRAPPABLE;
     if (!object_true(key, CKA_EXTRACTABLE))
         return CKR_KEY_UNEXTRACTABLE;
-    if (object_true(key, CKA_WRAP_WITH_TRUSTED) && !object_true(by, CKA_TRUSTED))
+    if (object_true(key, CKA_WRAP_WITH_TRUSTED) && !object_trusted(by))
         return CKR_KEY_NOT_WRAPPABLE;
     if (object_value(by, CKA_WRAP_TEMPLATE, &nested) && !template_fits(nested, key))
         return CKR_KEY_NOT_WRAPPABLE;
@@ -142,7 +142,7 @@ CK_RV C_WrapKey(CK_SESSION_HANDLE handle, CK_MECHANISM *mechanism, CK_OBJECT_HAN
                 CK_OBJECT_HANDLE key, CK_BYTE *out, CK_ULONG *len)
 {
     struct p11_session *s;
-    CK_RV rv = entry_session(handle, &s);
+    CK_RV rv = entry_objects(handle, &s);
 
     if (rv != CKR_OK)
         return rv;

@@ -303,6 +303,8 @@ CK_OBJECT_HANDLE unit_module_secret(CK_KEY_TYPE type, struct bytes value, unsign
         T_BOOL(CKA_SENSITIVE, (kind & UNIT_SHOWN) == 0),
         T_BOOL(CKA_SIGN, true),
         T_BOOL(CKA_VERIFY, true),
+        T_BOOL(CKA_ENCRYPT, type == CKK_AES),
+        T_BOOL(CKA_DECRYPT, type == CKK_AES),
         T_BOOL(CKA_DERIVE, true),
         T_BOOL(CKA_WRAP, true),
         T_BOOL(CKA_UNWRAP, true),

@@ -33,6 +33,10 @@ static CK_OBJECT_HANDLE generated(CK_MECHANISM_TYPE type, unsigned kind, CK_ULON
     CK_ATTRIBUTE t[] = {T_BOOL(CKA_TOKEN, (kind & UNIT_TOKEN) != 0),
                         T_BOOL(CKA_EXTRACTABLE, (kind & UNIT_LEAVES) != 0),
                         T_BOOL(CKA_SENSITIVE, (kind & UNIT_SHOWN) == 0),
+                        T_BOOL(CKA_ENCRYPT, type == CKM_AES_KEY_GEN),
+                        T_BOOL(CKA_DECRYPT, type == CKM_AES_KEY_GEN),
+                        T_BOOL(CKA_SIGN, type != CKM_AES_KEY_GEN),
+                        T_BOOL(CKA_VERIFY, type != CKM_AES_KEY_GEN),
                         T_BOOL(CKA_DERIVE, true),
                         T_BOOL(CKA_WRAP, true),
                         T_BOOL(CKA_UNWRAP, true),
@@ -409,6 +413,7 @@ static void round_trip(CK_KEY_TYPE type, CK_MECHANISM *m, CK_OBJECT_HANDLE by, b
     CK_ATTRIBUTE leaves = T_BOOL(CKA_EXTRACTABLE, true);
     CK_ATTRIBUTE t[] = {T_NUM(CKA_CLASS, CKO_PRIVATE_KEY), T_NUM(CKA_KEY_TYPE, type),
                         T_BOOL(CKA_TOKEN, token), T_TEXT(CKA_LABEL, "came back")};
+    bool one = m->mechanism == CKM_AES_CBC_PAD;
     CK_OBJECT_HANDLE pub = 0, priv = 0, again = 0;
     uint8_t out[4096], before[1024], after[1024];
     size_t len_spki;
@@ -429,14 +434,16 @@ static void round_trip(CK_KEY_TYPE type, CK_MECHANISM *m, CK_OBJECT_HANDLE by, b
     /* It may leave again, as it came. */
     assert_int_equal(wrap(m, by, again, out, &len), CKR_OK);
     unit_module_destroy(again);
-    /* A key of the other type is not what came. */
+    /* A key of the other type is not what came. What anybody can make a ciphertext for does
+     * not tell what was wrong. */
     t[1] = (CK_ATTRIBUTE)T_NUM(CKA_KEY_TYPE, type == CKK_RSA ? CKK_EC : CKK_RSA);
     assert_int_equal(C_UnwrapKey(unit_session, m, by, out, len, t, 4, &again),
-                     CKR_TEMPLATE_INCONSISTENT);
+                     one ? CKR_WRAPPED_KEY_INVALID : CKR_TEMPLATE_INCONSISTENT);
     /* Nor is it a secret of the size of an AES key. */
     t[0] = (CK_ATTRIBUTE)T_NUM(CKA_CLASS, CKO_SECRET_KEY);
     t[1] = (CK_ATTRIBUTE)T_NUM(CKA_KEY_TYPE, CKK_AES);
-    assert_int_equal(C_UnwrapKey(unit_session, m, by, out, len, t, 4, &again), CKR_KEY_SIZE_RANGE);
+    assert_int_equal(C_UnwrapKey(unit_session, m, by, out, len, t, 4, &again),
+                     one ? CKR_WRAPPED_KEY_INVALID : CKR_KEY_SIZE_RANGE);
     unit_module_destroy(pub);
 }
 

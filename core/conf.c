@@ -18,6 +18,7 @@
 
 struct conf {
     char *path;
+    char *config_home;
     char *store;
     char *tcti;
     char *log;
@@ -256,13 +257,14 @@ int conf_load(struct conf **out, struct err *e)
     }
     if (choose(&c->path, e) != 0 || (c->path != NULL && parse(c->path, &file, e) != 0))
         goto out;
+    c->config_home = xdg("XDG_CONFIG_HOME", "/.config", "", e);
     v = setting(file, "store", "FUSETSU_STORE");
     c->store = v != NULL ? text(e, v, "") : default_store(e);
     v = setting(file, "tcti", "FUSETSU_TCTI");
     c->tcti = text(e, v != NULL ? v : "device:/dev/tpmrm0", "");
     v = setting(file, "log", "FUSETSU_LOG");
     c->log = text(e, v != NULL ? v : "warn", "");
-    if (c->store == NULL || c->tcti == NULL || c->log == NULL ||
+    if (c->config_home == NULL || c->store == NULL || c->tcti == NULL || c->log == NULL ||
         choose_run(&c->run, file, e) != 0 || choose_sha1(&c->sha1, file, e) != 0)
         goto out;
     *out = c;
@@ -280,6 +282,7 @@ void conf_free(struct conf *c)
     if (c == NULL)
         return;
     free(c->path);
+    free(c->config_home);
     free(c->store);
     free(c->tcti);
     free(c->log);
@@ -310,6 +313,11 @@ const char *conf_run(const struct conf *c)
 bool conf_sha1(const struct conf *c)
 {
     return c->sha1;
+}
+
+const char *conf_config_home(const struct conf *c)
+{
+    return c->config_home;
 }
 
 const char *conf_path(const struct conf *c)

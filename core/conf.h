@@ -35,6 +35,9 @@ const char *conf_run(const struct conf *c);
 
 bool conf_sha1(const struct conf *c);
 
+/* Where this user's programs keep their settings: $XDG_CONFIG_HOME, else ~/.config. */
+const char *conf_config_home(const struct conf *c);
+
 /* The file that was read, or NULL. */
 const char *conf_path(const struct conf *c);
 

@@ -31,6 +31,10 @@ const char *store_path(const struct store *s);
  * (PRAGMA data_version); true also the first time. */
 bool store_changed(struct store *s);
 
+/* Is the file sound (PRAGMA quick_check, foreign keys)? E_CORRUPT says what is not. Reads
+ * all of it; row tags need a login and are not looked at. */
+int store_check(struct store *s, struct err *e) MUST_USE;
+
 /*
  * For work on the TPM that belongs to rows still in the making: one process at a time
  * per store directory (flock on the directory, no file of its own; the system drops it

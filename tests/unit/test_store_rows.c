@@ -362,9 +362,28 @@ static void test_key_of_another_secret_is_refused(void **state)
     store_close(s);
 }
 
+static void test_unsound_files_are_told(void **state)
+{
+    struct store *s;
+    struct err e = {0};
+
+    (void)state;
+    unit_store_make(3);
+    s = unit_store_open(STORE_READ);
+    assert_int_equal(store_check(s, NULL), 0);
+    store_close(s);
+    unit_store_tamper("UPDATE object SET token = 77 WHERE id = 1", 1);
+    s = unit_store_open(STORE_READ);
+    assert_int_equal(store_check(s, &e), -1);
+    assert_int_equal(e.code, E_CORRUPT);
+    assert_non_null(strstr(e.msg, "table object belongs to nothing"));
+    store_close(s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        IN_DIR(test_unsound_files_are_told),
         IN_DIR(test_tpm_reads_back),
         IN_DIR(test_token_reads_back_with_its_indices),
         IN_DIR(test_token_with_a_taken_serial_or_no_tpm_is_refused),

@@ -26,5 +26,6 @@ extern const struct cli_command cmd_ca_export;
 extern const struct cli_command cmd_ca_list;
 extern const struct cli_command cmd_policy;
 extern const struct cli_command cmd_verify;
+extern const struct cli_command cmd_doctor;
 
 #endif

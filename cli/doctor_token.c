@@ -1,11 +1,9 @@
 /* Tokens: are they complete, are their PINs fit for use, and does this TPM hold them? */
 #include "cli/doctor.h"
+#include "cli/inside.h"
 #include "tpm/nv.h"
 #include "tpm/pin.h"
 #include "tpm/survey.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 /* --- rows -------------------------------------------------------------------- */
 
@@ -103,76 +101,23 @@ static const char *const roles[STORE_NV_COUNT] = {
     [STORE_NV_R] = "guard of the SO's means",
 };
 
-enum there { ABSENT, OTHER, SAME };
-
-/* What the TPM has of one token. */
-struct inside {
-    enum there primary;
-    enum there index[STORE_NV_COUNT];
-};
-
-static int look_primary(struct doctor *d, const struct store_tpm *hw, enum there *out,
-                        struct err *e)
-{
-    struct buf wire = {0};
-    struct err why = {0};
-    int rc = 0;
-
-    if (survey_public(d->tpm, hw->primary, &wire, &why) == 0)
-        *out = bytes_equal(buf_bytes(&wire), bytes_of(hw->primary_public, hw->primary_public_len))
-                   ? SAME
-                   : OTHER;
-    else if (why.code == E_NOT_FOUND)
-        *out = ABSENT;
-    else
-        rc = err_take(e, &why);
-    buf_free(&wire);
-    return rc;
-}
-
-static int look_index(struct doctor *d, const struct store_index *v, enum there *out, struct err *e)
-{
-    struct err why = {0};
-    TPMS_NV_PUBLIC pub;
-    TPM2B_NAME name;
-
-    *out = ABSENT;
-    if (nv_public(d->tpm, v->handle, &pub, &name, &why) == 0)
-        *out = bytes_equal(bytes_of(name.name, name.size), bytes_of(v->name.name, v->name.len))
-                   ? SAME
-                   : OTHER;
-    else if (why.code != E_NOT_FOUND)
-        return err_take(e, &why);
-    return 0;
-}
-
 static int look(struct doctor *d, const struct store_token *t, struct inside *out, struct err *e)
 {
-    const struct store_tpm *hw = NULL;
-
     for (size_t i = 0; i < d->n_tpm_rows; i++) {
         if (d->tpm_row[i].id == t->tpm)
-            hw = &d->tpm_row[i];
+            return inside_look(d->tpm, &d->tpm_row[i], t, out, e);
     }
-    if (hw == NULL)
-        return err_set(e, E_CORRUPT, "the store does not say in which TPM token %s is", t->label);
-    if (look_primary(d, hw, &out->primary, e) != 0)
-        return -1;
-    for (size_t i = 0; i < STORE_NV_COUNT; i++) {
-        if (look_index(d, &t->nv[i], &out->index[i], e) != 0)
-            return -1;
-    }
-    return 0;
+    return err_set(e, E_CORRUPT, "the store does not say in which TPM token %s is", t->label);
 }
 
 static void say_missing(struct doctor *d, const struct store_token *t, const struct inside *in)
 {
     for (size_t i = 0; i < STORE_NV_COUNT; i++) {
-        if (in->index[i] == SAME)
+        if (in->index[i] == INSIDE_SAME)
             continue;
         doctor_problem(d, E_NOT_FOUND, "token %s: index 0x%08X, the %s, %s", t->label,
                        t->nv[i].handle, roles[i],
-                       in->index[i] == ABSENT
+                       in->index[i] == INSIDE_ABSENT
                            ? "is not in the TPM any more"
                            : "is another one than was made for it: defined anew, or by others");
         doctor_todo(d,
@@ -186,7 +131,7 @@ static void say_missing(struct doctor *d, const struct store_token *t, const str
 
 static void say_elsewhere(struct doctor *d, const struct store_token *t, const struct inside *in)
 {
-    if (in->primary == SAME) {
+    if (in->primary == INSIDE_SAME) {
         doctor_problem(d, E_NOT_FOUND,
                        "token %s was erased from this TPM: none of its indices is"
                        " there",
@@ -198,7 +143,7 @@ static void say_elsewhere(struct doctor *d, const struct store_token *t, const s
             d, E_NOT_FOUND,
             "token %s is not in this TPM: %s primary at its place and no index of it. The"
             " TPM was cleared, or it is another one",
-            t->label, in->primary == ABSENT ? "no" : "another");
+            t->label, in->primary == INSIDE_ABSENT ? "no" : "another");
         doctor_todo(d,
                     "if it is another one, use the store that belongs to it (FUSETSU_STORE); a"
                     " token that was cleared is gone: `fusetsu token erase --token %s --yes"
@@ -211,9 +156,8 @@ static void check_inside(struct doctor *d)
 {
     for (size_t i = 0; i < d->n_tokens; i++) {
         const struct store_token *t = &d->token[i];
-        struct inside in = {ABSENT, {ABSENT}};
+        struct inside in;
         struct err e = {0};
-        size_t same = 0;
 
         if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0)
             continue;
@@ -221,25 +165,22 @@ static void check_inside(struct doctor *d)
             doctor_failed(d, DOCTOR_PROBLEM, &e);
             continue;
         }
-        for (size_t n = 0; n < STORE_NV_COUNT; n++)
-            same += in.index[n] == SAME;
-        /* O and R look alike in all tokens: only U and S tell this one. */
-        if (in.index[STORE_NV_U] != SAME && in.index[STORE_NV_S] != SAME &&
-            (in.primary != SAME || same == 0)) {
+        if (!inside_home(&in)) {
             say_elsewhere(d, t, &in);
-        } else if (in.primary != SAME) {
+        } else if (in.primary != INSIDE_SAME) {
             doctor_problem(d, E_NOT_FOUND,
                            "token %s is in this TPM, but its storage primary %s: its keys cannot be"
                            " loaded",
                            t->label,
-                           in.primary == ABSENT ? "was taken out" : "gave place to another key");
+                           in.primary == INSIDE_ABSENT ? "was taken out"
+                                                       : "gave place to another key");
             doctor_todo(d,
-                        in.primary == ABSENT
+                        in.primary == INSIDE_ABSENT
                             ? "`fusetsu token init` of any token makes the same one again, unless"
                               " another program had made it"
                             : "move that key to another handle; then `fusetsu token init` of any"
                               " token makes the primary again");
-        } else if (same < STORE_NV_COUNT) {
+        } else if (!inside_whole(&in)) {
             say_missing(d, t, &in);
         } else {
             doctor_say(d, DOCTOR_OK, "token %s: its primary and its four indices are in this TPM",
@@ -250,15 +191,13 @@ static void check_inside(struct doctor *d)
 
 /* --- indices of nobody ------------------------------------------------------------ */
 
-/* Is the token in this TPM, as far as can be seen? Handles alone are the same in all TPMs. */
+/* In doubt it is. */
 static bool at_home(struct doctor *d, const struct store_token *t)
 {
-    enum there u = ABSENT, s = ABSENT;
+    struct inside in;
 
-    if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0)
-        return true;
-    return look_index(d, &t->nv[STORE_NV_U], &u, NULL) != 0 ||
-           look_index(d, &t->nv[STORE_NV_S], &s, NULL) != 0 || u == SAME || s == SAME;
+    return (t->flags & STORE_TOKEN_INCOMPLETE) != 0 || look(d, t, &in, NULL) != 0 ||
+           inside_home(&in);
 }
 
 /* Takes out of a list of handles those of the store's tokens; how many are left. */

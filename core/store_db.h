@@ -83,6 +83,11 @@ int store_db_range(struct store *s, sqlite3_stmt *st, int column, uint32_t max, 
 void *store_db_grow(struct store *s, void **array, size_t *n, size_t *cap, size_t size,
                     struct err *e) MUST_USE;
 
+/* --- store_file.c ---------------------------------------------------------- */
+
+/* A store in memory, empty but for its tables; `name` stands for its path in messages. */
+int store_file_memory(struct store **out, const char *name, struct err *e) MUST_USE;
+
 /* --- store_schema.c ------------------------------------------------------ */
 
 /*

@@ -255,6 +255,31 @@ out:
     return rc;
 }
 
+int store_file_memory(struct store **out, const char *name, struct err *e)
+{
+    struct store *s = calloc(1, sizeof(*s));
+    int rc;
+
+    if (s == NULL || (s->path = strdup(name)) == NULL) {
+        store_close(s);
+        return err_set(e, E_MEMORY, "out of memory for a token store");
+    }
+    s->mode = STORE_CREATE;
+    s->pid = getpid();
+    rc = sqlite3_open_v2(":memory:", &s->db,
+                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY |
+                             SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_FULLMUTEX,
+                         NULL);
+    if (rc != SQLITE_OK)
+        store_db_fail(s, rc, "make", e);
+    if (rc != SQLITE_OK || configure(s, e) != 0 || store_schema_apply(s, e) != 0) {
+        store_close(s);
+        return -1;
+    }
+    *out = s;
+    return 0;
+}
+
 /* Waits for others: a provisioning takes about a second, with slow chips some. */
 #define HOLD_TRIES 600
 #define HOLD_PAUSE_NS 50000000L

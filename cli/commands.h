@@ -11,6 +11,8 @@ extern const struct cli_command cmd_token_ek;
 extern const struct cli_command cmd_token_set_pin;
 extern const struct cli_command cmd_token_unblock;
 extern const struct cli_command cmd_token_erase;
+extern const struct cli_command cmd_token_backup;
+extern const struct cli_command cmd_token_restore;
 extern const struct cli_command cmd_key_generate;
 extern const struct cli_command cmd_key_list;
 extern const struct cli_command cmd_key_delete;

@@ -18,6 +18,13 @@ SAN     := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omi
 HARDEN  := -fstack-protector-strong
 OPT     := -O1 -g
 endif
+# With clang: the rooms instrumented for libFuzzer, and sanitized.
+ifeq ($(FUZZ),1)
+SAN     := -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined \
+           -fno-omit-frame-pointer
+HARDEN  := -fstack-protector-strong
+OPT     := -O1 -g
+endif
 
 ifeq ($(filter clean install-deps deps,$(MAKECMDGOALS)),)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) p11-kit-1 2>/dev/null)
@@ -37,6 +44,7 @@ ROOM_LIBS := $(BUILD)/libca.a $(BUILD)/libpkcs11.a $(BUILD)/libtpm.a $(BUILD)/li
 PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
            $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
 
@@ -69,6 +77,11 @@ $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) 
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
 	    $(PKG_LIBS) -lcmocka -lpthread -ldl
+
+$(BUILD)/fuzz/%: tests/fuzz/%.c $(call obj,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))) $(ROOM_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
+	    $(PKG_LIBS) -lpthread
 
 # Test helpers are loaded into foreign processes: never sanitized.
 $(BUILD)/libtss2-tcti-spy.so: tests/support/tcti_spy.c
@@ -121,6 +134,15 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
+# libFuzzer, one target for TARGET=fuzz_calls SECONDS=600; a minute for all of them.
+fuzz-build: $(FUZZERS)
+
+fuzz:
+	@tests/fuzz/run $(TARGET) $(SECONDS)
+
+fuzz-smoke:
+	@tests/fuzz/smoke
+
 support: $(SUPPORT)
 unit-build: all $(UNIT) $(SUPPORT)
 
@@ -146,7 +168,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps demo test lint unit e2e asan support unit-build install uninstall clean
+.PHONY: all deps demo test lint unit e2e asan fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

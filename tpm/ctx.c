@@ -17,6 +17,8 @@ struct tpm {
     struct tpm_caps caps;
     struct tpm_guest *guest;
     enum tpm_pss pss;
+    struct secret *owner; /* ownerAuth, where it is known and not empty */
+    bool owner_ours;
 };
 
 int tpm_new(struct tpm **out, const char *tcti, struct err *e)
@@ -49,6 +51,7 @@ void tpm_free(struct tpm *t)
     if (t->guest != NULL)
         t->guest->end(t, t->guest);
     share_free(t->share);
+    secret_free(t->owner);
     if (t->sys != NULL)
         Tss2_Sys_Finalize(t->sys);
     free(t->sys);
@@ -133,6 +136,19 @@ enum tpm_pss tpm_pss(const struct tpm *t)
 void tpm_set_pss(struct tpm *t, enum tpm_pss what)
 {
     t->pss = what;
+}
+
+const struct secret *tpm_owner(const struct tpm *t, bool *ours)
+{
+    *ours = t->owner_ours;
+    return t->owner;
+}
+
+void tpm_set_owner(struct tpm *t, struct secret *auth, bool ours)
+{
+    secret_free(t->owner);
+    t->owner = auth;
+    t->owner_ours = ours;
 }
 
 unsigned tpm_generation(const struct tpm *t)

@@ -1,6 +1,7 @@
 #ifndef TPM_CTX_H
 #define TPM_CTX_H
 
+#include "core/secret.h"
 #include "tpm/link.h"
 #include "tpm/tpm.h"
 
@@ -48,6 +49,10 @@ void tpm_set_guest(struct tpm *t, struct tpm_guest *g);
 enum tpm_pss { TPM_PSS_UNKNOWN, TPM_PSS_DIGEST, TPM_PSS_OTHER };
 enum tpm_pss tpm_pss(const struct tpm *t);
 void tpm_set_pss(struct tpm *t, enum tpm_pss what);
+
+/* What tpm/owner.c knows of ownerAuth; taken over, and wiped with the TPM. NULL: nothing. */
+const struct secret *tpm_owner(const struct tpm *t, bool *ours);
+void tpm_set_owner(struct tpm *t, struct secret *auth, bool ours);
 
 /* What token_open read from the store, so that nothing is asked twice. */
 void tpm_set_caps(struct tpm *t, const struct tpm_caps *caps);

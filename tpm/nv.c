@@ -3,6 +3,7 @@
 #include "core/secret.h"
 #include "core/tpmname.h"
 #include "tpm/ctx.h"
+#include "tpm/owner.h"
 #include "tpm/rc.h"
 
 #include <string.h>
@@ -42,11 +43,18 @@ int nv_free(struct tpm *t, uint32_t *out, size_t n, struct err *e)
     return 0;
 }
 
-static void owner_exec(struct exec *x, TPM2B_NAME *name, struct session *owner)
+static void owner_exec(const struct tpm *t, struct exec *x, TPM2B_NAME *name, struct session *owner)
 {
     tpmname_handle(TPM2_RH_OWNER, name);
     x->name[x->n_names++] = name;
-    x->auth[x->n_auth++] = (struct exec_auth){.session = owner, .auth = empty};
+    x->auth[x->n_auth++] = (struct exec_auth){.session = owner, .auth = owner_auth(t)};
+}
+
+static int owner_run(struct tpm *t, struct exec *x, const char *what, struct err *e)
+{
+    struct err why = {0};
+
+    return exec_run(t, x, what, &why) == 0 ? 0 : owner_failed(t, &why, e);
 }
 
 int nv_define(struct tpm *t, struct session *owner, const TPMS_NV_PUBLIC *pub, struct bytes auth,
@@ -65,11 +73,11 @@ int nv_define(struct tpm *t, struct session *owner, const TPMS_NV_PUBLIC *pub, s
         return err_set(e, E_ARG, "an authorisation value is too long");
     if (auth.len != 0)
         memcpy(a.buffer, auth.p, auth.len);
-    owner_exec(&x, &name, owner);
+    owner_exec(t, &x, &name, owner);
     x.auth[0].decrypt = true;
     if (exec_sapi(Tss2_Sys_NV_DefineSpace_Prepare(sys, TPM2_RH_OWNER, &a, &info),
                   "defining an NV index", e) != 0 ||
-        exec_run(t, &x, "defining an NV index", e) != 0)
+        owner_run(t, &x, "defining an NV index", e) != 0)
         goto out;
     rc = exec_sapi(Tss2_Sys_NV_DefineSpace_Complete(sys), "defining an NV index", e);
 out:
@@ -112,11 +120,11 @@ int nv_undefine(struct tpm *t, struct session *owner, uint32_t index, struct err
             return 0;
         return err_set_rc(e, why.code, why.rc, "%s", why.msg);
     }
-    owner_exec(&x, &hierarchy, owner);
+    owner_exec(t, &x, &hierarchy, owner);
     x.name[x.n_names++] = &name;
     if (exec_sapi(Tss2_Sys_NV_UndefineSpace_Prepare(sys, TPM2_RH_OWNER, index),
                   "removing an NV index", e) != 0 ||
-        exec_run(t, &x, "removing an NV index", e) != 0)
+        owner_run(t, &x, "removing an NV index", e) != 0)
         return -1;
     return exec_sapi(Tss2_Sys_NV_UndefineSpace_Complete(sys), "removing an NV index", e);
 }

@@ -4,8 +4,8 @@
 #include "tpm/exec.h"
 
 /*
- * NV indices. `owner` sessions authorise with the owner hierarchy's empty
- * authValue; `policy` sessions must satisfy the index's policy already.
+ * NV indices. `owner` sessions authorise with the owner's authValue, as tpm/owner.h knows
+ * it; `policy` sessions must satisfy the index's policy already.
  */
 
 /* TCG handle registry: owner-defined indices are 0x01800000 to 0x01BFFFFF. */

@@ -3,9 +3,9 @@
 #include "core/log.h"
 #include "core/tpmname.h"
 #include "tpm/ctx.h"
+#include "tpm/exec.h"
+#include "tpm/owner.h"
 #include "tpm/rc.h"
-
-#include <tss2/tss2_sys.h>
 
 /* TCG handle registry, 2.3.1: persistent objects of the owner, storage keys. */
 #define FIRST_HANDLE 0x81000001U
@@ -44,9 +44,12 @@ static bool fits(const TPMT_PUBLIC *p)
             (p->type == TPM2_ALG_RSA && p->parameters.rsaDetail.keyBits == 2048));
 }
 
-static int create(struct tpm *t, uint32_t handle, TPM2B_PUBLIC *out, struct err *e)
+/* A primary key of `hierarchy` in a transient slot. With `session` the command is authorised
+ * by `auth` in it, else by an empty authValue. */
+static int make(struct tpm *t, TPMI_RH_HIERARCHY hierarchy, struct session *session,
+                struct bytes auth, TPM2_HANDLE *h, TPM2B_PUBLIC *out, struct err *e)
 {
-    TSS2L_SYS_AUTH_COMMAND auth = {.count = 1, .auths[0].sessionHandle = TPM2_RS_PW};
+    const char *what = "creating the storage primary";
     TPM2B_SENSITIVE_CREATE sensitive = {0};
     TPM2B_PUBLIC in = {0};
     TPML_PCR_SELECTION pcr = {0};
@@ -54,29 +57,80 @@ static int create(struct tpm *t, uint32_t handle, TPM2B_PUBLIC *out, struct err 
     TPM2B_CREATION_DATA data = {0};
     TPM2B_DIGEST digest = {.size = sizeof(digest.buffer)};
     TPMT_TK_CREATION ticket = {0};
-    TPM2B_NAME name = {.size = sizeof(name.name)};
+    TPM2B_NAME name, told = {.size = sizeof(told.name)};
+    struct exec x = {.name = {&name}, .n_names = 1, .n_auth = 1};
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
-    TPM2_HANDLE h = 0;
     struct tpm_caps caps;
-    TSS2_RC rc;
 
     if (sys == NULL || tpm_caps(t, &caps, e) != 0)
         return -1;
     primary_template(caps.p256, &in.publicArea);
+    tpmname_handle(hierarchy, &name);
+    x.auth[0] = (struct exec_auth){.session = session, .auth = auth};
     *out = (TPM2B_PUBLIC){0};
-    rc = Tss2_Sys_CreatePrimary(sys, TPM2_RH_OWNER, &auth, &sensitive, &in, &outside, &pcr, &h, out,
-                                &data, &digest, &ticket, &name, NULL);
-    if (rc_base(rc) == TPM2_RC_BAD_AUTH || rc_base(rc) == TPM2_RC_AUTH_FAIL)
-        return err_set_rc(e, E_DENIED, rc,
-                          "the TPM's owner authorisation is set and unknown here; have the "
-                          "machine's administrator create a storage primary at 0x%08x",
-                          FIRST_HANDLE);
-    if (rc != TSS2_RC_SUCCESS)
-        return rc_fail(e, rc, "creating the storage primary");
-    rc = Tss2_Sys_EvictControl(sys, TPM2_RH_OWNER, h, &auth, handle, NULL);
+    if (exec_sapi(Tss2_Sys_CreatePrimary_Prepare(sys, hierarchy, &sensitive, &in, &outside, &pcr),
+                  what, e) != 0 ||
+        exec_run(t, &x, what, e) != 0)
+        return -1;
+    return exec_sapi(Tss2_Sys_CreatePrimary_Complete(sys, h, out, &data, &digest, &ticket, &told),
+                     what, e);
+}
+
+static int persist(struct tpm *t, struct session *session, TPM2_HANDLE h, const TPM2B_PUBLIC *pub,
+                   uint32_t handle, struct err *e)
+{
+    const char *what = "making the storage primary persistent";
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    TPM2B_NAME owner, object;
+    struct exec x = {.name = {&owner, &object}, .n_names = 2, .n_auth = 1};
+    struct buf wire = {0};
+    int rc = -1;
+
+    if (sys == NULL)
+        return -1;
+    tpmname_handle(TPM2_RH_OWNER, &owner);
+    x.auth[0] = (struct exec_auth){.session = session, .auth = owner_auth(t)};
+    if (tpmname_marshal_public(&pub->publicArea, &wire, e) == 0 &&
+        tpmname_object(buf_bytes(&wire), &object, e) == 0 &&
+        exec_sapi(Tss2_Sys_EvictControl_Prepare(sys, TPM2_RH_OWNER, h, handle), what, e) == 0 &&
+        exec_run(t, &x, what, e) == 0)
+        rc = exec_sapi(Tss2_Sys_EvictControl_Complete(sys), what, e);
+    buf_free(&wire);
+    return rc;
+}
+
+/*
+ * Where ownerAuth is not empty it goes into the HMAC of a session, and is no password on the
+ * wire. There is no pinned key yet to salt that to: a primary of the null hierarchy keeps
+ * listeners from guessing a weak one.
+ */
+static int salted(struct tpm *t, TPM2_HANDLE *key, struct session *out, struct err *e)
+{
+    TPM2B_PUBLIC pub;
+
+    if (make(t, TPM2_RH_NULL, NULL, (struct bytes){NULL, 0}, key, &pub, e) != 0)
+        return -1;
+    return session_start(t, TPM2_SE_HMAC, &(struct salt_key){*key, &pub.publicArea}, out, e);
+}
+
+static int create(struct tpm *t, uint32_t handle, TPM2B_PUBLIC *out, struct err *e)
+{
+    bool known = owner_auth(t).len != 0;
+    struct session session = {0}, *use = known ? &session : NULL;
+    TPM2_HANDLE salt = 0, h = 0;
+    struct err why = {0};
+    int rc;
+
+    rc = known ? salted(t, &salt, &session, &why) : 0;
+    if (rc == 0)
+        rc = make(t, TPM2_RH_OWNER, use, owner_auth(t), &h, out, &why);
+    if (rc == 0)
+        rc = persist(t, use, h, out, handle, &why);
+    session_end(t, &session);
     tpm_flush(t, h);
-    if (rc != TSS2_RC_SUCCESS)
-        return rc_fail(e, rc, "making the storage primary persistent");
+    tpm_flush(t, salt);
+    if (rc != 0)
+        return owner_failed(t, &why, e);
     log_info("storage primary made at 0x%08x", handle);
     return 0;
 }

@@ -132,15 +132,22 @@ void token_note_pin(struct token *k, enum token_user who, enum err_code code)
         note_tries(k, who, 0, 0);
 }
 
+int token_check_length(struct bytes pin, struct err *e)
+{
+    if (pin.len < TOKEN_PIN_MIN || pin.len > TOKEN_PIN_MAX)
+        return err_set(e, E_PIN_LENGTH, "a PIN has %d to %d characters, not %zu", TOKEN_PIN_MIN,
+                       TOKEN_PIN_MAX, pin.len);
+    return 0;
+}
+
 int token_check_pin(const struct token *k, enum token_user who, struct bytes pin, struct err *e)
 {
     if ((k->row.flags & STORE_TOKEN_INCOMPLETE) != 0)
         return err_set(e, E_CORRUPT,
                        "token '%s' was never finished; make it again (fusetsu token init)",
                        k->row.label);
-    if (pin.len < TOKEN_PIN_MIN || pin.len > TOKEN_PIN_MAX)
-        return err_set(e, E_PIN_LENGTH, "a PIN has %d to %d characters, not %zu", TOKEN_PIN_MIN,
-                       TOKEN_PIN_MAX, pin.len);
+    if (token_check_length(pin, e) != 0)
+        return -1;
     if (who == TOKEN_USER && (k->row.flags & STORE_TOKEN_PIN_SET) == 0)
         return err_set(e, E_PIN_UNSET,
                        "token '%s' has no user PIN yet; the SO sets it first (C_InitPIN, or "

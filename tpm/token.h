@@ -27,6 +27,7 @@ struct token_params {
     uint32_t user_tries;   /* 0 means 10 */
     uint32_t so_tries;     /* 0 means 10 */
     bool weak_lockout;     /* go on although the TPM's lockoutAuth is empty and stays so */
+    bool own_tpm;          /* the TPM serves us alone: set ownerAuth and keep it in R */
 };
 
 /* What provisioning found and did, for `token init` to say in words. */
@@ -34,12 +35,20 @@ struct token_report {
     bool lockout_set;       /* lockoutAuth was empty; a random one was set, see below */
     bool lockout_foreign;   /* lockoutAuth was set already and is unknown to us */
     char recovery_code[80]; /* hex of the new lockoutAuth, printed once; wipe after use */
+    bool owner_set;         /* ownerAuth was empty; a random one was set */
+    bool owner_foreign;     /* ownerAuth is set, and not by us */
+    char owner_code[80];    /* hex of the new ownerAuth, likewise */
 };
 
 /*
  * Makes a new token in the TPM and the store (two-phase: the row is INCOMPLETE
  * until all NV indices are there; leftovers of a crash are erased by the next
  * provisioning). On success the token is open, nobody logged in.
+ *
+ * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), or kept in R of an
+ * unfinished token with the same SO PIN; else E_DENIED. With own_tpm an empty one is set to
+ * 32 random bytes, which R holds before they are in force; one that we did not set is
+ * E_DENIED.
  */
 int token_provision(struct token **out, struct tpm *t, struct store *s,
                     const struct token_params *p, struct token_report *report,
@@ -78,8 +87,19 @@ int token_init_pin(struct token *k, struct bytes pin, struct err *e) MUST_USE;
  */
 int token_reset(struct token *k, struct bytes so_pin, const char *label, struct err *e) MUST_USE;
 
-/* Undefines the NV indices and deletes all rows: the keys are gone for good. */
+/*
+ * Undefines the NV indices and deletes all rows: the keys are gone for good. Where the TPM's
+ * ownerAuth is set it must be known (token_owner, or tpm/owner.h), else E_DENIED; when this is
+ * the last token that keeps one of ours, the owner hierarchy is given back with an empty one.
+ */
 int token_erase(struct token *k, struct err *e) MUST_USE;
+
+/*
+ * Proves the SO PIN, also of a token whose making or erasing was interrupted, and takes the
+ * ownerAuth out of R: it is known for this TPM object from then on (tpm/owner.h). E_NOT_FOUND
+ * when the token keeps none; else as token_login.
+ */
+int token_owner(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;
 
 /* The seal of the store's rows: NULL unless the user is logged in. */
 const struct store_seal *token_seal(const struct token *k);

@@ -3,8 +3,9 @@
 #include "core/tpmname.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
+#include "tpm/owner.h"
 #include "tpm/primary.h"
-#include "tpm/token_priv.h"
+#include "tpm/token_make.h"
 
 #include <openssl/rand.h>
 #include <stdio.h>
@@ -114,31 +115,6 @@ static int plan_handles(struct token *k, struct err *e)
     return 0;
 }
 
-/* Removes what a provisioning or an erasure that died left in this TPM. */
-static int sweep(struct token *k, struct err *e)
-{
-    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
-    struct store_token *list = NULL;
-    size_t n = 0;
-    int rc = -1;
-
-    if (store_token_list(k->store, &list, &n, e) != 0)
-        return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (list[i].tpm != k->hw.id || (list[i].flags & STORE_TOKEN_INCOMPLETE) == 0)
-            continue;
-        link.main = token_session(k, e);
-        if (link.main == NULL || pin_erase(&link, &list[i], e) != 0 ||
-            store_token_delete(k->store, list[i].id, e) != 0)
-            goto out;
-        log_info("removed the unfinished token '%s'", list[i].label);
-    }
-    rc = 0;
-out:
-    free(list);
-    return rc;
-}
-
 /* Is there another token of ours in this TPM, which has set lockoutAuth then? */
 static bool has_sibling(struct token *k)
 {
@@ -211,10 +187,67 @@ static void settle_lockout(struct token *k, const struct making *m, struct token
         log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
 }
 
+/* What R is to keep of ownerAuth: ours that is in force, else a fresh one. */
+static int plan_owner(struct token *k, const struct token_params *p, bool set, struct making *m,
+                      struct token_report *report, struct err *e)
+{
+    static const uint8_t none[OWNER_AUTH];
+    struct bytes known = owner_auth(k->tpm);
+    uint8_t *keep = m->content.owner_auth;
+
+    if (owner_ready(k->tpm, set, e) != 0)
+        return -1;
+    report->owner_foreign = set && !owner_is_ours(k->tpm);
+    if (!p->own_tpm)
+        return 0;
+    if (report->owner_foreign || (set && known.len > OWNER_AUTH))
+        return err_set(e, E_DENIED,
+                       "the TPM's owner authorisation was set by somebody else: this TPM does "
+                       "not serve fusetsu alone; empty it first (tpm2_changeauth -c owner), or "
+                       "go on without --own-tpm");
+    k->row.flags |= STORE_TOKEN_OWNER;
+    if (set) {
+        memset(keep, 0, OWNER_AUTH);
+        memcpy(keep, known.p, known.len);
+    } else if (memcmp(keep, none, OWNER_AUTH) == 0) {
+        return draw(k->tpm, keep, OWNER_AUTH, e);
+    }
+    return 0;
+}
+
+/* R holds the new ownerAuth already, and the row says where R is, whatever happens now. */
+static int settle_owner(struct token *k, const struct making *m, struct token_report *report,
+                        struct err *e)
+{
+    struct bytes fresh = {m->content.owner_auth, OWNER_AUTH};
+    struct session *main = token_session(k, e);
+
+    if (main == NULL || store_token_put(k->store, &k->row, e) != 0)
+        return -1;
+    if (owner_change(k->tpm, main, fresh, e) != 0) {
+        /* The TPM may have done it all the same: token_discard asks. */
+        if (owner_know(k->tpm, fresh, true, NULL) != 0)
+            log_debug("the owner authorisation that was sent is not remembered");
+        return -1;
+    }
+    report->owner_set = true;
+    hex_encode(report->owner_code, m->content.owner_auth, OWNER_AUTH);
+    return 0;
+}
+
+static int define(struct token *k, const struct making *m, bool settle, struct token_report *report,
+                  struct err *e)
+{
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
+
+    if (link.main == NULL || pin_provision(&link, &k->row, m->auth, &m->content, e) != 0)
+        return -1;
+    return settle ? settle_owner(k, m, report, e) : 0;
+}
+
 static int make(struct token *k, const struct token_params *p, struct making *m,
                 struct token_report *report, struct err *e)
 {
-    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
     struct lockout_state lockout;
     bool secure;
 
@@ -225,18 +258,18 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
         return -1;
     k->row.flags = STORE_TOKEN_INCOMPLETE;
-    if (plan_handles(k, e) != 0 || store_token_put(k->store, &k->row, e) != 0)
+    if (plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
+        store_token_put(k->store, &k->row, e) != 0)
         return -1;
-    link.main = token_session(k, e);
-    if (link.main == NULL || pin_provision(&link, &k->row, m->auth, &m->content, e) != 0) {
+    if (define(k, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
         struct err ignored = {0};
 
-        if (link.main != NULL && pin_erase(&link, &k->row, &ignored) == 0 &&
-            store_token_delete(k->store, k->row.id, &ignored) != 0)
+        if (token_discard(k, &ignored) != 0)
             log_info("an unfinished token stays in the store: %s", ignored.msg);
         return -1;
     }
-    k->row.flags = (p->user_pin.len != 0 ? STORE_TOKEN_PIN_SET : 0) |
+    k->row.flags = (k->row.flags & ~STORE_TOKEN_INCOMPLETE) |
+                   (p->user_pin.len != 0 ? STORE_TOKEN_PIN_SET : 0) |
                    (lockout.auth_set ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
@@ -271,7 +304,7 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
     k->row.so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
     snprintf(k->row.label, sizeof(k->row.label), "%s", p->label);
     making = secret_new(sizeof(struct making), e);
-    if (making == NULL || sweep(k, e) != 0 || draw_serial(k, e) != 0 ||
+    if (making == NULL || token_sweep(k, p->so_pin, e) != 0 || draw_serial(k, e) != 0 ||
         draw_making(k, p, (struct making *)(void *)secret_data(making), e) != 0 ||
         make(k, p, (struct making *)(void *)secret_data(making), &done, e) != 0)
         goto out;
@@ -288,34 +321,6 @@ out:
     return rc;
 }
 
-static int erase(struct token *k, struct err *e)
-{
-    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
-
-    if (token_reload(k, e) != 0)
-        return -1;
-    held_flush_all(k->tpm);
-    /* The TPM first: a token is not to be marked because its TPM is not there. */
-    link.main = token_session(k, e);
-    if (link.main == NULL)
-        return -1;
-    k->row.flags |= STORE_TOKEN_INCOMPLETE;
-    if (store_token_put(k->store, &k->row, e) != 0 || pin_erase(&link, &k->row, e) != 0)
-        return -1;
-    return store_token_delete(k->store, k->row.id, e);
-}
-
-int token_erase(struct token *k, struct err *e)
-{
-    int rc;
-
-    if (store_hold(k->store, e) != 0)
-        return -1;
-    rc = erase(k, e);
-    store_release(k->store);
-    return rc;
-}
-
 /* Exchanges the rows: the token goes on with fresh indices, the placeholder takes
  * the old ones and is swept away, now or by the next provisioning. */
 static int exchange(struct token *k, struct token *fresh, const char *label, struct err *e)
@@ -326,7 +331,7 @@ static int exchange(struct token *k, struct token *fresh, const char *label, str
     snprintf(now.label, sizeof(now.label), "%s", label);
     now.flags = (now.flags & ~STORE_TOKEN_PIN_SET) | (old.flags & STORE_TOKEN_WEAK_LOCKOUT);
     old.id = fresh->row.id;
-    old.flags = STORE_TOKEN_INCOMPLETE;
+    old.flags = STORE_TOKEN_INCOMPLETE | (old.flags & STORE_TOKEN_OWNER);
     if (store_begin(k->store, e) != 0)
         return -1;
     /* The serial goes with the salt of scrypt, so it moves too; it is unique, and
@@ -353,6 +358,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     struct token fresh = {0};
     struct secret *making = NULL;
     struct making *m;
+    bool learn = owner_auth(k->tpm).len == 0;
     int rc = -1;
 
     /* The store is held before the TPM, as everywhere: two processes never wait crosswise. */
@@ -364,6 +370,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     }
     p.user_tries = k->row.user_limit;
     p.so_tries = k->row.so_limit;
+    p.own_tpm = (k->row.flags & STORE_TOKEN_OWNER) != 0;
     making = secret_new(sizeof(*m), e);
     if (making == NULL)
         goto out;
@@ -376,12 +383,16 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     old = (const struct pin_so_content *)(const void *)secret_peek(k->secret);
     memcpy(m->content.lockout_auth, old->lockout_auth, sizeof(old->lockout_auth));
     memcpy(m->content.owner_auth, old->owner_auth, sizeof(old->owner_auth));
+    if (learn && owner_know(k->tpm, bytes_of(old->owner_auth, OWNER_AUTH), true, e) != 0)
+        goto out;
     fresh.salt.pub = &fresh.primary;
     if (make(&fresh, &p, m, &report, e) != 0 || exchange(k, &fresh, label, e) != 0)
         goto out;
     held_flush_all(k->tpm);
-    rc = sweep(k, e);
+    rc = token_sweep(k, so_pin, e);
 out:
+    if (learn)
+        owner_forget(k->tpm);
     store_release(k->store);
     secret_free(making);
     if (k->who != TOKEN_NOBODY && token_logout(k, NULL) != 0)

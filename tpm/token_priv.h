@@ -30,6 +30,9 @@ struct session *token_session(struct token *k, struct err *e);
 int token_key_auth(struct token *k, const struct store_key *key, uint8_t out[32],
                    struct bytes *auth, struct err *e) MUST_USE;
 
+/* Has it the length of a PIN? */
+int token_check_length(struct bytes pin, struct err *e) MUST_USE;
+
 /* May a PIN of this length be tried, and is there one? Before any command. */
 int token_check_pin(const struct token *k, enum token_user who, struct bytes pin,
                     struct err *e) MUST_USE;

@@ -1,6 +1,10 @@
 #include "cli/commands.h"
 #include "cli/out.h"
+#include "cli/owner.h"
+#include "cli/pin.h"
 #include "cli/place.h"
+#include "tpm/lockout.h"
+#include "tpm/owner.h"
 
 #include <stdio.h>
 
@@ -9,6 +13,7 @@ static const struct cli_option options[] = {
     {"forget", NULL,
      "with --yes: only take the token out of the store, for a TPM that was cleared or is gone",
      false},
+    OWNER_OPTIONS,
     {0},
 };
 
@@ -59,11 +64,33 @@ out:
     return rc;
 }
 
+/* Where the owner authorisation is set it comes from the options, or from the token itself,
+ * whose SO is asked for the PIN then. */
+static int authorise(struct cli *c, struct place *at, struct err *e)
+{
+    const struct store_token *row = token_row(at->token);
+    struct lockout_state s;
+    struct secret *pin = NULL;
+    int rc = -1;
+
+    if (owner_obtain(c, at->tpm, at->store, e) != 0 || lockout_read(at->tpm, &s, e) != 0)
+        return -1;
+    if (!s.owner_set || owner_auth(at->tpm).len != 0 || (row->flags & STORE_TOKEN_OWNER) == 0)
+        return 0;
+    if (pin_obtain(c, PIN_SO, "SO PIN", false, &pin, e) == 0)
+        rc = token_owner(at->token, secret_bytes(pin), e);
+    if (rc != 0)
+        pin_tries_left(e, "SO PIN", row->so_fails, row->so_limit);
+    secret_free(pin);
+    return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct store_token row;
     struct store *s = NULL;
     struct place at = {0};
+    bool given_back;
     int rc = -1;
 
     if (!cli_flag(c, "yes")) {
@@ -76,9 +103,15 @@ static int run(struct cli *c, struct err *e)
     if (place_open(c, &at, e) != 0)
         goto out;
     row = *token_row(at.token);
+    if (authorise(c, &at, e) != 0)
+        goto out;
+    given_back = owner_is_ours(at.tpm);
     if (token_erase(at.token, e) != 0)
         goto out;
     say_done(&row, "erased; its keys are gone");
+    if (given_back && !owner_is_ours(at.tpm))
+        out_words(stdout, 0,
+                  "It was the last that kept the TPM's owner authorisation, which is empty again.");
     rc = 0;
 out:
     store_close(s);
@@ -89,12 +122,14 @@ out:
 const struct cli_command cmd_token_erase = {
     .group = "token",
     .name = "erase",
-    .shared = CLI_TOKEN,
+    .shared = CLI_TOKEN | CLI_SO_PIN,
     .options = options,
     .summary = "destroy a token and all its keys",
-    .about = "Takes the token's indices out of the TPM and its rows out of the store. Needs the "
-             "TPM owner's authorisation (usually empty) and no PIN. Without --yes it only says "
-             "what would be destroyed.",
+    .about =
+        "Takes the token's indices out of the TPM and its rows out of the store. Needs the "
+        "TPM owner's authorisation. Where that is empty, as usual, no PIN is asked for; where "
+        "the token was made with --own-tpm its SO PIN is, unless one of the owner options says "
+        "where the authorisation is. Without --yes it only says what would be destroyed.",
     .examples = "fusetsu token erase --token gateway\nfusetsu token erase --token gateway --yes\n"
                 "fusetsu token erase --token gateway --yes --forget",
     .run = run,

@@ -1,5 +1,6 @@
 #include "cli/commands.h"
 #include "cli/out.h"
+#include "cli/owner.h"
 #include "cli/pin.h"
 #include "cli/place.h"
 #include "cli/progress.h"
@@ -16,21 +17,27 @@ static const struct cli_option options[] = {
      false},
     {"so-tries", "N", "the same for the SO PIN (default 10)", false},
     {"recovery-file", "FILE",
-     "write the TPM's recovery code to this new file (mode 0600) and do not print it", false},
+     "write the TPM's recovery codes to this new file (mode 0600) and do not print them", false},
     {"weak-lockout", NULL,
      "go on although anyone can reset the TPM's count of failures; a thief can then try many PINs",
      false},
+    {"own-tpm", NULL,
+     "the TPM serves fusetsu alone, from this store: set its owner authorisation, too", false},
+    OWNER_OPTIONS,
     {0},
 };
 
-/* The recovery code to its file; on failure it is printed all the same, for it exists
+/* The codes to their file; on failure they are printed all the same, for they exist
  * nowhere else outside the TPM. */
-static int save_code(const char *path, const struct token_report *r, struct err *e)
+static int save_codes(const char *path, const struct token_report *r, struct err *e)
 {
     struct buf line = {.secret = true};
     int rc = -1;
 
-    buf_printf(&line, "%s\n", r->recovery_code);
+    if (r->lockout_set)
+        buf_printf(&line, "%s\n", r->recovery_code);
+    if (r->owner_set)
+        buf_printf(&line, "owner %s\n", r->owner_code);
     if (buf_ok(&line, e) == 0)
         rc = file_write(path, buf_bytes(&line), 0600, e);
     buf_free(&line);
@@ -53,6 +60,19 @@ static void explain_code(const struct token_report *r, bool saved)
               "lockout early, and whoever has it can try PINs without limit on a stolen TPM.");
 }
 
+static void explain_owner(const struct token_report *r, bool saved)
+{
+    putchar('\n');
+    if (!saved)
+        printf("Owner code: %s\n", r->owner_code);
+    out_words(stdout, 0,
+              saved ? "The TPM's owner authorisation was empty. A random one is set now; it is in "
+                      "the recovery file, and the token's SO PIN opens it, too."
+                    : "The TPM's owner authorisation was empty; this random one is set now. It is "
+                      "shown once; the token's SO PIN opens it, too. Further tokens, and erasing "
+                      "this one, want the one or the other.");
+}
+
 static void explain(const struct store_token *t, const struct token_report *r, bool saved)
 {
     printf("Token \"");
@@ -70,6 +90,12 @@ static void explain(const struct store_token *t, const struct token_report *r, b
         out_words(stdout, 0,
                   "The TPM's lockout authorisation was set before by somebody else and was left "
                   "as it is: whoever knows it can reset the TPM-wide count of failures.");
+    if (r->owner_set)
+        explain_owner(r, saved);
+    else if ((t->flags & STORE_TOKEN_OWNER) != 0)
+        out_words(stdout, 0,
+                  "The TPM's owner authorisation, which fusetsu set before, is kept by this token, "
+                  "too.");
     if ((t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 && !r->lockout_foreign)
         out_words(stdout, 0,
                   "WARNING: the TPM's lockout authorisation is empty and stays so, as asked for "
@@ -84,15 +110,20 @@ static void explain(const struct store_token *t, const struct token_report *r, b
 static int report_json(struct cli *c, const struct store_token *t, const struct token_report *r,
                        bool saved, struct err *e)
 {
-    json_t *doc = json_pack("{s:o,s:s,s:i,s:i,s:b,s:b,s:b,s:b}", "label", out_json_text(t->label),
-                            "serial", t->serial, "user_tries", (int)t->user_limit, "so_tries",
-                            (int)t->so_limit, "lockout_set", (int)r->lockout_set, "lockout_foreign",
-                            (int)r->lockout_foreign, "weak_lockout",
-                            (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "da_only",
-                            (t->flags & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0);
+    json_t *doc = json_pack(
+        "{s:o,s:s,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:b}", "label", out_json_text(t->label), "serial",
+        t->serial, "user_tries", (int)t->user_limit, "so_tries", (int)t->so_limit, "lockout_set",
+        (int)r->lockout_set, "lockout_foreign", (int)r->lockout_foreign, "weak_lockout",
+        (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "da_only",
+        (t->flags & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "owner_set", (int)r->owner_set, "owner_kept",
+        (t->flags & STORE_TOKEN_OWNER) != 0 ? 1 : 0);
+    bool failed = doc == NULL;
 
-    if (doc != NULL && r->lockout_set && !saved &&
-        json_object_set_new(doc, "recovery_code", json_string(r->recovery_code)) != 0) {
+    if (!failed && r->lockout_set && !saved)
+        failed = json_object_set_new(doc, "recovery_code", json_string(r->recovery_code)) != 0;
+    if (!failed && r->owner_set && !saved)
+        failed = json_object_set_new(doc, "owner_code", json_string(r->owner_code)) != 0;
+    if (failed) {
         json_decref(doc);
         doc = NULL;
     }
@@ -110,7 +141,8 @@ static int provision(struct cli *c, struct token_params *p, struct err *e)
     bool saved;
     int rc = -1;
 
-    if (place_tpm(c, &at.tpm, e) != 0 || place_store(c, STORE_CREATE, &at.store, e) != 0)
+    if (place_tpm(c, &at.tpm, e) != 0 || place_store(c, STORE_CREATE, &at.store, e) != 0 ||
+        owner_obtain(c, at.tpm, at.store, e) != 0)
         goto out;
     wait = progress_begin("making the token in the TPM");
     rc = token_provision(&at.token, at.tpm, at.store, p, &report, e);
@@ -118,14 +150,15 @@ static int provision(struct cli *c, struct token_params *p, struct err *e)
     if (rc != 0)
         goto out;
     row = *token_row(at.token);
-    saved = report.lockout_set && recovery != NULL && save_code(recovery, &report, &unsaved) == 0;
+    saved = (report.lockout_set || report.owner_set) && recovery != NULL &&
+            save_codes(recovery, &report, &unsaved) == 0;
     if (cli_flag(c, "json"))
         rc = report_json(c, &row, &report, saved, e);
     else
         explain(&row, &report, saved);
     if (unsaved.code != E_OK)
         rc = err_set(e, unsaved.code,
-                     "the token is made, but %s; the recovery code is on standard output instead",
+                     "the token is made, but %s; the recovery codes are on standard output instead",
                      unsaved.msg);
 out:
     secret_wipe(&report, sizeof(report));
@@ -146,7 +179,8 @@ static int check_label(struct cli *c, const char *label, struct err *e)
     if (place_store(c, STORE_READ, &s, &ignored) != 0 || store_token_list(s, &t, &n, &ignored) != 0)
         goto out;
     for (size_t i = 0; i < n && rc == 0; i++) {
-        if (strcmp(t[i].label, label) == 0)
+        /* What was never finished is swept away. */
+        if ((t[i].flags & STORE_TOKEN_INCOMPLETE) == 0 && strcmp(t[i].label, label) == 0)
             rc = err_set(e, E_EXISTS,
                          "the store %s holds a token \"%s\" already (serial %s); choose another "
                          "label, or erase that token first",
@@ -161,7 +195,8 @@ out:
 static int run(struct cli *c, struct err *e)
 {
     struct token_params p = {.label = cli_option(c, "label"),
-                             .weak_lockout = cli_flag(c, "weak-lockout")};
+                             .weak_lockout = cli_flag(c, "weak-lockout"),
+                             .own_tpm = cli_flag(c, "own-tpm")};
     const char *recovery = cli_option(c, "recovery-file");
     struct secret *so = NULL, *user = NULL;
     size_t len = strlen(p.label);
@@ -202,9 +237,13 @@ const struct cli_command cmd_token_init = {
     .summary = "make a token in the TPM",
     .about = "Makes a new token: PIN indices in the TPM's non-volatile memory and a row in the "
              "store. Other tokens are not touched. Where the TPM's lockout authorisation is empty "
-             "a random one is set and shown once as a recovery code.",
+             "a random one is set and shown once as a recovery code. On a machine whose TPM serves "
+             "fusetsu alone --own-tpm sets the owner authorisation likewise; it is kept in the TPM "
+             "under the SO PIN, shown once, and wanted from then on for making and erasing tokens.",
     .examples = "fusetsu token init --label gateway\n"
                 "fusetsu token init --label gateway --so-pin-file so.pin --pin-file user.pin "
-                "--recovery-file gateway.recovery",
+                "--recovery-file gateway.recovery\n"
+                "fusetsu token init --label gateway --own-tpm --recovery-file gateway.recovery\n"
+                "fusetsu token init --label second --owner-token gateway",
     .run = run,
 };

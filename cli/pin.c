@@ -25,6 +25,7 @@ static const struct {
     [PIN_USER] = {"pin-file", "pin-fd"},
     [PIN_SO] = {"so-pin-file", "so-pin-fd"},
     [PIN_NEW] = {"new-pin-file", "new-pin-fd"},
+    [PIN_OWNER] = {"owner-so-pin-file", "owner-so-pin-fd"},
 };
 
 /* --- files and descriptors ----------------------------------------------- */

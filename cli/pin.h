@@ -10,9 +10,10 @@
  */
 
 enum pin_kind {
-    PIN_USER, /* --pin-file, --pin-fd, pin-source of --uri */
-    PIN_SO,   /* --so-pin-file, --so-pin-fd */
-    PIN_NEW,  /* --new-pin-file, --new-pin-fd */
+    PIN_USER,  /* --pin-file, --pin-fd, pin-source of --uri */
+    PIN_SO,    /* --so-pin-file, --so-pin-fd */
+    PIN_NEW,   /* --new-pin-file, --new-pin-fd */
+    PIN_OWNER, /* --owner-so-pin-file, --owner-so-pin-fd */
 };
 
 /*

@@ -1,6 +1,6 @@
 /* Goal: on a dedicated machine the owner's authorisation is ours and needed for all that needs
  * it; and it is lost at no command at which a process may die. */
-#include "tests/support/unit_tpm.h"
+#include "tests/support/unit_thief.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
 #include "tpm/owner.h"
@@ -34,21 +34,6 @@ static size_t owner_indices(void)
 
     return unit_tpm_handles(NV_OWNER_FIRST, NV_OWNER_LAST, h, ARRAY_LEN(h));
 }
-
-/* As it left the factory: whatever a test did to it. */
-static int clean(void **state)
-{
-    assert_int_equal(unit_tpm_script("tpm2_clear -Q -c p"), 0);
-    return unit_tpm_bare(state);
-}
-
-static int away(void **state)
-{
-    assert_int_equal(unit_tpm_script("tpm2_clear -Q -c p"), 0);
-    return unit_tpm_remove(state);
-}
-
-#define CLEAN(f) cmocka_unit_test_setup_teardown(f, clean, away)
 
 static enum err_code provision(struct unit_tpm *w, const char *label, bool own,
                                struct token_report *report, struct err *e)
@@ -403,17 +388,17 @@ static void test_a_refusal_leaves_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CLEAN(test_the_owner_is_ours_and_told_once),
-        CLEAN(test_a_second_token_wants_it),
-        CLEAN(test_a_foreign_owner_gives_it),
-        CLEAN(test_it_never_crosses_the_wire),
-        CLEAN(test_a_reset_keeps_it),
-        CLEAN(test_killed_anywhere_then_erased),
-        CLEAN(test_killed_anywhere_then_made_again),
-        CLEAN(test_killed_anywhere_in_erasing_then_erased),
-        CLEAN(test_killed_anywhere_in_erasing_then_made_again),
-        CLEAN(test_killed_anywhere_in_a_reset),
-        CLEAN(test_a_refusal_leaves_nothing),
+        FACTORY(test_the_owner_is_ours_and_told_once),
+        FACTORY(test_a_second_token_wants_it),
+        FACTORY(test_a_foreign_owner_gives_it),
+        FACTORY(test_it_never_crosses_the_wire),
+        FACTORY(test_a_reset_keeps_it),
+        FACTORY(test_killed_anywhere_then_erased),
+        FACTORY(test_killed_anywhere_then_made_again),
+        FACTORY(test_killed_anywhere_in_erasing_then_erased),
+        FACTORY(test_killed_anywhere_in_erasing_then_made_again),
+        FACTORY(test_killed_anywhere_in_a_reset),
+        FACTORY(test_a_refusal_leaves_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

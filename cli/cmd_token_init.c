@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/init_report.h"
 #include "cli/out.h"
 #include "cli/owner.h"
 #include "cli/pin.h"
@@ -24,8 +25,14 @@ static const struct cli_option options[] = {
     {"own-tpm", NULL,
      "the TPM serves fusetsu alone, from this store: set its owner authorisation, too", false},
     OWNER_OPTIONS,
+    {"ek-pins", "FILE",
+     "PEM certificates of TPM makers: refuse a TPM whose endorsement certificate none of them "
+     "vouches for",
+     false},
     {0},
 };
+
+#define PINS_MAX ((size_t)1 << 20)
 
 /* The codes to their file; on failure they are printed all the same, for they exist
  * nowhere else outside the TPM. */
@@ -42,92 +49,6 @@ static int save_codes(const char *path, const struct token_report *r, struct err
         rc = file_write(path, buf_bytes(&line), 0600, e);
     buf_free(&line);
     return rc;
-}
-
-static void explain_code(const struct token_report *r, bool saved)
-{
-    putchar('\n');
-    if (saved) {
-        out_words(stdout, 0,
-                  "The TPM's lockout authorisation was empty. A random one is set now; it is in "
-                  "the recovery file. Keep that file away from this machine.");
-        return;
-    }
-    printf("Recovery code: %s\n", r->recovery_code);
-    out_words(stdout, 0,
-              "The TPM's lockout authorisation was empty; this random one is set now. It is "
-              "shown once. Write it down and keep it away from this machine: it ends a TPM-wide "
-              "lockout early, and whoever has it can try PINs without limit on a stolen TPM.");
-}
-
-static void explain_owner(const struct token_report *r, bool saved)
-{
-    putchar('\n');
-    if (!saved)
-        printf("Owner code: %s\n", r->owner_code);
-    out_words(stdout, 0,
-              saved ? "The TPM's owner authorisation was empty. A random one is set now; it is in "
-                      "the recovery file, and the token's SO PIN opens it, too."
-                    : "The TPM's owner authorisation was empty; this random one is set now. It is "
-                      "shown once; the token's SO PIN opens it, too. Further tokens, and erasing "
-                      "this one, want the one or the other.");
-}
-
-static void explain(const struct store_token *t, const struct token_report *r, bool saved)
-{
-    printf("Token \"");
-    out_text(stdout, t->label);
-    printf("\" is made. Serial: %s\n\n", t->serial);
-    out_words(stdout, 0,
-              "Its keys will be made inside the TPM and cannot leave it. The user PIN and the SO "
-              "PIN are checked by the TPM itself, each with its own count of wrong tries:");
-    printf("  user PIN: locks after %u wrong tries in a row; the SO can reset it\n"
-           "  SO PIN:   locks after %u wrong tries in a row; nobody can reset it\n",
-           t->user_limit, t->so_limit);
-    if (r->lockout_set)
-        explain_code(r, saved);
-    else if (r->lockout_foreign)
-        out_words(stdout, 0,
-                  "The TPM's lockout authorisation was set before by somebody else and was left "
-                  "as it is: whoever knows it can reset the TPM-wide count of failures.");
-    if (r->owner_set)
-        explain_owner(r, saved);
-    else if ((t->flags & STORE_TOKEN_OWNER) != 0)
-        out_words(stdout, 0,
-                  "The TPM's owner authorisation, which fusetsu set before, is kept by this token, "
-                  "too.");
-    if ((t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 && !r->lockout_foreign)
-        out_words(stdout, 0,
-                  "WARNING: the TPM's lockout authorisation is empty and stays so, as asked for "
-                  "with --weak-lockout. A thief of this machine can try PINs as fast as the TPM "
-                  "answers.");
-    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
-        out_words(stdout, 0,
-                  "WARNING: this TPM has no PIN indices of its own. Wrong PINs count TPM-wide and "
-                  "lock every user of the TPM.");
-}
-
-static int report_json(struct cli *c, const struct store_token *t, const struct token_report *r,
-                       bool saved, struct err *e)
-{
-    json_t *doc = json_pack(
-        "{s:o,s:s,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:b}", "label", out_json_text(t->label), "serial",
-        t->serial, "user_tries", (int)t->user_limit, "so_tries", (int)t->so_limit, "lockout_set",
-        (int)r->lockout_set, "lockout_foreign", (int)r->lockout_foreign, "weak_lockout",
-        (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "da_only",
-        (t->flags & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "owner_set", (int)r->owner_set, "owner_kept",
-        (t->flags & STORE_TOKEN_OWNER) != 0 ? 1 : 0);
-    bool failed = doc == NULL;
-
-    if (!failed && r->lockout_set && !saved)
-        failed = json_object_set_new(doc, "recovery_code", json_string(r->recovery_code)) != 0;
-    if (!failed && r->owner_set && !saved)
-        failed = json_object_set_new(doc, "owner_code", json_string(r->owner_code)) != 0;
-    if (failed) {
-        json_decref(doc);
-        doc = NULL;
-    }
-    return cli_json(c, doc, e);
 }
 
 static int provision(struct cli *c, struct token_params *p, struct err *e)
@@ -153,9 +74,9 @@ static int provision(struct cli *c, struct token_params *p, struct err *e)
     saved = (report.lockout_set || report.owner_set) && recovery != NULL &&
             save_codes(recovery, &report, &unsaved) == 0;
     if (cli_flag(c, "json"))
-        rc = report_json(c, &row, &report, saved, e);
+        rc = init_report_json(c, &row, &report, saved, e);
     else
-        explain(&row, &report, saved);
+        init_report_say(&row, &report, saved);
     if (unsaved.code != E_OK)
         rc = err_set(e, unsaved.code,
                      "the token is made, but %s; the recovery codes are on standard output instead",
@@ -198,7 +119,9 @@ static int run(struct cli *c, struct err *e)
                              .weak_lockout = cli_flag(c, "weak-lockout"),
                              .own_tpm = cli_flag(c, "own-tpm")};
     const char *recovery = cli_option(c, "recovery-file");
+    const char *pins = cli_option(c, "ek-pins");
     struct secret *so = NULL, *user = NULL;
+    struct buf issuers = {0};
     size_t len = strlen(p.label);
     int rc = -1;
 
@@ -217,6 +140,13 @@ static int run(struct cli *c, struct err *e)
         return -1;
     if (check_label(c, p.label, e) != 0)
         return -1;
+    if (pins != NULL && file_read(pins, PINS_MAX, &issuers, e) != 0)
+        goto out;
+    p.ek_issuers = buf_bytes(&issuers);
+    if (pins != NULL && p.ek_issuers.len == 0) {
+        err_set(e, E_FORMAT, "%s is empty; it is to hold certificates of TPM makers", pins);
+        goto out;
+    }
     if (pin_obtain(c, PIN_SO, "SO PIN", true, &so, e) != 0 ||
         pin_obtain(c, PIN_USER, "user PIN", true, &user, e) != 0)
         goto out;
@@ -224,6 +154,7 @@ static int run(struct cli *c, struct err *e)
     p.user_pin = secret_bytes(user);
     rc = provision(c, &p, e);
 out:
+    buf_free(&issuers);
     secret_free(so);
     secret_free(user);
     return rc;
@@ -235,11 +166,14 @@ const struct cli_command cmd_token_init = {
     .shared = CLI_USER_PIN | CLI_SO_PIN | CLI_JSON,
     .options = options,
     .summary = "make a token in the TPM",
-    .about = "Makes a new token: PIN indices in the TPM's non-volatile memory and a row in the "
-             "store. Other tokens are not touched. Where the TPM's lockout authorisation is empty "
-             "a random one is set and shown once as a recovery code. On a machine whose TPM serves "
-             "fusetsu alone --own-tpm sets the owner authorisation likewise; it is kept in the TPM "
-             "under the SO PIN, shown once, and wanted from then on for making and erasing tokens.",
+    .about =
+        "Makes a new token: PIN indices in the TPM's non-volatile memory and a row in the "
+        "store. Other tokens are not touched. Where the TPM's lockout authorisation is empty "
+        "a random one is set and shown once as a recovery code. The storage key to which PINs "
+        "are sent is proved to be in the TPM that holds the certified endorsement key; where "
+        "there is no endorsement certificate it is trusted on first use. On a machine whose TPM serves "
+        "fusetsu alone --own-tpm sets the owner authorisation likewise; it is kept in the TPM "
+        "under the SO PIN, shown once, and wanted from then on for making and erasing tokens.",
     .examples = "fusetsu token init --label gateway\n"
                 "fusetsu token init --label gateway --so-pin-file so.pin --pin-file user.pin "
                 "--recovery-file gateway.recovery\n"

@@ -19,6 +19,8 @@ struct attest_ek {
  * first (ECC before RSA). E_NOT_FOUND when there is none.
  */
 int attest_ek_read(struct tpm *t, struct attest_ek **out, size_t *n, struct err *e) MUST_USE;
+/* The first of them alone; the caller frees its certificate. */
+int attest_ek_first(struct tpm *t, struct attest_ek *out, struct err *e) MUST_USE;
 void attest_ek_free(struct attest_ek *ek, size_t n);
 
 /*

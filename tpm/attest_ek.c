@@ -19,43 +19,70 @@ static int trim(struct buf *cert, struct err *e)
     return 0;
 }
 
+/* 1: read it; 0: there is none that is of use; -1: the TPM is gone. */
+static int read_one(struct tpm *t, uint32_t index, struct attest_ek *out, struct err *e)
+{
+    struct buf cert = {0};
+    struct err why = {0};
+
+    if (nv_read_open(t, index, &cert, &why) == 0 && trim(&cert, &why) == 0) {
+        *out = (struct attest_ek){index, cert};
+        return 1;
+    }
+    buf_free(&cert);
+    if (why.code == E_NO_DEVICE || why.code == E_REMOVED)
+        return err_take(e, &why);
+    if (why.code != E_NOT_FOUND)
+        log_info("EK certificate at 0x%08x passed over: %s", index, why.msg);
+    return 0;
+}
+
+static int not_one(struct err *e)
+{
+    return err_set(e, E_NOT_FOUND,
+                   "this TPM has no endorsement certificate in NV that we know of; an "
+                   "authority cannot tell it from a software TPM");
+}
+
+int attest_ek_first(struct tpm *t, struct attest_ek *out, struct err *e)
+{
+    const struct ektemplate *row;
+
+    for (size_t i = 0; (row = ektemplate_at(i)) != NULL; i++) {
+        int rc = read_one(t, row->nv_cert, out, e);
+
+        if (rc != 0)
+            return rc > 0 ? 0 : -1;
+    }
+    return not_one(e);
+}
+
 int attest_ek_read(struct tpm *t, struct attest_ek **out, size_t *n, struct err *e)
 {
-    struct attest_ek *list = NULL;
+    struct attest_ek *list = NULL, one;
+    const struct ektemplate *row;
     size_t found = 0;
 
-    for (size_t i = 0;; i++) {
-        const struct ektemplate *row = ektemplate_at(i);
-        struct buf cert = {0};
-        struct err why = {0};
+    for (size_t i = 0; (row = ektemplate_at(i)) != NULL; i++) {
+        int rc = read_one(t, row->nv_cert, &one, e);
         struct attest_ek *more;
 
-        if (row == NULL)
-            break;
-        if (nv_read_open(t, row->nv_cert, &cert, &why) != 0 || trim(&cert, &why) != 0) {
-            buf_free(&cert);
-            if (why.code == E_NO_DEVICE || why.code == E_REMOVED) {
-                attest_ek_free(list, found);
-                return err_take(e, &why);
-            }
-            if (why.code != E_NOT_FOUND)
-                log_info("EK certificate at 0x%08x passed over: %s", row->nv_cert, why.msg);
+        if (rc == 0)
             continue;
-        }
-        more = realloc(list, (found + 1) * sizeof(*list));
+        more = rc > 0 ? realloc(list, (found + 1) * sizeof(*list)) : NULL;
         if (more == NULL) {
-            buf_free(&cert);
+            if (rc > 0) {
+                buf_free(&one.cert);
+                err_set(e, E_MEMORY, "out of memory for EK certificates");
+            }
             attest_ek_free(list, found);
-            return err_set(e, E_MEMORY, "out of memory for EK certificates");
+            return -1;
         }
         list = more;
-        list[found].index = row->nv_cert;
-        list[found++].cert = cert;
+        list[found++] = one;
     }
     if (found == 0)
-        return err_set(e, E_NOT_FOUND,
-                       "this TPM has no endorsement certificate in NV that we know of; an "
-                       "authority cannot tell it from a software TPM");
+        return not_one(e);
     *out = list;
     *n = found;
     return 0;

@@ -12,9 +12,9 @@
 #define EK_LAST 0x8101FFFFU
 
 /* Is the object at `h` made from the template? Then its Name is noted. */
-static bool is_ek(struct token *k, TPM2_HANDLE h, const TPMT_PUBLIC *want, TPM2B_NAME *name)
+static bool is_ek(struct tpm *t, TPM2_HANDLE h, const TPMT_PUBLIC *want, TPM2B_NAME *name)
 {
-    TSS2_SYS_CONTEXT *sys = tpm_sys(k->tpm, NULL);
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, NULL);
     TPM2B_NAME told = {.size = sizeof(told.name)}, qn = {.size = sizeof(qn.name)};
     TPM2B_PUBLIC pub = {0};
     struct buf wire = {0};
@@ -37,9 +37,9 @@ static bool is_ek(struct token *k, TPM2_HANDLE h, const TPMT_PUBLIC *want, TPM2B
     return same;
 }
 
-static bool find_persistent(struct token *k, const TPMT_PUBLIC *want, struct ek *out)
+static bool find_persistent(struct tpm *t, const TPMT_PUBLIC *want, struct ek *out)
 {
-    TSS2_SYS_CONTEXT *sys = tpm_sys(k->tpm, NULL);
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, NULL);
     TPMS_CAPABILITY_DATA data = {0};
     TPMI_YES_NO more;
 
@@ -49,7 +49,7 @@ static bool find_persistent(struct token *k, const TPMT_PUBLIC *want, struct ek 
     for (uint32_t i = 0; i < data.data.handles.count; i++) {
         TPM2_HANDLE h = data.data.handles.handle[i];
 
-        if (h >= EK_FIRST && h <= EK_LAST && is_ek(k, h, want, &out->name)) {
+        if (h >= EK_FIRST && h <= EK_LAST && is_ek(t, h, want, &out->name)) {
             out->handle = h;
             return true;
         }
@@ -57,7 +57,7 @@ static bool find_persistent(struct token *k, const TPMT_PUBLIC *want, struct ek 
     return false;
 }
 
-static int create(struct token *k, const TPMT_PUBLIC *template, struct ek *out, struct err *e)
+static int create(struct tpm *t, const TPMT_PUBLIC *template, struct ek *out, struct err *e)
 {
     TSS2L_SYS_AUTH_COMMAND auth = {.count = 1, .auths[0].sessionHandle = TPM2_RS_PW};
     TPM2B_SENSITIVE_CREATE sensitive = {0};
@@ -68,7 +68,7 @@ static int create(struct token *k, const TPMT_PUBLIC *template, struct ek *out, 
     TPM2B_DIGEST digest = {.size = sizeof(digest.buffer)};
     TPMT_TK_CREATION ticket = {0};
     TPM2B_NAME told = {.size = sizeof(told.name)};
-    TSS2_SYS_CONTEXT *sys = tpm_sys(k->tpm, e);
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
     struct buf wire = {0};
     int rc = -1;
 
@@ -87,7 +87,7 @@ static int create(struct token *k, const TPMT_PUBLIC *template, struct ek *out, 
     return rc;
 }
 
-int ek_open(struct token *k, uint32_t ek_index, struct ek *out, struct err *e)
+int ek_find(struct tpm *t, uint32_t ek_index, struct ek *out, struct err *e)
 {
     TPMT_PUBLIC template;
 
@@ -95,18 +95,28 @@ int ek_open(struct token *k, uint32_t ek_index, struct ek *out, struct err *e)
     if (out->template == NULL || ektemplate_public(ek_index, &template, e) != 0)
         return err_set(e, E_UNSUPPORTED, "no EK template is known for NV index 0x%08x", ek_index);
     /* The EK, its child and their loading take every slot that a chip has. */
-    held_flush_all(k->tpm);
-    if (find_persistent(k, &template, out))
+    held_flush_all(t);
+    if (find_persistent(t, &template, out))
         return 0;
-    return create(k, &template, out, e);
+    return create(t, &template, out, e);
+}
+
+int ek_open(struct token *k, uint32_t ek_index, struct ek *out, struct err *e)
+{
+    return ek_find(k->tpm, ek_index, out, e);
+}
+
+void ek_leave(struct tpm *t, struct ek *ek)
+{
+    session_end(t, &ek->policy);
+    if (ek->transient && ek->handle != 0)
+        tpm_flush(t, ek->handle);
+    *ek = (struct ek){0};
 }
 
 void ek_close(struct token *k, struct ek *ek)
 {
-    session_end(k->tpm, &ek->policy);
-    if (ek->transient && ek->handle != 0)
-        tpm_flush(k->tpm, ek->handle);
-    *ek = (struct ek){0};
+    ek_leave(k->tpm, ek);
 }
 
 int ek_parent(struct token *k, struct ek *ek, struct key_parent *out, struct err *e)

@@ -17,6 +17,10 @@ struct ek {
 int ek_open(struct token *k, uint32_t ek_index, struct ek *out, struct err *e) MUST_USE;
 void ek_close(struct token *k, struct ek *ek);
 
+/* The same before there is a token. */
+int ek_find(struct tpm *t, uint32_t ek_index, struct ek *out, struct err *e) MUST_USE;
+void ek_leave(struct tpm *t, struct ek *ek);
+
 /*
  * A fresh authorisation for one use of the EK as a parent or for activation: a
  * policy session that executed PolicySecret, or the process's HMAC session where

@@ -23,11 +23,12 @@ enum token_user { TOKEN_NOBODY, TOKEN_USER, TOKEN_SO };
 struct token_params {
     const char *label; /* 1 to 32 bytes of UTF-8 */
     struct bytes so_pin;
-    struct bytes user_pin; /* empty: the SO sets it later (C_InitPIN) */
-    uint32_t user_tries;   /* 0 means 10 */
-    uint32_t so_tries;     /* 0 means 10 */
-    bool weak_lockout;     /* go on although the TPM's lockoutAuth is empty and stays so */
-    bool own_tpm;          /* the TPM serves us alone: set ownerAuth and keep it in R */
+    struct bytes user_pin;   /* empty: the SO sets it later (C_InitPIN) */
+    uint32_t user_tries;     /* 0 means 10 */
+    uint32_t so_tries;       /* 0 means 10 */
+    bool weak_lockout;       /* go on although the TPM's lockoutAuth is empty and stays so */
+    struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
+    bool own_tpm;            /* the TPM serves us alone: set ownerAuth and keep it in R */
 };
 
 /* What provisioning found and did, for `token init` to say in words. */
@@ -35,6 +36,9 @@ struct token_report {
     bool lockout_set;       /* lockoutAuth was empty; a random one was set, see below */
     bool lockout_foreign;   /* lockoutAuth was set already and is unknown to us */
     char recovery_code[80]; /* hex of the new lockoutAuth, printed once; wipe after use */
+    bool ek_proved;         /* the storage primary is in the TPM of the certified EK */
+    bool ek_issuer;         /* and that certificate leads to one of ek_issuers */
+    char ek_missing[400];   /* why it was not proved; then it is trusted on first use */
     bool owner_set;         /* ownerAuth was empty; a random one was set */
     bool owner_foreign;     /* ownerAuth is set, and not by us */
     char owner_code[80];    /* hex of the new ownerAuth, likewise */
@@ -44,6 +48,10 @@ struct token_report {
  * Makes a new token in the TPM and the store (two-phase: the row is INCOMPLETE
  * until all NV indices are there; leftovers of a crash are erased by the next
  * provisioning). On success the token is open, nobody logged in.
+ *
+ * The storage primary is proved to be in the TPM whose EK is certified, before it is pinned:
+ * E_TAMPERED when it is not; without an EK certificate it is trusted on first use, or
+ * E_NOT_FOUND when ek_issuers were given; E_REJECTED when none of them fits.
  *
  * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), or kept in R of an
  * unfinished token with the same SO PIN; else E_DENIED. With own_tpm an empty one is set to

@@ -4,7 +4,6 @@
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
 #include "tpm/owner.h"
-#include "tpm/primary.h"
 #include "tpm/token_make.h"
 
 #include <openssl/rand.h>
@@ -28,46 +27,6 @@ static int check_params(const struct token_params *p, struct err *e)
         return err_set(e, E_PIN_LENGTH, "the user PIN must have %d to %d characters, not %zu",
                        TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->user_pin.len);
     return 0;
-}
-
-/* The store's row of this TPM, by its storage primary; made when it is new. */
-static int find_hw(struct tpm *t, struct store *s, struct store_tpm *out, struct err *e)
-{
-    struct store_tpm hw = {0}, *list = NULL;
-    struct buf wire = {0}, caps = {0};
-    struct tpm_caps c;
-    size_t n = 0;
-    int rc = -1;
-
-    if (primary_ensure(t, &hw.primary, &wire, e) != 0 || tpm_caps(t, &c, e) != 0 ||
-        tpm_caps_encode(&c, &caps, e) != 0 || store_tpm_list(s, &list, &n, e) != 0)
-        goto out;
-    if (wire.len > sizeof(hw.primary_public) || caps.len > sizeof(hw.caps)) {
-        err_set(e, E_TPM, "the TPM's description is too long");
-        goto out;
-    }
-    for (size_t i = 0; i < n; i++) {
-        if (list[i].primary == hw.primary &&
-            bytes_equal(bytes_of(list[i].primary_public, list[i].primary_public_len),
-                        buf_bytes(&wire))) {
-            *out = list[i];
-            rc = 0;
-            goto out;
-        }
-    }
-    memcpy(hw.primary_public, wire.p, wire.len);
-    hw.primary_public_len = (uint16_t)wire.len;
-    memcpy(hw.caps, caps.p, caps.len);
-    hw.caps_len = (uint16_t)caps.len;
-    if (store_tpm_put(s, &hw, e) != 0)
-        goto out;
-    *out = hw;
-    rc = 0;
-out:
-    free(list);
-    buf_free(&wire);
-    buf_free(&caps);
-    return rc;
 }
 
 /* Serial: 5 bytes of the storage primary's digest tell the TPM, 3 random ones the
@@ -291,7 +250,8 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
     k->tpm = t;
     k->store = s;
     /* Held, so that the sweep takes no token that another process is just making. */
-    if (check_params(p, e) != 0 || store_hold(s, e) != 0 || find_hw(t, s, &k->hw, e) != 0)
+    if (check_params(p, e) != 0 || store_hold(s, e) != 0 ||
+        token_hw(t, s, p->ek_issuers, &k->hw, &done, e) != 0)
         goto out;
     if (tpmname_unmarshal_public(bytes_of(k->hw.primary_public, k->hw.primary_public_len),
                                  &k->primary, e) != 0 ||

@@ -5,6 +5,11 @@
 
 /* What making, resetting and erasing a token have in common. The store is held. */
 
+/* The store's row of this TPM, by its storage primary; proved and made when it is new. Fills
+ * in what the report says of that. */
+int token_hw(struct tpm *t, struct store *s, struct bytes issuers, struct store_tpm *out,
+             struct token_report *report, struct err *e) MUST_USE;
+
 /* Removes what a provisioning or an erasure that died left in this TPM. Where the TPM's
  * ownerAuth is not known it may be kept by one of those, under the same SO PIN. */
 int token_sweep(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;

@@ -22,6 +22,9 @@
  *   SPY_KILL_AFTER=N    SIGKILL after the TPM has executed it, before the caller sees the response.
  *   SPY_TAMPER_CC, SPY_FAIL_CC, SPY_KILL_CC, SPY_KILL_AFTER_CC=CODE
  *                       N then counts commands with that code only (0x15d or a NAME).
+ *   SPY_REPLACE=HEX:HEX every response has these bytes replaced by those, of equal length: a man in
+ *                       the middle.
+ *   SPY_NO_PIN_FAIL=1   a TPM of revision 1.16: it says so, and has no PIN indices.
  * A fault without + happens once in a process. A malformed setting makes the initialisation fail.
  */
 #ifndef _GNU_SOURCE
@@ -400,6 +403,85 @@ static void die(void)
         pause();
 }
 
+/* --- another TPM than it is --------------------------------------------------- */
+
+/* The response is an error that was made here. */
+static void fake(struct spy *s, uint32_t rc)
+{
+    static const uint8_t no_sessions[] = {0x80, 0x01};
+
+    memcpy(s->rsp, no_sessions, sizeof(no_sessions));
+    put_be32(s->rsp + 2, HEADER);
+    put_be32(s->rsp + 6, rc);
+    s->rsp_len = HEADER;
+    s->has_fake = true;
+}
+
+static bool is_old(void)
+{
+    const char *set = getenv("SPY_NO_PIN_FAIL");
+
+    return set != NULL && *set == '1';
+}
+
+/* TPM2_NV_DefineSpace (Part 3, 31.3) of a PIN index: behind the sessions comes the authValue,
+ * then TPMS_NV_PUBLIC, nvIndex, nameAlg, attributes. */
+static bool defines_pin(const struct spy *s)
+{
+    size_t at = HEADER + 4, attributes;
+
+    if (s->cc != TPM2_CC_NV_DefineSpace || s->cmd_len < at + 4)
+        return false;
+    at += 4 + be32(s->cmd + at);
+    if (s->cmd_len < at + 2)
+        return false;
+    at += 2 + ((size_t)s->cmd[at] << 8 | s->cmd[at + 1]);
+    attributes = at + 2 + 4 + 2;
+    if (s->cmd_len < attributes + 4)
+        return false;
+    return (be32(s->cmd + attributes) & TPMA_NV_TPM2_NT_MASK) >> TPMA_NV_TPM2_NT_SHIFT >= 8;
+}
+
+/* TPM_PT_REVISION and its value, wherever they stand. */
+static void grow_old(struct spy *s)
+{
+    static const uint8_t tag[] = {0, 0, 1, 2};
+
+    for (size_t i = HEADER; s->cc == TPM2_CC_GetCapability && i + 8 <= s->rsp_len; i++) {
+        if (memcmp(s->rsp + i, tag, sizeof(tag)) == 0 && be32(s->rsp + i + 4) < 1000)
+            put_be32(s->rsp + i + 4, 116);
+    }
+}
+
+static size_t get_hex(const char *text, char end, uint8_t *out, size_t max)
+{
+    size_t n = 0;
+    unsigned byte;
+
+    while (*text != end && n < max && sscanf(text, "%2x", &byte) == 1) {
+        out[n++] = (uint8_t)byte;
+        text += 2;
+    }
+    return n;
+}
+
+static void replace(struct spy *s)
+{
+    const char *set = getenv("SPY_REPLACE"), *colon = set != NULL ? strchr(set, ':') : NULL;
+    uint8_t from[512], to[512];
+    size_t n;
+
+    if (colon == NULL)
+        return;
+    n = get_hex(set, ':', from, sizeof(from));
+    if (n == 0 || get_hex(colon + 1, 0, to, sizeof(to)) != n)
+        return;
+    for (size_t i = HEADER; i + n <= s->rsp_len; i++) {
+        if (memcmp(s->rsp + i, from, n) == 0)
+            memcpy(s->rsp + i, to, n);
+    }
+}
+
 static TSS2_RC spy_transmit(TSS2_TCTI_CONTEXT *ctx, size_t size, const uint8_t *command)
 {
     struct spy *s = spy_of(ctx);
@@ -420,13 +502,12 @@ static TSS2_RC spy_transmit(TSS2_TCTI_CONTEXT *ctx, size_t size, const uint8_t *
         die();
     }
     if (s->hit[FAIL] && s->fault[FAIL].has_rc) {
-        static const uint8_t no_sessions[] = {0x80, 0x01};
-
-        memcpy(s->rsp, no_sessions, sizeof(no_sessions));
-        put_be32(s->rsp + 2, HEADER);
-        put_be32(s->rsp + 6, s->fault[FAIL].rc);
-        s->rsp_len = HEADER;
-        s->has_fake = true;
+        fake(s, s->fault[FAIL].rc);
+        return TSS2_RC_SUCCESS;
+    }
+    if (is_old() && defines_pin(s)) {
+        /* Of parameter 2. */
+        fake(s, TPM2_RC_ATTRIBUTES | TPM2_RC_P | TPM2_RC_2);
         return TSS2_RC_SUCCESS;
     }
     if (s->hit[FAIL]) {
@@ -479,6 +560,9 @@ static TSS2_RC spy_receive(TSS2_TCTI_CONTEXT *ctx, size_t *size, uint8_t *respon
     if (got < HEADER || got > *size)
         return TSS2_TCTI_RC_MALFORMED_RESPONSE;
     s->rsp_len = got;
+    replace(s);
+    if (is_old())
+        grow_old(s);
     if (s->hit[KILL_AFTER]) {
         write_line(s, be32(s->rsp + 6), "killed-after");
         die();

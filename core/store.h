@@ -92,6 +92,7 @@ struct store_index {
 #define STORE_TOKEN_DA_ONLY 16u     /* the TPM has no PIN_FAIL indices */
 #define STORE_TOKEN_INCOMPLETE 32u  /* being made, or being erased */
 #define STORE_TOKEN_OWNER 64u       /* R keeps the TPM's ownerAuth, which we set */
+#define STORE_TOKEN_COUNTER 128u    /* S is guarded by U's count alone, not by the TPM's */
 
 struct store_token {
     int64_t id;

@@ -7,7 +7,6 @@
 
 #include <string.h>
 
-#define MAX_TRIES 32
 #define RECOVERY_TIME 3600
 #define LOCKOUT_RECOVERY 86400
 
@@ -61,7 +60,7 @@ int lockout_secure(struct tpm *t, struct session *main, const uint8_t auth[32], 
     params.auth[0] = (struct exec_auth){.session = main};
     change.auth[0] = (struct exec_auth){.session = main, .decrypt = true, .new_auth = &fresh};
     memcpy(a.buffer, auth, 32);
-    if (exec_sapi(Tss2_Sys_DictionaryAttackParameters_Prepare(sys, TPM2_RH_LOCKOUT, MAX_TRIES,
+    if (exec_sapi(Tss2_Sys_DictionaryAttackParameters_Prepare(sys, TPM2_RH_LOCKOUT, LOCKOUT_TRIES,
                                                               RECOVERY_TIME, LOCKOUT_RECOVERY),
                   "setting the lockout parameters", e) != 0 ||
         exec_run(t, &params, "setting the lockout parameters", e) != 0 ||

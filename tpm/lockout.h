@@ -8,6 +8,9 @@
  * lockoutAuth is worth: empty, anyone may clear the counter after each guess.
  */
 
+/* What lockout_secure sets maxTries to. */
+#define LOCKOUT_TRIES 32
+
 struct lockout_state {
     bool auth_set;  /* lockoutAuth is not empty */
     bool owner_set; /* ownerAuth is not empty */

@@ -6,7 +6,6 @@
 #include "tpm/ctx.h"
 #include "tpm/held.h"
 #include "tpm/nv.h"
-#include "tpm/pin_index.h"
 #include "tpm/rc.h"
 
 #include <string.h>
@@ -52,31 +51,6 @@ int pin_k_derive(const uint8_t seed[32], struct pin_k *out, struct err *e)
                       &out->pub, e) == 0)
         rc = 0;
     secret_wipe(wide, sizeof(wide));
-    return rc;
-}
-
-int pin_k_name(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name, struct err *e)
-{
-    struct buf wire = {0};
-    int rc = -1;
-
-    *pub = (TPMT_PUBLIC){
-        .type = TPM2_ALG_ECC,
-        .nameAlg = TPM2_ALG_SHA256,
-        .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT,
-    };
-    pub->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
-    pub->parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
-    pub->parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
-    pub->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
-    pub->unique.ecc.x.size = 32;
-    pub->unique.ecc.y.size = 32;
-    memcpy(pub->unique.ecc.x.buffer, k_public, 32);
-    memcpy(pub->unique.ecc.y.buffer, k_public + 32, 32);
-    if (tpmname_marshal_public(pub, &wire, e) == 0 &&
-        tpmname_object(buf_bytes(&wire), name, e) == 0)
-        rc = 0;
-    buf_free(&wire);
     return rc;
 }
 
@@ -139,6 +113,8 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
     TPM2B_NAME name;
     TSS2_RC base;
 
+    if (index->name.len == 0)
+        return err_set(e, E_UNSUPPORTED, "token '%s' has no index that counts PINs", row->label);
     pin_index_name(index, &name);
     if (policy_secret(l->tpm, p, l->main, index->handle, &name, bytes_of(auth, 32), &why) == 0)
         return 0;
@@ -159,11 +135,16 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
     return err_set_rc(e, why.code, why.rc, "%s", why.msg);
 }
 
-/* Lock 2 refused although lock 1 passed. */
-static int guard_failure(const struct store_token *row, const struct err *why, struct err *e)
+/* Lock 2 refused although lock 1 passed, or is the only one. */
+static int guard_failure(const struct store_token *row, enum pin_side side, const struct err *why,
+                         struct err *e)
 {
     TSS2_RC base = rc_base(why->rc);
 
+    if (base == TPM2_RC_AUTH_FAIL && pin_index_guard(row, side) == PIN_ALONE)
+        return err_set_rc(e, E_PIN_WRONG, why->rc,
+                          "wrong %s PIN for token '%s'; this TPM counts it for all its users",
+                          side == PIN_USER ? "user" : "SO", row->label);
     if (base == TPM2_RC_AUTH_FAIL)
         return err_set_rc(e, E_PIN_INTERRUPT, why->rc,
                           "a PIN change of token '%s' was interrupted; set the PIN again with the "
@@ -176,15 +157,18 @@ static int guard_failure(const struct store_token *row, const struct err *why, s
     return err_set_rc(e, why->code, why->rc, "%s", why->msg);
 }
 
-/* A policy session that has passed lock 1 and satisfies the guard's policy for reading,
- * or with `code` for that command. */
+/* A policy session that has passed lock 1, if there is one, and satisfies the guard's policy
+ * for reading, or with `code` for that command. */
 static int enter_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                        const struct pin_auth *auth, TPM2_CC code, struct session *p, struct err *e)
 {
+    enum pin_guard guard = pin_index_guard(row, side);
     struct pin_policy policy;
 
-    if (pin_index_policy(row, guard_of(side), &policy, e) != 0 || pin_session(l, p, e) != 0 ||
-        pin_prove(l, row, side, p, auth->counter, e) != 0 || policy_authvalue(l->tpm, p, e) != 0 ||
+    if (pin_index_policy(row, guard_of(side), &policy, e) != 0 || pin_session(l, p, e) != 0)
+        return -1;
+    if ((guard != PIN_ALONE && pin_prove(l, row, side, p, auth->counter, e) != 0) ||
+        (guard != PIN_COUNTED && policy_authvalue(l->tpm, p, e) != 0) ||
         (code != 0 && policy_command(l->tpm, p, code, e) != 0))
         return -1;
     return policy_or(l->tpm, p, policy.branch, policy.n, e);
@@ -194,6 +178,7 @@ int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_s
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e)
 {
     const struct store_index *guard = &row->nv[guard_of(side)];
+    bool counted = pin_index_guard(row, side) == PIN_COUNTED;
     struct session p = {0};
     struct err why = {0};
     TPM2B_NAME name;
@@ -202,11 +187,14 @@ int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_s
     pin_index_name(guard, &name);
     if (enter_guard(l, row, side, auth, 0, &p, e) != 0)
         goto out;
-    if (nv_read(l->tpm, &p, guard->handle, &name, bytes_of(auth->guard, 32), out, len, &why) != 0) {
-        guard_failure(row, &why, e);
+    if (nv_read(l->tpm, &p, guard->handle, &name, bytes_of(auth->guard, counted ? 0 : 32), out, len,
+                &why) != 0) {
+        guard_failure(row, side, &why, e);
         goto out;
     }
-    orderly(l);
+    /* Nothing of it is DA-protected then. */
+    if (!counted)
+        orderly(l);
     rc = 0;
 out:
     session_end(l->tpm, &p);
@@ -222,12 +210,14 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
     TPM2B_NAME name;
     int rc = -1;
 
+    if (pin_index_guard(row, side) == PIN_COUNTED)
+        return 0;
     pin_index_name(guard, &name);
     if (enter_guard(l, row, side, old, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         goto out;
     if (nv_change_auth(l->tpm, &p, NULL, guard->handle, &name, bytes_of(old->guard, 32),
                        bytes_of(fresh, 32), &why) != 0) {
-        guard_failure(row, &why, e);
+        guard_failure(row, side, &why, e);
         goto out;
     }
     orderly(l);
@@ -246,6 +236,8 @@ int pin_change_counter(const struct pin_link *l, const struct store_token *row, 
     TPM2B_NAME name;
     int rc = -1;
 
+    if (pin_index_guard(row, side) == PIN_ALONE)
+        return 0;
     pin_index_name(counter, &name);
     if (pin_index_policy(row, counter_of(side), &policy, e) != 0 || pin_session(l, &p, e) != 0 ||
         policy_authvalue(l->tpm, &p, e) != 0 ||
@@ -316,10 +308,11 @@ int pin_reset_user(const struct pin_link *l, const struct store_token *row, cons
     TSS2_SYS_CONTEXT *sys = tpm_sys(l->tpm, e);
     TPM2B_PUBLIC pub = {0};
     TPM2B_NAME want, got = {.size = sizeof(got.name)};
+    enum pin_guard guard = pin_index_guard(row, PIN_USER);
     TPM2_HANDLE key = 0;
     int rc = -1;
 
-    if (sys == NULL || pin_k_name(row->k_public, &pub.publicArea, &want, e) != 0)
+    if (sys == NULL || pin_index_k(row->k_public, &pub.publicArea, &want, e) != 0)
         return -1;
     if (exec_sapi(Tss2_Sys_LoadExternal(sys, NULL, NULL, &pub, TPM2_RH_NULL, &key, &got, NULL),
                   "loading the SO's public key", e) != 0)
@@ -328,11 +321,13 @@ int pin_reset_user(const struct pin_link *l, const struct store_token *row, cons
         err_set(e, E_TAMPERED, "the TPM named the SO's key otherwise than computed");
         goto out;
     }
-    if (reset_auth(l, row, STORE_NV_S, key, k, fresh->guard, e) != 0 ||
-        reset_auth(l, row, STORE_NV_U, key, k, fresh->counter, e) != 0 ||
-        clear_count(l, row, key, k, e) != 0)
+    if (guard != PIN_COUNTED && reset_auth(l, row, STORE_NV_S, key, k, fresh->guard, e) != 0)
         goto out;
-    orderly(l);
+    if (guard != PIN_ALONE && (reset_auth(l, row, STORE_NV_U, key, k, fresh->counter, e) != 0 ||
+                               clear_count(l, row, key, k, e) != 0))
+        goto out;
+    if (guard != PIN_COUNTED)
+        orderly(l);
     rc = 0;
 out:
     tpm_flush(l->tpm, key);

@@ -3,7 +3,7 @@
 
 #include "core/ecc.h"
 #include "core/secret.h"
-#include "core/store.h"
+#include "tpm/pin_index.h"
 #include "tpm/policy.h"
 
 /*
@@ -15,10 +15,9 @@
  *
  * No branch of any policy rests on PolicySecret of an NV index alone: whoever holds
  * owner authorisation can undefine an index and define it again under the same Name
- * with an authValue of their own.
+ * with an authValue of their own. There is one exception, which takes an ownerAuth that
+ * nobody knows (PIN_COUNTED), and one kind of TPM that has no counters (PIN_ALONE).
  */
-
-enum pin_side { PIN_USER, PIN_SO };
 
 /* What scrypt(PIN) gives: one authValue for the counter, one for the guard. */
 struct pin_auth {
@@ -29,25 +28,12 @@ struct pin_auth {
 int pin_derive(const struct store_token *row, enum pin_side side, struct bytes pin,
                struct pin_auth *out, struct err *e) MUST_USE;
 
-/* What S and R hold. */
-#define PIN_SECRET 32
-struct pin_so_content {
-    uint8_t secret[PIN_SECRET]; /* the token secret, the same as in S */
-    uint8_t k_seed[32];         /* the SO's key K is derived from it */
-    uint8_t lockout_auth[32];   /* zeros: not ours */
-    uint8_t owner_auth[32];     /* zeros: not ours */
-};
-
 /* K, by which the SO resets the user's PIN without owner authorisation. */
 struct pin_k {
     uint8_t d[32];
     struct ecc_point pub;
 };
 int pin_k_derive(const uint8_t seed[32], struct pin_k *out, struct err *e) MUST_USE;
-
-/* Name of K's public area (Part 1, 16), as PolicySigned binds it. */
-int pin_k_name(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name,
-               struct err *e) MUST_USE;
 
 /* Everything a PIN operation talks with: the TPM, the salted HMAC session and the
  * key that further sessions are salted to. */
@@ -58,24 +44,15 @@ struct pin_link {
 };
 
 /*
- * Defines the four indices at row->nv[].handle with the given contents and fills in
- * their Names. row->k_public is there already, and in the store, so that pin_erase can
- * tell the indices from those of others. On failure whatever was defined stays for it.
- */
-int pin_provision(const struct pin_link *l, struct store_token *row, const struct pin_auth auth[2],
-                  const struct pin_so_content *content, struct err *e) MUST_USE;
-
-/* Undefines the four indices: those that are there and are still this token's. Other
- * stores and programs draw from the same range, and a row may be old. */
-int pin_erase(const struct pin_link *l, const struct store_token *row, struct err *e) MUST_USE;
-
-/*
  * Passes both locks and reads the guard: `out` gets PIN_SECRET bytes for the user
  * or a whole struct pin_so_content for the SO. Seven commands beside the HMAC
  * session; the last is TPM2_Shutdown(CLEAR), without which a power cut would count
  * as a failed try of the TPM-wide counter. E_PIN_WRONG (counted by the counter
  * index only), E_PIN_LOCKED, E_PIN_INTERRUPT (the guard has another PIN than the
  * counter), E_LOCKOUT.
+ *
+ * PIN_COUNTED: four commands, and no trace in the TPM-wide counter. PIN_ALONE: five, and
+ * E_PIN_WRONG is counted TPM-wide.
  */
 int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e) MUST_USE;
@@ -88,7 +65,8 @@ int pin_session(const struct pin_link *l, struct session *p, struct err *e) MUST
 int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_side side,
               struct session *p, const uint8_t auth[32], struct err *e) MUST_USE;
 
-/* Changes guard, then counter, from `old` to `fresh`, each proving the old. */
+/* Changes guard, then counter, from `old` to `fresh`, each proving the old. What a side does
+ * not have is not changed. */
 int pin_change_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e) MUST_USE;
 int pin_change_counter(const struct pin_link *l, const struct store_token *row, enum pin_side side,

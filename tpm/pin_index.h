@@ -6,6 +6,29 @@
 
 /* What the NV indices of a token are: their policies, public areas and contents. */
 
+enum pin_side { PIN_USER, PIN_SO };
+
+/* What guards the secret of a side. */
+enum pin_guard {
+    PIN_BOTH,    /* the counter and the TPM-wide count: two locks */
+    PIN_COUNTED, /* the counter alone: S of a TPM whose ownerAuth nobody knows */
+    PIN_ALONE,   /* the TPM-wide count alone: the TPM has no PIN indices */
+};
+enum pin_guard pin_index_guard(const struct store_token *row, enum pin_side side);
+
+/* What S and R hold. */
+#define PIN_SECRET 32
+struct pin_so_content {
+    uint8_t secret[PIN_SECRET]; /* the token secret, the same as in S */
+    uint8_t k_seed[32];         /* the SO's key K is derived from it */
+    uint8_t lockout_auth[32];   /* zeros: not ours */
+    uint8_t owner_auth[32];     /* zeros: not ours */
+};
+
+/* Name of K's public area (Part 1, 16), as PolicySigned binds it. */
+int pin_index_k(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name,
+                struct err *e) MUST_USE;
+
 /* PIN_FAIL content: pinCount, pinLimit (Part 2, 13.3). */
 #define PIN_COUNT 8
 

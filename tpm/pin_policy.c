@@ -43,7 +43,7 @@ int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_
 
     memset(out, 0, sizeof(*out));
     out->n = k != NULL ? 4 : 3;
-    if (tpmpolicy_secret(&b[GUARD_READ], counter, e) != 0 ||
+    if ((counter != NULL && tpmpolicy_secret(&b[GUARD_READ], counter, e) != 0) ||
         tpmpolicy_authvalue(&b[GUARD_READ], e) != 0)
         return -1;
     b[GUARD_CHANGE] = b[GUARD_READ];
@@ -53,4 +53,13 @@ int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_
     if (k != NULL && by_k(&b[GUARD_RESET], k, TPM2_CC_NV_ChangeAuth, e) != 0)
         return -1;
     return tpmpolicy_or(&out->all, b, out->n, e);
+}
+
+int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct err *e)
+{
+    memset(out, 0, sizeof(*out));
+    out->n = 2;
+    if (tpmpolicy_secret(&out->branch[0], counter, e) != 0 || first_write(&out->branch[1], e) != 0)
+        return -1;
+    return tpmpolicy_or(&out->all, out->branch, out->n, e);
 }

@@ -6,6 +6,10 @@
 /*
  * The policies of the four PIN indices: each is a PolicyOR over these branches, in
  * this order. O lacks the two branches of K; R lacks K's.
+ *
+ * Two other kinds of S: one behind U alone, which has no authValue (only where nobody can
+ * define U anew: PolicySecret(U), or the first write); and S and R of a TPM without PIN
+ * indices, which lack PolicySecret.
  */
 
 enum pin_counter_branch {
@@ -32,7 +36,9 @@ struct pin_policy {
 
 /* `k` is K's Name, NULL for the SO's side. */
 int pin_policy_counter(const TPM2B_NAME *k, struct pin_policy *out, struct err *e) MUST_USE;
+/* `counter` NULL: there is none. */
 int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_policy *out,
                      struct err *e) MUST_USE;
+int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct err *e) MUST_USE;
 
 #endif

@@ -1,5 +1,6 @@
 #include "core/log.h"
 #include "core/tpmname.h"
+#include "tpm/lockout.h"
 #include "tpm/rc.h"
 #include "tpm/token_priv.h"
 
@@ -119,14 +120,27 @@ static void note_tries(struct token *k, enum token_user who, uint32_t fails, uin
         log_info("the count of wrong PINs was not noted: %s", why.msg);
 }
 
+/* Where the TPM has no PIN indices its one count is the count of both PINs: what others
+ * failed is in it. */
+static uint32_t count_of_all(struct token *k, uint32_t otherwise)
+{
+    struct lockout_state s;
+
+    if ((k->row.flags & STORE_TOKEN_DA_ONLY) == 0 || lockout_read(k->tpm, &s, NULL) != 0)
+        return otherwise;
+    return s.count;
+}
+
 void token_note_pin(struct token *k, enum token_user who, enum err_code code)
 {
     uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
     uint32_t fails = who == TOKEN_USER ? k->row.user_fails : k->row.so_fails;
 
-    if (code == E_PIN_WRONG)
-        note_tries(k, who, fails < limit ? fails + 1 : limit, 0);
-    else if (code == E_PIN_LOCKED)
+    if (code == E_PIN_WRONG) {
+        fails = count_of_all(k, fails + 1);
+        note_tries(k, who, fails < limit ? fails : limit, 0);
+    }
+    if (code == E_PIN_LOCKED)
         note_tries(k, who, limit, 0);
     else if (code == E_OK)
         note_tries(k, who, 0, 0);

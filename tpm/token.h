@@ -19,6 +19,12 @@ enum token_user { TOKEN_NOBODY, TOKEN_USER, TOKEN_SO };
 #define TOKEN_PIN_MIN 6
 #define TOKEN_PIN_MAX 64
 
+/* What guards the user's secret besides the PIN's own count. */
+enum token_guard {
+    TOKEN_GUARD_DA,      /* the TPM-wide count of failures: two locks */
+    TOKEN_GUARD_COUNTER, /* nothing: for a TPM whose ownerAuth is random and ours alone */
+};
+
 /* What `token_provision` needs. PINs are 6 to 64 bytes (E_PIN_LENGTH). */
 struct token_params {
     const char *label; /* 1 to 32 bytes of UTF-8 */
@@ -28,6 +34,7 @@ struct token_params {
     uint32_t so_tries;       /* 0 means 10 */
     bool weak_lockout;       /* go on although the TPM's lockoutAuth is empty and stays so */
     struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
+    enum token_guard guard;  /* COUNTER wants own_tpm */
     bool own_tpm;            /* the TPM serves us alone: set ownerAuth and keep it in R */
 };
 
@@ -57,6 +64,9 @@ struct token_report {
  * unfinished token with the same SO PIN; else E_DENIED. With own_tpm an empty one is set to
  * 32 random bytes, which R holds before they are in force; one that we did not set is
  * E_DENIED.
+ *
+ * A TPM without PIN indices gets a token that the TPM-wide count alone guards, with the
+ * TPM's limit for both PINs (STORE_TOKEN_DA_ONLY).
  */
 int token_provision(struct token **out, struct tpm *t, struct store *s,
                     const struct token_params *p, struct token_report *report,

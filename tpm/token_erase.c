@@ -1,6 +1,7 @@
 #include "core/log.h"
 #include "tpm/lockout.h"
 #include "tpm/owner.h"
+#include "tpm/pin_make.h"
 #include "tpm/token_make.h"
 
 #include <stdlib.h>

@@ -4,6 +4,7 @@
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
 #include "tpm/owner.h"
+#include "tpm/pin_make.h"
 #include "tpm/token_make.h"
 
 #include <openssl/rand.h>
@@ -26,6 +27,12 @@ static int check_params(const struct token_params *p, struct err *e)
         (p->user_pin.len < TOKEN_PIN_MIN || p->user_pin.len > TOKEN_PIN_MAX))
         return err_set(e, E_PIN_LENGTH, "the user PIN must have %d to %d characters, not %zu",
                        TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->user_pin.len);
+    if (p->guard == TOKEN_GUARD_COUNTER && !p->own_tpm)
+        return err_set(e, E_ARG,
+                       "a PIN that its own count alone guards needs a TPM of one's own: whoever "
+                       "knows the owner authorisation can set up that count anew and read the "
+                       "secret behind it without the PIN; go on with --own-tpm, or without "
+                       "--pin-guard counter");
     return 0;
 }
 
@@ -68,8 +75,11 @@ static int plan_handles(struct token *k, struct err *e)
     if (nv_free(k->tpm, free_handle, STORE_NV_COUNT, e) != 0)
         return -1;
     for (size_t i = 0; i < STORE_NV_COUNT; i++) {
-        k->row.nv[i].handle = free_handle[i];
-        k->row.nv[i].name.len = 0;
+        bool counter = i == STORE_NV_U || i == STORE_NV_O;
+
+        k->row.nv[i] = (struct store_index){0};
+        if (!counter || (k->row.flags & STORE_TOKEN_DA_ONLY) == 0)
+            k->row.nv[i].handle = free_handle[i];
     }
     return 0;
 }
@@ -204,6 +214,26 @@ static int define(struct token *k, const struct making *m, bool settle, struct t
     return settle ? settle_owner(k, m, report, e) : 0;
 }
 
+static int plan_guard(struct token *k, const struct token_params *p,
+                      const struct lockout_state *lockout, bool secure, struct err *e)
+{
+    struct tpm_caps caps;
+
+    if (tpm_caps(k->tpm, &caps, e) != 0)
+        return -1;
+    if (p->guard == TOKEN_GUARD_COUNTER && !caps.pin_fail)
+        return err_set(e, E_UNSUPPORTED,
+                       "this TPM has no PIN indices (its specification is older than 1.38): go on "
+                       "without --pin-guard counter");
+    if (p->guard == TOKEN_GUARD_COUNTER)
+        k->row.flags |= STORE_TOKEN_COUNTER;
+    if (!caps.pin_fail) {
+        k->row.flags |= STORE_TOKEN_DA_ONLY;
+        k->row.user_limit = k->row.so_limit = secure ? LOCKOUT_TRIES : lockout->max_tries;
+    }
+    return 0;
+}
+
 static int make(struct token *k, const struct token_params *p, struct making *m,
                 struct token_report *report, struct err *e)
 {
@@ -217,7 +247,8 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
         return -1;
     k->row.flags = STORE_TOKEN_INCOMPLETE;
-    if (plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
+    if (plan_guard(k, p, &lockout, secure, e) != 0 ||
+        plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
         store_token_put(k->store, &k->row, e) != 0)
         return -1;
     if (define(k, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
@@ -291,7 +322,8 @@ static int exchange(struct token *k, struct token *fresh, const char *label, str
     snprintf(now.label, sizeof(now.label), "%s", label);
     now.flags = (now.flags & ~STORE_TOKEN_PIN_SET) | (old.flags & STORE_TOKEN_WEAK_LOCKOUT);
     old.id = fresh->row.id;
-    old.flags = STORE_TOKEN_INCOMPLETE | (old.flags & STORE_TOKEN_OWNER);
+    old.flags = STORE_TOKEN_INCOMPLETE |
+                (old.flags & (STORE_TOKEN_OWNER | STORE_TOKEN_COUNTER | STORE_TOKEN_DA_ONLY));
     if (store_begin(k->store, e) != 0)
         return -1;
     /* The serial goes with the salt of scrypt, so it moves too; it is unique, and
@@ -331,6 +363,8 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     p.user_tries = k->row.user_limit;
     p.so_tries = k->row.so_limit;
     p.own_tpm = (k->row.flags & STORE_TOKEN_OWNER) != 0;
+    if ((k->row.flags & STORE_TOKEN_COUNTER) != 0)
+        p.guard = TOKEN_GUARD_COUNTER;
     making = secret_new(sizeof(*m), e);
     if (making == NULL)
         goto out;

@@ -32,6 +32,7 @@ static int change(struct token *k, const struct pin_link *l, enum pin_side side,
     struct pin_auth mixed = {{0}, {0}};
     uint8_t content[sizeof(struct pin_so_content)];
     uint16_t len = side == PIN_USER ? PIN_SECRET : sizeof(content);
+    bool alone = pin_index_guard(&k->row, side) == PIN_ALONE;
     bool guard_done = false;
     int rc = -1;
 
@@ -41,7 +42,7 @@ static int change(struct token *k, const struct pin_link *l, enum pin_side side,
         memcpy(mixed.counter, old->counter, sizeof(mixed.counter));
         memcpy(mixed.guard, fresh->guard, sizeof(mixed.guard));
         guard_done = pin_open(l, &k->row, side, &mixed, content, len, &why) == 0;
-        if (!guard_done && why.code != E_PIN_INTERRUPT) {
+        if (!guard_done && why.code != E_PIN_INTERRUPT && !(alone && why.code == E_PIN_WRONG)) {
             err_take(e, &why);
             goto out;
         }
@@ -53,22 +54,6 @@ out:
     secret_wipe(&mixed, sizeof(mixed));
     secret_wipe(content, sizeof(content));
     return rc;
-}
-
-static void note_refusal(struct token *k, enum token_user who, const struct err *why)
-{
-    uint32_t *fails = who == TOKEN_USER ? &k->row.user_fails : &k->row.so_fails;
-    uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
-    struct err ignored = {0};
-
-    if (why->code == E_PIN_WRONG && *fails < limit)
-        ++*fails;
-    else if (why->code == E_PIN_LOCKED)
-        *fails = limit;
-    else
-        return;
-    if (store_token_put(k->store, &k->row, &ignored) != 0)
-        return;
 }
 
 int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct bytes pin,
@@ -96,7 +81,7 @@ int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct
     if (link.main == NULL || mark(k, flag, 0, e) != 0)
         goto out;
     if (change(k, &link, side, auth_of(was), auth_of(will), pending, &why) != 0) {
-        note_refusal(k, who, &why);
+        token_note_pin(k, who, why.code);
         /* Nothing was changed by a refused old PIN: no mark then. */
         if (!pending && (why.code == E_PIN_WRONG || why.code == E_PIN_LOCKED) &&
             mark(k, 0, flag, NULL) != 0)

@@ -10,9 +10,11 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* What the TPM itself says; `asked` false: it was not asked or did not answer. */
+/* What the TPM itself says; `asked` false: it was not asked or did not answer. And what the
+ * store knows of that TPM. */
 struct live {
     bool asked;
+    bool pinned; /* by the EK */
     struct tpm_caps caps;
     struct lockout_state lockout;
     struct err why;
@@ -75,7 +77,67 @@ static void say_vendor(const char *vendor)
     out_text(stdout, text);
 }
 
-static void say_live(const struct live *l, bool offline)
+static void item(const char *text)
+{
+    printf("  - ");
+    out_words_from(stdout, 4, 4, text);
+}
+
+/* "3 h 20 min" */
+static void say_time(uint64_t seconds)
+{
+    uint64_t m = (seconds + 59) / 60;
+
+    if (seconds < 60)
+        printf("%u s", (unsigned)seconds);
+    else if (m < 60)
+        printf("%u min", (unsigned)m);
+    else if (m < (uint64_t)48 * 60)
+        printf("%u h %u min", (unsigned)(m / 60), (unsigned)(m % 60));
+    else
+        printf("%u days", (unsigned)((m + 24 * 60 - 1) / (24 * 60)));
+}
+
+/* One failure is forgiven each interval: below the limit it is over. */
+static void say_lockout(const struct lockout_state *s)
+{
+    printf("  lockout  %s: %u of %u failed tries TPM-wide, ",
+           s->in_lockout ? "IN FORCE" : "not in force", s->count, s->max_tries);
+    if (s->interval == 0)
+        printf("none is ever forgiven\n");
+    else
+        printf("one is forgiven every %u s\n", s->interval);
+    if (s->in_lockout && s->interval != 0) {
+        uint32_t over = s->count >= s->max_tries ? s->count - s->max_tries + 1 : 1;
+
+        printf("           it ends by itself in at most ");
+        say_time((uint64_t)over * s->interval);
+        printf(" of uninterrupted power, or with the recovery code;\n"
+               "           until then no PIN is taken, not even the right one\n");
+    } else if (!s->in_lockout && s->count > 0 && s->interval != 0) {
+        printf("           all are forgiven in at most ");
+        say_time((uint64_t)s->count * s->interval);
+        printf("\n");
+    }
+}
+
+/* Whose is the owner authorisation? */
+static const char *owner_kind(const struct store_token *t, const struct live *l)
+{
+    if (!l->lockout.owner_set)
+        return "empty";
+    return (t->flags & STORE_TOKEN_OWNER) != 0 ? "ours" : "foreign";
+}
+
+static const char *owner_words(const struct store_token *t, const struct live *l)
+{
+    if (!l->lockout.owner_set)
+        return "empty";
+    return (t->flags & STORE_TOKEN_OWNER) != 0 ? "set, and kept by this token under its SO PIN"
+                                               : "set, and not kept by this token";
+}
+
+static void say_live(const struct store_token *t, const struct live *l, bool offline)
 {
     if (!l->asked) {
         printf("\nTPM: ");
@@ -88,17 +150,35 @@ static void say_live(const struct live *l, bool offline)
     say_vendor(l->caps.vendor);
     printf(", firmware %u.%u.%u.%u\n", l->caps.firmware[0] >> 16, l->caps.firmware[0] & 0xFFFF,
            l->caps.firmware[1] >> 16, l->caps.firmware[1] & 0xFFFF);
-    printf("  lockout  %s: %u of %u failed tries TPM-wide, one is forgiven every %u s\n",
-           l->lockout.in_lockout ? "IN FORCE" : "not in force", l->lockout.count,
-           l->lockout.max_tries, l->lockout.interval);
-    printf("  lockout authorisation %s, owner authorisation %s\n",
-           l->lockout.auth_set ? "set" : "EMPTY", l->lockout.owner_set ? "set" : "empty");
+    say_lockout(&l->lockout);
+    printf("  lockout authorisation %s%s\n", l->lockout.auth_set ? "set" : "EMPTY",
+           l->lockout.auth_set && (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? ", by somebody else"
+                                                                             : "");
+    printf("  owner authorisation %s\n", owner_words(t, l));
 }
 
-static void item(const char *text)
+/* What stands between a guess and the secret. */
+static void say_guard(const struct store_token *t, const struct live *l)
 {
-    printf("  - ");
-    out_words_from(stdout, 4, 4, text);
+    printf("\nHow it is guarded:\n");
+    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
+        item("ONE LOCK ONLY: this TPM has no PIN indices, so wrong PINs count TPM-wide. They lock "
+             "every user of the TPM, and every user's failures lock this token");
+    else if ((t->flags & STORE_TOKEN_COUNTER) != 0)
+        item("by the count of wrong PINs of this token, and nothing else: whoever knows the TPM's "
+             "owner authorisation can set up that count anew and read the secret without the PIN");
+    else
+        item("by two locks: the count of wrong PINs of this token, and behind it the TPM-wide "
+             "count of failures, which no owner right goes round");
+    if ((t->flags & STORE_TOKEN_COUNTER) != 0 && l->asked && !l->lockout.owner_set)
+        item("WARNING: the owner authorisation is EMPTY although that guard rests on it. Erase the "
+             "token and make it anew, now");
+    if (l->pinned)
+        item("the storage key to which PINs are sent was proved to be in the TPM that holds the "
+             "certified endorsement key");
+    else
+        item("the storage key to which PINs are sent was trusted on first use: no endorsement key "
+             "vouched for it");
 }
 
 static void say_thief(const struct store_token *t, const struct live *l)
@@ -113,11 +193,17 @@ static void say_thief(const struct store_token *t, const struct live *l)
              "lock guards the PIN, not two");
     else
         item("try PINs up to the limits above; past them even the right PIN is refused");
-    if (weak)
+    if ((t->flags & STORE_TOKEN_COUNTER) != 0)
+        item("not go round that limit, unless he has the owner authorisation: it is 32 random "
+             "bytes that the TPM keeps under the SO PIN, and the recovery file, if there is one");
+    else if (weak && (t->flags & STORE_TOKEN_DA_ONLY) != 0)
+        item("end that lockout at will, since the TPM's lockout authorisation is empty or known "
+             "to others: a short PIN will be found");
+    else if (weak)
         item("with TPM owner rights, go round the first lock; and since the TPM's lockout "
              "authorisation is empty or known to others, the second lock may not stop him: "
              "a short PIN will be found");
-    else
+    else if ((t->flags & STORE_TOKEN_DA_ONLY) == 0)
         item("with TPM owner rights, go round the first lock and meet the second: the "
              "TPM-wide lockout, which slows him to its own pace whatever he does");
     item("clear the TPM or erase the token: that destroys the keys and opens nothing");
@@ -131,22 +217,24 @@ static void say(const struct store_token *t, const struct live *l, bool offline)
     out_text(stdout, t->label);
     printf("\", serial %s\n\n", t->serial);
     say_pins(t);
-    say_live(l, offline);
+    say_live(t, l, offline);
+    say_guard(t, l);
     say_thief(t, l);
 }
 
 /* --- JSON ---------------------------------------------------------------- */
 
-static json_t *live_json(const struct live *l)
+static json_t *live_json(const struct store_token *t, const struct live *l)
 {
     if (!l->asked)
         return json_null();
-    return json_pack("{s:o,s:o,s:b,s:i,s:i,s:i,s:b,s:b}", "manufacturer",
+    return json_pack("{s:o,s:o,s:b,s:i,s:i,s:i,s:b,s:b,s:s}", "manufacturer",
                      out_json_text(l->caps.manufacturer), "vendor", out_json_text(l->caps.vendor),
                      "in_lockout", l->lockout.in_lockout ? 1 : 0, "lockout_count",
                      (int)l->lockout.count, "lockout_max_tries", (int)l->lockout.max_tries,
                      "lockout_interval", (int)l->lockout.interval, "lockout_auth_set",
-                     l->lockout.auth_set ? 1 : 0, "owner_auth_set", l->lockout.owner_set ? 1 : 0);
+                     l->lockout.auth_set ? 1 : 0, "owner_auth_set", l->lockout.owner_set ? 1 : 0,
+                     "owner_auth", owner_kind(t, l));
 }
 
 static int info_json(struct cli *c, const struct store_token *t, const struct live *l,
@@ -154,17 +242,20 @@ static int info_json(struct cli *c, const struct store_token *t, const struct li
 {
     uint32_t f = t->flags;
 
-    return cli_json(
-        c,
-        json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:o}", "label",
-                  out_json_text(t->label), "serial", t->serial, "user_pin_set",
-                  (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails", (int)t->user_fails,
-                  "user_limit", (int)t->user_limit, "so_fails", (int)t->so_fails, "so_limit",
-                  (int)t->so_limit, "weak_lockout", (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0,
-                  "da_only", (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
-                  (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
-                  "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "tpm", live_json(l)),
-        e);
+    return cli_json(c,
+                    json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:s,s:b,s:s,s:o}",
+                              "label", out_json_text(t->label), "serial", t->serial, "user_pin_set",
+                              (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails",
+                              (int)t->user_fails, "user_limit", (int)t->user_limit, "so_fails",
+                              (int)t->so_fails, "so_limit", (int)t->so_limit, "weak_lockout",
+                              (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "da_only",
+                              (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
+                              (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
+                              "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "pin_guard",
+                              place_guard(t), "owner_kept", (f & STORE_TOKEN_OWNER) != 0 ? 1 : 0,
+                              "primary_pinned", l->pinned ? "endorsement-key" : "first-use", "tpm",
+                              live_json(t, l)),
+                    e);
 }
 
 static int run(struct cli *c, struct err *e)
@@ -173,10 +264,13 @@ static int run(struct cli *c, struct err *e)
     struct store_token row;
     struct store *s = NULL;
     struct live l = {0};
+    struct store_tpm hw;
     int rc = -1;
 
-    if (place_store(c, STORE_READ, &s, e) != 0 || place_row(c, s, &row, e) != 0)
+    if (place_store(c, STORE_READ, &s, e) != 0 || place_row(c, s, &row, e) != 0 ||
+        store_tpm_get(s, row.tpm, &hw, e) != 0)
         goto out;
+    l.pinned = hw.ek_name.len != 0;
     if (!offline)
         ask_tpm(c, &l);
     rc = 0;

@@ -24,6 +24,10 @@ static const struct cli_option options[] = {
      false},
     {"own-tpm", NULL,
      "the TPM serves fusetsu alone, from this store: set its owner authorisation, too", false},
+    {"pin-guard", "KIND",
+     "what guards the secret beside the user PIN's own count: da, the TPM-wide count of failures "
+     "(the default), or counter, nothing, which wants --own-tpm",
+     false},
     OWNER_OPTIONS,
     {"ek-pins", "FILE",
      "PEM certificates of TPM makers: refuse a TPM whose endorsement certificate none of them "
@@ -113,6 +117,21 @@ out:
     return rc;
 }
 
+static int read_guard(struct cli *c, struct token_params *p, struct err *e)
+{
+    const char *kind = cli_option(c, "pin-guard");
+
+    if (kind != NULL && strcmp(kind, "counter") == 0)
+        p->guard = TOKEN_GUARD_COUNTER;
+    else if (kind != NULL && strcmp(kind, "da") != 0)
+        return cli_misuse(e, "--pin-guard takes da or counter, not \"%.20s\"", kind);
+    if (p->guard == TOKEN_GUARD_COUNTER && !p->own_tpm)
+        return cli_misuse(e, "--pin-guard counter goes with --own-tpm only: whoever knows the "
+                             "owner authorisation can set up the count anew and read the secret "
+                             "behind it without the PIN");
+    return 0;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct token_params p = {.label = cli_option(c, "label"),
@@ -127,7 +146,8 @@ static int run(struct cli *c, struct err *e)
 
     if (len < 1 || len > 32)
         return cli_misuse(e, "--label takes 1 to 32 bytes; this one has %zu", len);
-    if (cli_number(c, "user-tries", 3, 32, 10, &p.user_tries, e) != 0 ||
+    if (read_guard(c, &p, e) != 0 ||
+        cli_number(c, "user-tries", 3, 32, 10, &p.user_tries, e) != 0 ||
         cli_number(c, "so-tries", 3, 32, 10, &p.so_tries, e) != 0)
         return -1;
     if (recovery != NULL && access(recovery, F_OK) == 0)

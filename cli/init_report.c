@@ -1,6 +1,7 @@
 #include "cli/init_report.h"
 
 #include "cli/out.h"
+#include "cli/place.h"
 
 #include <stdio.h>
 
@@ -84,6 +85,10 @@ void init_report_say(const struct store_token *t, const struct token_report *r, 
                   "WARNING: the TPM's lockout authorisation is empty and stays so, as asked for "
                   "with --weak-lockout. A thief of this machine can try PINs as fast as the TPM "
                   "answers.");
+    if ((t->flags & STORE_TOKEN_COUNTER) != 0)
+        out_words(stdout, 0,
+                  "The secret is guarded by the user PIN's own count alone, which holds as long as "
+                  "nobody else learns the owner authorisation.");
     if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
         out_words(stdout, 0,
                   "WARNING: this TPM has no PIN indices of its own. Wrong PINs count TPM-wide and "
@@ -109,6 +114,7 @@ int init_report_json(struct cli *c, const struct store_token *t, const struct to
         !add(doc, "lockout_foreign", json_boolean(r->lockout_foreign)) ||
         !add(doc, "weak_lockout", json_boolean((f & STORE_TOKEN_WEAK_LOCKOUT) != 0)) ||
         !add(doc, "da_only", json_boolean((f & STORE_TOKEN_DA_ONLY) != 0)) ||
+        !add(doc, "pin_guard", json_string(place_guard(t))) ||
         !add(doc, "ek_proved", json_boolean(r->ek_proved)) ||
         !add(doc, "ek_issuer_checked", json_boolean(r->ek_issuer)) ||
         !add(doc, "owner_set", json_boolean(r->owner_set)) ||

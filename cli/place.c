@@ -123,6 +123,13 @@ int place_row(struct cli *c, struct store *s, struct store_token *out, struct er
     return rc;
 }
 
+const char *place_guard(const struct store_token *t)
+{
+    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
+        return "da-only";
+    return (t->flags & STORE_TOKEN_COUNTER) != 0 ? "counter" : "da";
+}
+
 int place_open(struct cli *c, struct place *out, struct err *e)
 {
     struct place p = {0};

@@ -26,6 +26,10 @@ int place_row(struct cli *c, struct store *s, struct store_token *out, struct er
 int place_row_named(struct store *s, const char *name, struct store_token *out,
                     struct err *e) MUST_USE;
 
+/* What guards the secret of a token, as --pin-guard names it; "da-only" where the TPM has no
+ * PIN indices. */
+const char *place_guard(const struct store_token *t);
+
 /* Store, TPM and token, opened together for a command that changes the token. */
 struct place {
     struct store *store;

@@ -201,6 +201,19 @@ out:
     return rc;
 }
 
+/* Is it the old PIN? Answered, and counted, as at a login. */
+static int check_counter(const struct pin_link *l, const struct store_token *row,
+                         enum pin_side side, const struct pin_auth *old, struct err *e)
+{
+    struct session p = {0};
+    int rc = -1;
+
+    if (pin_session(l, &p, e) == 0)
+        rc = pin_prove(l, row, side, &p, old->counter, e);
+    session_end(l->tpm, &p);
+    return rc;
+}
+
 int pin_change_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e)
 {
@@ -211,7 +224,7 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
     int rc = -1;
 
     if (pin_index_guard(row, side) == PIN_COUNTED)
-        return 0;
+        return check_counter(l, row, side, old, e);
     pin_index_name(guard, &name);
     if (enter_guard(l, row, side, old, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         goto out;

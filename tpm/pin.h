@@ -66,7 +66,7 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
               struct session *p, const uint8_t auth[32], struct err *e) MUST_USE;
 
 /* Changes guard, then counter, from `old` to `fresh`, each proving the old. What a side does
- * not have is not changed. */
+ * not have is not changed; the old PIN is proved all the same. */
 int pin_change_guard(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e) MUST_USE;
 int pin_change_counter(const struct pin_link *l, const struct store_token *row, enum pin_side side,

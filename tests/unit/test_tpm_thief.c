@@ -257,6 +257,26 @@ static void test_the_count_of_u_is_not_to_be_zeroed(void **state)
     assert_int_equal(unit_tpm_try(w->token, TOKEN_USER, UNIT_USER, NULL), E_PIN_WRONG);
 }
 
+/* The branch by which the PIN is changed takes it as authValue, in an index without DA. */
+static void test_guessing_by_a_change_of_the_pin_is_counted(void **state)
+{
+    struct unit_tpm *w = *state;
+    struct pin_link link;
+    struct pin_auth guess;
+    struct thief t;
+
+    thief_victim(w, true, &t);
+    guess = thief_derive(&t, PIN_USER, WRONG);
+    link = (struct pin_link){.tpm = w->tpm, .salt = &w->token->salt};
+    for (int i = 0; i < 10; i++) {
+        link.main = token_session(w->token, NULL);
+        guess.counter[0]++;
+        assert_int_equal(pin_change_counter(&link, t.row, PIN_USER, guess.counter, own_pin, NULL),
+                         -1);
+    }
+    assert_int_equal(unit_tpm_try(w->token, TOKEN_USER, UNIT_USER, NULL), E_PIN_LOCKED);
+}
+
 static void test_control_a_counter_that_the_owner_writes_counts_nothing(void **state)
 {
     static const uint8_t two[PIN_COUNT] = {0, 0, 0, 0, 0, 0, 0, 2};
@@ -376,6 +396,7 @@ int main(void)
         FACTORY(test_the_count_is_not_the_owners_to_reset),
         FACTORY(test_control_an_empty_lockout_auth_lets_him_guess),
         FACTORY(test_the_count_of_u_is_not_to_be_zeroed),
+        FACTORY(test_guessing_by_a_change_of_the_pin_is_counted),
         FACTORY(test_control_a_counter_that_the_owner_writes_counts_nothing),
         FACTORY(test_sessions_bound_to_a_guard_are_counted),
         FACTORY(test_no_session_is_bound_to_a_counter),

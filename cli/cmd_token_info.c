@@ -43,12 +43,17 @@ static void pin_line(const char *who, uint32_t fails, uint32_t limit)
 
 static void say_pins(const struct store_token *t)
 {
+    bool shared = (t->flags & STORE_TOKEN_DA_ONLY) != 0;
+
     printf("PINs, as last seen by this store:\n");
     if ((t->flags & STORE_TOKEN_PIN_SET) == 0)
         printf("  user PIN  not set yet: `fusetsu token unblock` sets it with the SO PIN\n");
-    else
+    else if (!shared)
         pin_line("user PIN", t->user_fails, t->user_limit);
-    pin_line("SO PIN", t->so_fails, t->so_limit);
+    if (shared)
+        printf("  counted TPM-wide, together with all other failures: see below\n");
+    else
+        pin_line("SO PIN", t->so_fails, t->so_limit);
     if ((t->flags & STORE_TOKEN_CHANGE_USER) != 0)
         out_words(stdout, 2,
                   "A change of the user PIN was interrupted: complete it with `fusetsu token "
@@ -99,7 +104,7 @@ static void say_time(uint64_t seconds)
 }
 
 /* One failure is forgiven each interval: below the limit it is over. */
-static void say_lockout(const struct lockout_state *s)
+static void say_lockout(const struct store_token *t, const struct lockout_state *s)
 {
     printf("  lockout  %s: %u of %u failed tries TPM-wide, ",
            s->in_lockout ? "IN FORCE" : "not in force", s->count, s->max_tries);
@@ -113,7 +118,8 @@ static void say_lockout(const struct lockout_state *s)
         printf("           it ends by itself in at most ");
         say_time((uint64_t)over * s->interval);
         printf(" of uninterrupted power, or with the recovery code;\n"
-               "           until then no PIN is taken, not even the right one\n");
+               "           until then no %s is taken, not even the right one\n",
+               (t->flags & STORE_TOKEN_COUNTER) != 0 ? "SO PIN" : "PIN");
     } else if (!s->in_lockout && s->count > 0 && s->interval != 0) {
         printf("           all are forgiven in at most ");
         say_time((uint64_t)s->count * s->interval);
@@ -150,7 +156,7 @@ static void say_live(const struct store_token *t, const struct live *l, bool off
     say_vendor(l->caps.vendor);
     printf(", firmware %u.%u.%u.%u\n", l->caps.firmware[0] >> 16, l->caps.firmware[0] & 0xFFFF,
            l->caps.firmware[1] >> 16, l->caps.firmware[1] & 0xFFFF);
-    say_lockout(&l->lockout);
+    say_lockout(t, &l->lockout);
     printf("  lockout authorisation %s%s\n", l->lockout.auth_set ? "set" : "EMPTY",
            l->lockout.auth_set && (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? ", by somebody else"
                                                                              : "");

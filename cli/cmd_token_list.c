@@ -15,7 +15,8 @@ static const char *state(const struct store_token *t)
         return "PIN change interrupted";
     if ((t->flags & STORE_TOKEN_PIN_SET) == 0)
         return "no user PIN yet";
-    if (t->user_limit != 0 && t->user_fails >= t->user_limit)
+    if ((t->flags & STORE_TOKEN_DA_ONLY) == 0 && t->user_limit != 0 &&
+        t->user_fails >= t->user_limit)
         return "user PIN locked";
     return "ready";
 }

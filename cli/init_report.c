@@ -56,17 +56,31 @@ static void explain_ek(const struct token_report *r)
     }
 }
 
-void init_report_say(const struct store_token *t, const struct token_report *r, bool saved)
+static void explain_pins(const struct store_token *t)
 {
-    printf("Token \"");
-    out_text(stdout, t->label);
-    printf("\" is made. Serial: %s\n\n", t->serial);
+    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0) {
+        out_words(stdout, 0,
+                  "Its keys will be made inside the TPM and cannot leave it. The user PIN and the "
+                  "SO PIN are checked by the TPM itself.");
+        out_words(stdout, 0,
+                  "WARNING: this TPM has no PIN indices of its own. Wrong PINs count TPM-wide, and "
+                  "lock every user of the TPM for a time.");
+        return;
+    }
     out_words(stdout, 0,
               "Its keys will be made inside the TPM and cannot leave it. The user PIN and the SO "
               "PIN are checked by the TPM itself, each with its own count of wrong tries:");
     printf("  user PIN: locks after %u wrong tries in a row; the SO can reset it\n"
            "  SO PIN:   locks after %u wrong tries in a row; nobody can reset it\n",
            t->user_limit, t->so_limit);
+}
+
+void init_report_say(const struct store_token *t, const struct token_report *r, bool saved)
+{
+    printf("Token \"");
+    out_text(stdout, t->label);
+    printf("\" is made. Serial: %s\n\n", t->serial);
+    explain_pins(t);
     explain_ek(r);
     if (r->lockout_set)
         explain_code(r, saved);
@@ -89,10 +103,6 @@ void init_report_say(const struct store_token *t, const struct token_report *r, 
         out_words(stdout, 0,
                   "The secret is guarded by the user PIN's own count alone, which holds as long as "
                   "nobody else learns the owner authorisation.");
-    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0)
-        out_words(stdout, 0,
-                  "WARNING: this TPM has no PIN indices of its own. Wrong PINs count TPM-wide and "
-                  "lock every user of the TPM.");
 }
 
 static bool add(json_t *doc, const char *name, json_t *value)

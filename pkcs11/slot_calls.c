@@ -100,6 +100,7 @@ static CK_FLAGS pin_flags(uint32_t fails, uint32_t limit, CK_FLAGS low, CK_FLAGS
 static CK_FLAGS token_flags(const struct library *lib, const struct store_token *t)
 {
     CK_FLAGS f = CKF_LOGIN_REQUIRED | CKF_RNG | CKF_DUAL_CRYPTO_OPERATIONS;
+    bool shared;
 
     if (lib->read_only)
         f |= CKF_WRITE_PROTECTED;
@@ -112,10 +113,12 @@ static CK_FLAGS token_flags(const struct library *lib, const struct store_token 
         f |= CKF_USER_PIN_TO_BE_CHANGED;
     if ((t->flags & STORE_TOKEN_CHANGE_SO) != 0)
         f |= CKF_SO_PIN_TO_BE_CHANGED;
+    /* A lockout of the whole TPM passes by itself, and is no locked PIN. */
+    shared = (t->flags & STORE_TOKEN_DA_ONLY) != 0;
     f |= pin_flags(t->user_fails, t->user_limit, CKF_USER_PIN_COUNT_LOW, CKF_USER_PIN_FINAL_TRY,
-                   CKF_USER_PIN_LOCKED);
+                   shared ? 0 : CKF_USER_PIN_LOCKED);
     f |= pin_flags(t->so_fails, t->so_limit, CKF_SO_PIN_COUNT_LOW, CKF_SO_PIN_FINAL_TRY,
-                   CKF_SO_PIN_LOCKED);
+                   shared ? 0 : CKF_SO_PIN_LOCKED);
     return f;
 }
 

@@ -1,0 +1,47 @@
+#!/bin/bash
+# Goal: a machine whose TPM serves fusetsu alone: the owner's authorisation is set, kept, wanted and
+# given back, from the command line; and whoever hears the PINs is judged by the TPM's maker.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+story 1 "$@"
+
+init() { "$FUSETSU" token init --pin-file "$D/pin" --so-pin-file "$D/so" --label "$@"; }
+erase() { "$FUSETSU" token erase --yes --token "$@"; }
+info() { "$FUSETSU" token info --json "$@" >"$D/info" && jq -e "$JQ" "$D/info"; }
+mode() { [ "$(stat -c %a "$1")" = "$2" ]; }
+
+expect_exit 2 "the PIN's own count alone is refused on a TPM of others" 'own-tpm' \
+    init alpha --pin-guard counter
+expect_exit 6 "makers that do not vouch for this TPM" 'vouches' \
+    init alpha --ek-pins "$D/pin"
+check "a token on a TPM of its own" init alpha --own-tpm --pin-guard counter \
+    --ek-pins "$EK_CA_PEM" --recovery-file "$D/recovery"
+check "the recovery file is for its owner's eyes" mode "$D/recovery" 600
+check "it holds both codes" grep -qE '^owner [0-9a-f]{64}$' "$D/recovery"
+JQ='.pin_guard == "counter" and .owner_kept and .primary_pinned == "endorsement-key" and
+    .tpm.owner_auth == "ours"' check "token info knows" info
+check_out "and says it in words" 'owner authorisation set, and kept by this token' "$FUSETSU" token info
+check "it has a key" "$FUSETSU" key generate --type p256 --label tls --pin-file "$D/pin"
+check "and signs" p11_user --sign --mechanism ECDSA-SHA256 --label tls \
+    --input-file "$D/recovery" --output-file "$D/sig"
+expect_fail "nobody else defines an index" 'auth' tpm2_nvdefine -C o -s 8
+
+expect_exit 5 "a second token wants the owner's authorisation" 'owner-auth-file.*owner-token' init beta
+expect_exit 3 "not with a wrong SO PIN" '9 of 10 tries' \
+    init beta --owner-token alpha --owner-so-pin-file "$D/bad"
+check "with the SO PIN of the first" init beta --owner-token alpha --owner-so-pin-file "$D/so"
+expect_exit 5 "erasing the second wants it, too" 'owner-auth-file' erase beta
+check "with the recovery file" erase beta --owner-auth-file "$D/recovery"
+expect_exit 3 "erasing the first wants its SO PIN" 'SO PIN' erase alpha
+check_out "and gives the owner back" 'is empty again' erase alpha --so-pin-file "$D/so"
+check "anybody defines an index again" tpm2_nvdefine -Q -C o -s 8 0x1800100
+
+printf 'hex:%s\n' 0102030405 >"$D/foreign"
+check "an administrator sets another one" tpm2_changeauth -Q -c owner hex:0102030405
+expect_exit 5 "that TPM is not ours to own" 'somebody else' init gamma --own-tpm --owner-auth-file "$D/foreign"
+check "but it takes a token" init gamma --owner-auth-file "$D/foreign"
+JQ='.pin_guard == "da" and .tpm.owner_auth == "foreign"' check "token info knows that" info
+check "and lets it go" erase gamma --owner-auth-file "$D/foreign"
+finish

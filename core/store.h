@@ -9,7 +9,8 @@
  * It knows tokens, TPM key blobs, and objects as typed attributes; it does not
  * know what an attribute type means. The schema version is PRAGMA user_version,
  * the file is marked by PRAGMA application_id; a newer schema is E_VERSION and
- * left untouched, an older one is migrated forward in one transaction.
+ * left untouched, an older one is migrated forward in one transaction, or read as it is
+ * where it may not be written.
  *
  * Errors name the path and what to do: E_NOT_FOUND, E_DENIED (unwritable),
  * E_CORRUPT (not a database, or integrity broken), E_FORMAT (a database of
@@ -215,8 +216,32 @@ int store_object_put(struct store *s, struct store_object *o, const struct store
  */
 int store_object_list(struct store *s, int64_t token, const struct store_seal *seal,
                       struct store_object **out, size_t *n, struct err *e) MUST_USE;
+
+/* The same one by one: `take` gets each in turn, and empties it when it keeps it. Not 0 from it
+ * ends the reading, which then fails. It may not use the store. */
+typedef int store_object_fn(void *arg, struct store_object *o, struct err *e);
+int store_object_each(struct store *s, int64_t token, const struct store_seal *seal,
+                      store_object_fn *take, void *arg, struct err *e) MUST_USE;
 int store_object_get(struct store *s, int64_t token, int64_t id, const struct store_seal *seal,
                      struct store_object *o, struct err *e) MUST_USE;
+
+/*
+ * The objects that may have an attribute of this type and value, checked and read as by
+ * store_object_each, without reading the others. The caller compares. 1 when the store
+ * cannot tell, and must be listed: the type is not one that is searched by (id, label,
+ * subject, serial number and public key are), or the file is of an older version and
+ * cannot be written.
+ *
+ * The way there is a digest kept beside each such attribute: a plain hash, or for a sealed
+ * value 64 bits of an HMAC under the seal. It is not part of what the tag protects, and need
+ * not be: the object that it leads to is checked by its tag and compared. Whoever can write
+ * the file can, by a wrong digest, hide an object from this function, as by deleting its row,
+ * but unlike that not for good: any list after login is E_CORRUPT naming the object. So a
+ * caller who is logged in does not take "none" from here as the answer without a list. Who
+ * can read the file learns which private objects of one token share such a value.
+ */
+int store_object_find(struct store *s, int64_t token, const struct store_seal *seal, uint64_t type,
+                      struct bytes value, store_object_fn *take, void *arg, struct err *e) MUST_USE;
 int store_object_delete(struct store *s, int64_t token, int64_t id, struct err *e) MUST_USE;
 
 /* Adds or replaces one attribute in memory; -1 with E_MEMORY. */

@@ -141,6 +141,15 @@ int store_db_query(struct store *s, sqlite3_stmt **st, const char *sql, const st
     return 0;
 }
 
+int store_db_kept(struct store *s, enum store_kept which, sqlite3_stmt **st, const char *sql,
+                  const struct store_arg *arg, size_t n, struct err *e)
+{
+    if (store_db_query(s, &s->kept[which], sql, arg, n, e) != 0)
+        return -1;
+    *st = s->kept[which];
+    return 0;
+}
+
 int store_db_next(struct store *s, sqlite3_stmt *st, struct err *e)
 {
     int rc = sqlite3_step(st);

@@ -14,10 +14,25 @@
 /* No table of an honest store comes near this; a forged one shall not eat the memory. */
 #define STORE_MAX_ROWS 1000000
 
+/* An object has a few dozen attributes; a forged file may claim more. */
+#define STORE_MAX_ATTRS 4096
+
+/* Statements that are worth keeping prepared: all that a search by an attribute needs. */
+enum store_kept {
+    STORE_KEPT_VERSION,
+    STORE_KEPT_SERIAL,
+    STORE_KEPT_UNFILLED,
+    STORE_KEPT_FIND,
+    STORE_KEPT_GET,
+    STORE_KEPT_COUNT
+};
+
 struct store {
     sqlite3 *db;
-    char *path; /* as the caller wrote it, for messages */
+    sqlite3_stmt *kept[STORE_KEPT_COUNT]; /* NULL till first used */
+    char *path;                           /* as the caller wrote it, for messages */
     enum store_mode mode;
+    int version;       /* of the file: below the newest only in STORE_READ */
     pid_t pid;         /* SQLite connections do not survive fork */
     int hold;          /* descriptor of the directory while store_hold is in force, else 0 */
     unsigned depth;    /* of nested transactions */
@@ -53,6 +68,11 @@ int store_db_fail(struct store *s, int rc, const char *what, struct err *e);
  * is fine). With `*st` set already it is reset and bound anew. */
 int store_db_query(struct store *s, sqlite3_stmt **st, const char *sql, const struct store_arg *arg,
                    size_t n, struct err *e) MUST_USE;
+
+/* The same for one that is kept: it belongs to the store, and the caller ends by
+ * sqlite3_reset (NULL is fine), which lets writers in again. Not nested. */
+int store_db_kept(struct store *s, enum store_kept which, sqlite3_stmt **st, const char *sql,
+                  const struct store_arg *arg, size_t n, struct err *e) MUST_USE;
 
 /* Steps: 1 with a row, 0 at the end, -1 on failure. */
 int store_db_next(struct store *s, sqlite3_stmt *st, struct err *e) MUST_USE;
@@ -92,8 +112,8 @@ int store_file_memory(struct store **out, const char *name, struct err *e) MUST_
 
 /*
  * Brings the file to version `n` by the steps that it lacks: steps[i] leads from
- * version i to i + 1. All of them run in one transaction. A file of another
- * program, a newer version, and an older one in STORE_READ are refused, untouched.
+ * version i to i + 1. All of them run in one transaction. A file of another program and
+ * a newer version are refused, untouched. In STORE_READ an older version is read as it is.
  */
 int store_schema_bring(struct store *s, const char *const *steps, size_t n, struct err *e) MUST_USE;
 
@@ -126,6 +146,34 @@ int store_seal_open(const struct store_seal *seal, const uint8_t uuid[STORE_UUID
 /* Replaces the content of `b` by a copy that takes no more memory than needed;
  * an empty one has `p` NULL. */
 int store_seal_exact(struct buf *b, struct bytes s, bool secret, struct err *e) MUST_USE;
+
+/* --- store_object.c ------------------------------------------------------ */
+
+/* The tag over an object; `attr` as stored (sealed values sealed), by type. */
+int store_object_tag(const struct store_object *o, const struct store_attr *attr, size_t n,
+                     const char *serial, const struct store_seal *seal, uint8_t out[32],
+                     struct err *e) MUST_USE;
+
+/* Is there something in it that only a login may write? */
+bool store_object_needs_seal(const struct store_object *o);
+
+/* --- store_lookup.c ------------------------------------------------------ */
+
+#define STORE_LOOKUPS 5        /* so many types of attributes are searched by */
+#define STORE_LOOKUP_VERSION 2 /* the first version of the file that has digests */
+
+/* Which of them a type is, -1 for others. */
+int store_lookup_at(uint64_t type);
+
+/* 64 bits of a hash over type and value; under the seal where one is given, as for values
+ * that are sealed. */
+int store_lookup_digest(uint64_t type, struct bytes value, const struct store_seal *seal,
+                        int64_t *out, struct err *e) MUST_USE;
+
+/* 1: each attribute that can be searched by has its digest; 0: not so, read all objects.
+ * Fills in what is missing where the store can be written. */
+int store_lookup_ready(struct store *s, int64_t token, const struct store_seal *seal,
+                       struct err *e) MUST_USE;
 
 /* --- store_token.c ------------------------------------------------------- */
 

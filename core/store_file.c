@@ -171,7 +171,9 @@ static int configure(struct store *s, struct err *e)
     return store_db_exec(s,
                          "PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;"
                          "PRAGMA cell_size_check=ON; PRAGMA synchronous=FULL;"
-                         "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;",
+                         "PRAGMA secure_delete=ON; PRAGMA temp_store=MEMORY;"
+                         /* KiB: a sweep over the file shall not fill the memory. */
+                         "PRAGMA cache_size=-600;",
                          e);
 }
 
@@ -200,8 +202,12 @@ static int connect_file(struct store *s, const char *full, struct err *e)
 static void disconnect(struct store *s)
 {
     /* In a child after fork even closing would write to the parent's journal. */
-    if (s->pid == getpid())
+    if (s->pid == getpid()) {
+        for (size_t i = 0; i < STORE_KEPT_COUNT; i++)
+            sqlite3_finalize(s->kept[i]);
         sqlite3_close(s->db);
+    }
+    memset(s->kept, 0, sizeof(s->kept));
     s->db = NULL;
 }
 
@@ -347,10 +353,16 @@ const char *store_path(const struct store *s)
 
 bool store_changed(struct store *s)
 {
+    sqlite3_stmt *st = NULL;
     int64_t v = 0;
-    bool changed;
+    bool changed, known;
 
-    if (store_db_int(s, "PRAGMA data_version", &v, NULL) != 0)
+    known = store_db_kept(s, STORE_KEPT_VERSION, &st, "PRAGMA data_version", NULL, 0, NULL) == 0 &&
+            store_db_next(s, st, NULL) == 1;
+    if (known)
+        v = sqlite3_column_int64(st, 0);
+    sqlite3_reset(st);
+    if (!known)
         return true;
     changed = !s->seen_version || v != s->data_version;
     s->seen_version = true;

@@ -4,9 +4,6 @@
 #include <string.h>
 #include <sys/random.h>
 
-/* An object has a few dozen attributes; a forged file may claim more. */
-#define MAX_ATTRS 4096
-
 /* --- in memory ----------------------------------------------------------- */
 
 const struct store_attr *store_object_attr(const struct store_object *o, uint64_t type)
@@ -65,10 +62,9 @@ void store_objects_free(struct store_object *o, size_t n)
     free(o);
 }
 
-/* The tag over an object; `attr` as stored (sealed values sealed), by type. */
-static int object_tag(const struct store_object *o, const struct store_attr *attr, size_t n,
-                      const char *serial, const struct store_seal *seal, uint8_t out[32],
-                      struct err *e)
+int store_object_tag(const struct store_object *o, const struct store_attr *attr, size_t n,
+                     const char *serial, const struct store_seal *seal, uint8_t out[32],
+                     struct err *e)
 {
     struct store_tag t;
 
@@ -145,20 +141,40 @@ out:
     return rc;
 }
 
-static int put_attrs(struct store *s, int64_t id, const struct store_attr *attr, size_t n,
-                     struct err *e)
+/* The digest by which the object is found; NULL where nobody searches by the type. */
+static int lookup_arg(const struct store_object *o, const struct store_attr *stored,
+                      const struct store_seal *seal, struct store_arg *out, struct err *e)
+{
+    int64_t digest = 0;
+
+    *out = STORE_NULL;
+    if (store_lookup_at(stored->type) < 0)
+        return 0;
+    if (store_lookup_digest(stored->type, buf_bytes(&store_object_attr(o, stored->type)->value),
+                            stored->sealed ? seal : NULL, &digest, e) != 0)
+        return -1;
+    *out = STORE_INT(digest);
+    return 0;
+}
+
+/* `stored` is what stored_form() made of the attributes of `o`. */
+static int put_attrs(struct store *s, int64_t id, const struct store_object *o,
+                     const struct store_attr *stored, const struct store_seal *seal, struct err *e)
 {
     sqlite3_stmt *st = NULL;
+    struct store_arg digest;
     int rc = 0;
 
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        rc = store_db_query(s, &st,
-                            "INSERT INTO attr (object, type, sealed, value)"
-                            " VALUES (?1, ?2, ?3, ?4)",
-                            STORE_ARGS(STORE_INT(id), STORE_INT(attr[i].type),
-                                       STORE_INT(attr[i].sealed),
-                                       STORE_BLOB(attr[i].value.p, attr[i].value.len)),
-                            e);
+    for (size_t i = 0; rc == 0 && i < o->n_attr; i++) {
+        rc = lookup_arg(o, &stored[i], seal, &digest, e);
+        if (rc == 0)
+            rc = store_db_query(
+                s, &st,
+                "INSERT INTO attr (object, type, sealed, value, digest)"
+                " VALUES (?1, ?2, ?3, ?4, ?5)",
+                STORE_ARGS(STORE_INT(id), STORE_INT(stored[i].type), STORE_INT(stored[i].sealed),
+                           STORE_BLOB(stored[i].value.p, stored[i].value.len), digest),
+                e);
         if (rc == 0)
             rc = store_db_next(s, st, e);
     }
@@ -217,7 +233,7 @@ static int put_row(struct store *s, const struct store_object *o, const uint8_t 
     return store_db_do(s, "DELETE FROM attr WHERE object = ?1", STORE_ARGS(STORE_INT(o->id)), e);
 }
 
-static bool needs_seal(const struct store_object *o)
+bool store_object_needs_seal(const struct store_object *o)
 {
     bool need = o->is_private || o->has_key;
 
@@ -247,12 +263,12 @@ int store_object_put(struct store *s, struct store_object *o, const struct store
     int64_t id = 0;
     int rc = -1;
 
-    if (seal == NULL && needs_seal(o))
+    if (seal == NULL && store_object_needs_seal(o))
         return err_set(e, E_LOGIN,
                        "private objects and keys in the token store %s can be written"
                        " after a login only; log in first",
                        s->path);
-    if (o->n_attr > MAX_ATTRS)
+    if (o->n_attr > STORE_MAX_ATTRS)
         return err_set(e, E_ARG, "an object with %zu attributes is more than the store takes",
                        o->n_attr);
     if (o->id == 0 && memcmp(o->uuid, zero, STORE_UUID) == 0 && fresh_uuid(row.uuid, e) != 0)
@@ -261,10 +277,10 @@ int store_object_put(struct store *s, struct store_object *o, const struct store
         return -1;
     if (store_token_serial(s, o->token, serial, e) != 0 || stored_form(&row, seal, &stored, e) != 0)
         goto out;
-    if (seal != NULL && object_tag(&row, stored, o->n_attr, serial, seal, tag, e) != 0)
+    if (seal != NULL && store_object_tag(&row, stored, o->n_attr, serial, seal, tag, e) != 0)
         goto out;
     if (put_row(s, &row, seal != NULL ? tag : NULL, &id, e) != 0 ||
-        put_attrs(s, id, stored, o->n_attr, e) != 0)
+        put_attrs(s, id, &row, stored, seal, e) != 0)
         goto out;
     rc = store_commit(s, e);
     if (rc == 0) {
@@ -293,213 +309,4 @@ int store_object_delete(struct store *s, int64_t token, int64_t id, struct err *
     }
     store_rollback(s);
     return -1;
-}
-
-/* --- reading ------------------------------------------------------------- */
-
-/* All objects come from one statement, one row for each attribute (or one with
- * NULLs for an object without any). */
-#define OBJECT_COLUMNS                                                                 \
-    "SELECT o.id, o.uuid, o.class, o.private, o.key, o.tag, a.type, a.sealed, a.value" \
-    " FROM object o LEFT JOIN attr a ON a.object = o.id"                               \
-    " WHERE o.token = ?1 AND o.private <= ?2 "
-
-enum {
-    ROW_ID,
-    ROW_UUID,
-    ROW_CLASS,
-    ROW_PRIVATE,
-    ROW_KEY,
-    ROW_TAG,
-    ROW_TYPE,
-    ROW_SEALED,
-    ROW_VALUE
-};
-
-struct loader {
-    struct store *s;
-    const struct store_seal *seal;
-    char serial[17];
-    int64_t token;
-    void *list; /* of struct store_object */
-    size_t n, cap;
-    struct store_object *now; /* the one being read */
-    uint8_t tag[32];
-    bool tagged;
-    void *attr; /* of struct store_attr, of the object being read */
-    size_t n_attr, cap_attr;
-};
-
-static int altered(struct loader *l, struct err *e)
-{
-    return err_set(e, E_CORRUPT,
-                   "object %lld in the token store %s was altered outside of this"
-                   " program and is not used; restore the store from a backup, or delete the"
-                   " object",
-                   (long long)l->now->id, l->s->path);
-}
-
-/* Checks a complete object and opens its sealed values. */
-static int end_object(struct loader *l, struct err *e)
-{
-    struct store_object *o = l->now;
-    uint8_t tag[32];
-
-    if (o == NULL)
-        return 0;
-    if (l->n_attr != 0) {
-        struct store_attr *fit = realloc(l->attr, l->n_attr * sizeof(*fit));
-
-        o->attr = fit != NULL ? fit : l->attr;
-        o->n_attr = l->n_attr;
-        l->attr = NULL;
-        l->n_attr = l->cap_attr = 0;
-    }
-    if (l->seal == NULL)
-        return 0;
-    /* Only a public object without a key may have been written before any login. */
-    if (!l->tagged)
-        return needs_seal(o) ? altered(l, e) : 0;
-    if (object_tag(o, o->attr, o->n_attr, l->serial, l->seal, tag, e) != 0)
-        return -1;
-    if (!bytes_equal(bytes_of(tag, 32), bytes_of(l->tag, 32)))
-        return altered(l, e);
-    for (size_t i = 0; i < o->n_attr; i++) {
-        struct store_attr *a = &o->attr[i];
-        struct err why = {0};
-
-        if (!a->sealed ||
-            store_seal_open(l->seal, o->uuid, a->type, buf_bytes(&a->value), &a->value, &why) == 0)
-            continue;
-        return why.code == E_CORRUPT ? altered(l, e) : err_set(e, why.code, "%s", why.msg);
-    }
-    o->verified = true;
-    return 0;
-}
-
-static int begin_object(struct loader *l, sqlite3_stmt *st, struct err *e)
-{
-    uint32_t is_private = 0;
-    size_t len = 0;
-    struct store_object *o = store_db_grow(l->s, &l->list, &l->n, &l->cap, sizeof(*o), e);
-
-    l->now = o;
-    if (o == NULL)
-        return -1;
-    o->id = sqlite3_column_int64(st, ROW_ID);
-    o->token = l->token;
-    if (store_db_copy(l->s, st, ROW_UUID, o->uuid, STORE_UUID, STORE_UUID, NULL, e) != 0 ||
-        store_db_range(l->s, st, ROW_CLASS, UINT32_MAX, &o->class, e) != 0 ||
-        store_db_range(l->s, st, ROW_PRIVATE, 1, &is_private, e) != 0)
-        return -1;
-    o->is_private = is_private != 0;
-    o->has_key = sqlite3_column_type(st, ROW_KEY) != SQLITE_NULL;
-    if (o->has_key &&
-        store_db_copy(l->s, st, ROW_KEY, o->key, STORE_UUID, STORE_UUID, NULL, e) != 0)
-        return -1;
-    l->tagged = sqlite3_column_type(st, ROW_TAG) != SQLITE_NULL;
-    if (!l->tagged)
-        return 0;
-    memset(l->tag, 0, sizeof(l->tag));
-    if (store_db_copy(l->s, st, ROW_TAG, l->tag, 0, sizeof(l->tag), &len, e) != 0)
-        return -1;
-    return len == sizeof(l->tag) ? 0 : altered(l, e);
-}
-
-static int add_attr(struct loader *l, sqlite3_stmt *st, struct err *e)
-{
-    uint32_t sealed = 0;
-    int64_t type = sqlite3_column_int64(st, ROW_TYPE);
-    struct store_attr *a;
-
-    if (sqlite3_column_type(st, ROW_TYPE) == SQLITE_NULL)
-        return 0;
-    if (store_db_range(l->s, st, ROW_SEALED, 1, &sealed, e) != 0)
-        return -1;
-    if (sealed != 0 && l->seal == NULL)
-        return 0;
-    if (type < 0 || l->n_attr >= MAX_ATTRS)
-        return altered(l, e);
-    a = store_db_grow(l->s, &l->attr, &l->n_attr, &l->cap_attr, sizeof(*a), e);
-    if (a == NULL)
-        return -1;
-    a->type = (uint64_t)type;
-    a->sealed = sealed != 0;
-    return store_seal_exact(&a->value, store_db_bytes(st, ROW_VALUE), false, e);
-}
-
-/* Reads what the statement finds into the loader. */
-static int load(struct loader *l, const char *sql, const struct store_arg *arg, size_t n,
-                struct err *e)
-{
-    sqlite3_stmt *st = NULL;
-    int rc = -1, row;
-
-    if (l->seal != NULL && store_token_serial(l->s, l->token, l->serial, e) != 0)
-        goto out;
-    if (store_db_query(l->s, &st, sql, arg, n, e) != 0)
-        goto out;
-    while ((row = store_db_next(l->s, st, e)) == 1) {
-        if (l->now == NULL || l->now->id != sqlite3_column_int64(st, ROW_ID)) {
-            if (end_object(l, e) != 0 || begin_object(l, st, e) != 0)
-                goto out;
-        }
-        if (add_attr(l, st, e) != 0)
-            goto out;
-    }
-    if (row == 0)
-        rc = end_object(l, e);
-out:
-    sqlite3_finalize(st);
-    return rc;
-}
-
-static void end_load(struct loader *l)
-{
-    struct store_object rest = {.attr = l->attr, .n_attr = l->n_attr};
-
-    store_object_free(&rest);
-    store_objects_free(l->list, l->n);
-}
-
-int store_object_list(struct store *s, int64_t token, const struct store_seal *seal,
-                      struct store_object **out, size_t *n, struct err *e)
-{
-    struct loader l = {.s = s, .seal = seal, .token = token};
-    int rc = -1;
-
-    if (load(&l, OBJECT_COLUMNS "ORDER BY o.id, a.type",
-             STORE_ARGS(STORE_INT(token), STORE_INT(seal != NULL)), e) != 0)
-        goto out;
-    *out = l.list;
-    *n = l.n;
-    l.list = NULL;
-    rc = 0;
-out:
-    end_load(&l);
-    return rc;
-}
-
-int store_object_get(struct store *s, int64_t token, int64_t id, const struct store_seal *seal,
-                     struct store_object *o, struct err *e)
-{
-    struct loader l = {.s = s, .seal = seal, .token = token};
-    int rc = -1;
-
-    if (load(&l, OBJECT_COLUMNS "AND o.id = ?3 ORDER BY o.id, a.type",
-             STORE_ARGS(STORE_INT(token), STORE_INT(seal != NULL), STORE_INT(id)), e) != 0)
-        goto out;
-    if (l.n != 1) {
-        err_set(e, E_NOT_FOUND, "the token store %s has no object %lld%s; read the store anew",
-                s->path, (long long)id, seal == NULL ? " that is visible before a login" : "");
-        goto out;
-    }
-    *o = *(struct store_object *)l.list;
-    free(l.list);
-    l.list = NULL;
-    l.n = 0;
-    rc = 0;
-out:
-    end_load(&l);
-    return rc;
 }

@@ -233,8 +233,8 @@ int store_token_serial(struct store *s, int64_t token, char serial[17], struct e
     char found[SERIAL_LEN + 1] = {0};
     int rc = -1, row;
 
-    if (store_db_query(s, &st, "SELECT serial FROM token WHERE id = ?1",
-                       STORE_ARGS(STORE_INT(token)), e) != 0)
+    if (store_db_kept(s, STORE_KEPT_SERIAL, &st, "SELECT serial FROM token WHERE id = ?1",
+                      STORE_ARGS(STORE_INT(token)), e) != 0)
         goto out;
     row = store_db_next(s, st, e);
     if (row == 0)
@@ -244,7 +244,7 @@ int store_token_serial(struct store *s, int64_t token, char serial[17], struct e
     memcpy(serial, found, sizeof(found));
     rc = 0;
 out:
-    sqlite3_finalize(st);
+    sqlite3_reset(st);
     return rc;
 }
 

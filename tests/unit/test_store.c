@@ -56,7 +56,7 @@ static void test_store_is_made_private_with_its_directories(void **state)
     assert_int_equal(store_db_int(s, "PRAGMA application_id", &v, NULL), 0);
     assert_int_equal(v, STORE_APPLICATION);
     assert_int_equal(store_db_int(s, "PRAGMA user_version", &v, NULL), 0);
-    assert_int_equal(v, 1);
+    assert_int_equal(v, 2);
     store_close(s);
     store_close(NULL);
     *strrchr(path, '/') = 0;
@@ -133,8 +133,8 @@ static void test_newer_version_is_left_alone(void **state)
     (void)state;
     unit_store_make(1);
     read_all(&b);
-    b.p[63] = 2; /* user_version: big-endian at offset 60 */
-    refused_untouched(b.p, b.len, E_VERSION, "version 2");
+    b.p[63] = 3; /* user_version: big-endian at offset 60 */
+    refused_untouched(b.p, b.len, E_VERSION, "version 3");
     buf_free(&b);
 }
 

@@ -231,7 +231,8 @@ static void test_edited_object_is_refused(void **state)
         "UPDATE attr SET type = 4 WHERE type = 3",
         "UPDATE attr SET type = -1 WHERE type = 3",
         "DELETE FROM attr WHERE type = 3",
-        "INSERT INTO attr SELECT id, 5, 0, x'' FROM object",
+        "UPDATE attr SET digest = digest + 1 WHERE type = 3",
+        "INSERT INTO attr SELECT id, 5, 0, x'', NULL FROM object",
         "UPDATE token SET serial = 'fedcba9876543210'",
     };
     struct store_seal seal = unit_store_seal("token");

@@ -6,6 +6,7 @@
 
 #include "core/hash.h"
 #include "pkcs11/attr.h"
+#include "pkcs11/fail.h"
 #include "pkcs11/keyattr.h"
 
 static X509 *parse(struct bytes der)
@@ -68,14 +69,17 @@ static CK_RV set_check_value(struct store_object *row, struct bytes der)
     return agree(row, CKA_CHECK_VALUE, bytes_of(digest, 3));
 }
 
-static CK_RV set_id(struct store_object *row, const struct index *x, struct bytes spki)
+static CK_RV set_id(struct store_object *row, struct index *x, struct bytes spki)
 {
-    const struct object *key = index_with_key(x, spki);
+    const struct object *key = NULL;
+    struct err e = {0};
     uint8_t id[KEYATTR_ID];
     struct bytes v;
 
     if (store_object_attr(row, CKA_ID) != NULL)
         return CKR_OK;
+    if (index_with_key(x, spki, &key, &e) != 0)
+        return fail_rv(&e, CKR_DURING_ANY);
     if (key == NULL || !object_value(key, CKA_ID, &v) || v.len == 0) {
         if (keyattr_id(spki, id, NULL) != 0)
             return CKR_FUNCTION_FAILED;
@@ -84,7 +88,7 @@ static CK_RV set_id(struct store_object *row, const struct index *x, struct byte
     return template_set(row, ATTR_CERT, CKA_ID, v);
 }
 
-static CK_RV set_key(struct store_object *row, const struct index *x, X509 *cert)
+static CK_RV set_key(struct store_object *row, struct index *x, X509 *cert)
 {
     unsigned char *spki = NULL;
     int len = i2d_X509_PUBKEY(X509_get_X509_PUBKEY(cert), &spki);
@@ -105,7 +109,7 @@ static bool has_subject(const struct store_object *row)
     return subject != NULL && subject->value.len != 0;
 }
 
-CK_RV cert_complete(struct store_object *row, const struct index *x)
+CK_RV cert_complete(struct store_object *row, struct index *x)
 {
     const struct store_attr *type = store_object_attr(row, CKA_CERTIFICATE_TYPE);
     const struct store_attr *value = store_object_attr(row, CKA_VALUE);

@@ -11,6 +11,6 @@
  * key that it certifies, so that applications find one by the other.
  * CKR_ATTRIBUTE_VALUE_INVALID: no X.509 certificate.
  */
-CK_RV cert_complete(struct store_object *row, const struct index *x) MUST_USE;
+CK_RV cert_complete(struct store_object *row, struct index *x) MUST_USE;
 
 #endif

@@ -118,8 +118,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_ATTRIBU
 
     if (rv != CKR_OK)
         return rv;
-    if (s->slot->index != NULL)
-        o = index_get(s->slot->index, object);
+    o = slot_object(s->lib, s->slot, object);
     rv = template_of(t, count, &given);
     if (rv == CKR_OK && out == NULL)
         rv = CKR_ARGUMENTS_BAD;

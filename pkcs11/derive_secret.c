@@ -74,7 +74,7 @@ static int hmac_by_key(void *arg, const struct bytes *part, size_t n, uint8_t *m
 /* 3.0, 2.62.2: a salt key is one that could be derived from. */
 static CK_RV salt_of(struct p11_session *s, CK_OBJECT_HANDLE handle, struct keyuse *out)
 {
-    const struct object *o = s->slot->index != NULL ? index_get(s->slot->index, handle) : NULL;
+    const struct object *o = slot_object(s->lib, s->slot, handle);
     CK_KEY_TYPE type;
 
     if (o != NULL && (o->group & ATTR_KEY) != 0) {

@@ -4,25 +4,35 @@
 #include "pkcs11/object.h"
 
 /*
- * The objects of one slot, in memory: what the store holds for the token as far
- * as the present login shows it, and the session objects. Lookups by handle and
- * searches by id, label, subject or serial number do not scan.
+ * The objects of one slot, in memory: of what the store holds for the token, as far as the
+ * present login shows it, as much as somebody asked for, and the session objects. A search
+ * by id, label, serial number, public key or subject reads only the objects that have it; any
+ * other reads all. Which of the two happened cannot be told from the answers.
  */
 struct index;
 
+/* Where token objects come from. `seal` as for store_object_list; `last` is the process's
+ * handle counter. All borrowed. */
+struct index_source {
+    struct store *store;
+    int64_t token;
+    const struct store_seal *seal;
+    CK_ULONG *last;
+};
+
+/* Without a source there is what is added. */
 int index_new(struct index **out, struct err *e) MUST_USE;
 void index_free(struct index *x); /* NULL is fine */
 
 /*
- * Makes the token objects agree with the store: an object that is still there
- * (same row id and uuid) keeps its handle and its key. `seal` as for
- * store_object_list; `last` is the process's handle counter. On failure the
- * token objects stay as they were.
+ * From here on objects are read from there; `changed`: the login, or the store by another
+ * process, is not what it was before. Then nothing that was read is believed: an object is
+ * read again before it is next found or got. It keeps its handle and its key when it is
+ * still there (same row id and uuid).
  */
-int index_load(struct index *x, struct store *s, int64_t token, const struct store_seal *seal,
-               CK_ULONG *last, struct err *e) MUST_USE;
+void index_source(struct index *x, const struct index_source *from, bool changed);
 
-/* Forgets all private objects, session objects among them: what a logout does. */
+/* Forgets all private objects, session objects among them, and the seal: what a logout does. */
 void index_hide_private(struct index *x);
 
 /*
@@ -38,21 +48,23 @@ int index_add_builtin(struct index *x, struct store_object *row, CK_ULONG *last,
 void index_remove(struct index *x, struct object *o);
 void index_drop_session(struct index *x, CK_SESSION_HANDLE session);
 
-/* After attributes of an object changed. */
-void index_touch(struct index *x);
+/* Gives an object the row that it has in the store by now, taking it over. */
+void index_renew(struct index *x, struct object *o, struct store_object *row);
 
-/* NULL when there is none. */
+/* NULL when there is none, or none any more, or its row was altered. */
 struct object *index_get(struct index *x, CK_OBJECT_HANDLE handle);
 
 /*
  * All objects that have every attribute of a caller's template, in the order in
  * which they appeared; an attribute that they do not have or do not show matches
- * nothing. `*out` is a malloc'ed array of `*n` handles, NULL when empty.
+ * nothing. `*out` is a malloc'ed array of `*n` handles, NULL when empty. On failure the
+ * objects stay as they were, but for some that may be there already.
  */
 int index_find(struct index *x, const CK_ATTRIBUTE *t, CK_ULONG count, CK_OBJECT_HANDLE **out,
                size_t *n, struct err *e) MUST_USE;
 
 /* The first key object that carries this SubjectPublicKeyInfo; NULL if none. */
-struct object *index_with_key(const struct index *x, struct bytes spki);
+int index_with_key(struct index *x, struct bytes spki, const struct object **out,
+                   struct err *e) MUST_USE;
 
 #endif

@@ -41,8 +41,7 @@ int p11_key_of_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, struct
 
     if (entry_session(session, &s) != CKR_OK)
         return err_set(e, E_ARG, "there is no such session");
-    if (s->slot->index != NULL)
-        o = index_get(s->slot->index, object);
+    o = slot_object(s->lib, s->slot, object);
     if (o == NULL || (o->key == NULL && !o->row.has_key))
         err_set(e, E_ARG, "that object is no private key of this token");
     else if (slot_key(s->lib, s->slot, o, &key, e) == 0)

@@ -13,8 +13,7 @@ CK_RV keyuse_of(struct p11_session *s, CK_OBJECT_HANDLE handle, struct token_pro
     struct object *o = NULL;
     struct err e = {0};
 
-    if (s->slot->index != NULL)
-        o = index_get(s->slot->index, handle);
+    o = slot_object(s->lib, s->slot, handle);
     if (o == NULL)
         return p11_session_user(s) ? CKR_KEY_HANDLE_INVALID : CKR_USER_NOT_LOGGED_IN;
     u.may_leave = object_true(o, CKA_EXTRACTABLE);

@@ -40,8 +40,7 @@ CK_RV message_start(struct p11_session *s, enum op_kind kind, struct message *m,
 {
     struct object *o = NULL;
 
-    if (s->slot->index != NULL)
-        o = index_get(s->slot->index, m->key);
+    o = slot_object(s->lib, s->slot, m->key);
     return o != NULL ? op_new(&m->op, s, kind, m->mech, given, o) : CKR_KEY_HANDLE_INVALID;
 }
 

@@ -4,6 +4,9 @@
 #include "core/secret.h"
 #include "core/store.h"
 #include "pkcs11/attr_table.h"
+#include "pkcs11/index_table.h"
+
+#define OBJECT_LINKS 6
 
 /*
  * One object in memory. Token objects are rows of the store; session objects are
@@ -20,6 +23,9 @@ struct object {
     bool key_unproved;     /* read while nobody was logged in: its tag is unchecked */
     struct secret *value;  /* session secrets: the key itself; never in the store */
     char unique[2 * STORE_UUID + 1];
+    /* The index's own. */
+    uint64_t age;
+    struct index_link link[OBJECT_LINKS];
 };
 
 /* What an object is made from. object_new takes over what it takes and empties it. */

@@ -5,11 +5,9 @@
 
 /* C_* functions on objects that are there (5.7), the search aside. */
 
-/* An object by handle. Handles come from searches and creations, so there is
- * nothing to read from the store first. */
 static struct object *object_of(const struct p11_session *s, CK_OBJECT_HANDLE handle)
 {
-    return s->slot->index != NULL ? index_get(s->slot->index, handle) : NULL;
+    return slot_object(s->lib, s->slot, handle);
 }
 
 /* Objects of the module's own belong to nobody. */
@@ -186,10 +184,8 @@ static CK_RV change(struct p11_session *s, struct object *o, const struct templa
         rv = object_copy_row(&o->row, &row, &e) == 0 ? template_change(t, o, &row)
                                                      : CKR_HOST_MEMORY;
     }
-    if (rv == CKR_OK) {
-        object_renew(o, &row);
-        index_touch(s->slot->index);
-    }
+    if (rv == CKR_OK)
+        index_renew(s->slot->index, o, &row);
     store_object_free(&row);
     return rv;
 }

@@ -170,7 +170,7 @@ static bool note_input(const struct bytes *in, uint8_t digest[32])
 
 static CK_RV key_is_there(const struct op *op)
 {
-    if (op->s->slot->index != NULL && index_get(op->s->slot->index, op->key) != NULL)
+    if (slot_object(op->s->lib, op->s->slot, op->key) != NULL)
         return CKR_OK;
     return p11_session_user(op->s) ? CKR_KEY_HANDLE_INVALID : CKR_USER_NOT_LOGGED_IN;
 }

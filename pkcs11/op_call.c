@@ -63,8 +63,7 @@ CK_RV op_call_allowed(struct p11_session *s, const CK_MECHANISM *mechanism, CK_O
     *m = row;
     if (classes == 0)
         return CKR_OK;
-    if (s->slot->index != NULL)
-        k = index_get(s->slot->index, key);
+    k = slot_object(s->lib, s->slot, key);
     if (k == NULL)
         return CKR_KEY_HANDLE_INVALID;
     *o = k;

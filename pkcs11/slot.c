@@ -229,10 +229,23 @@ enum token_user slot_who(const struct slot *s)
     return s->token != NULL ? token_who(s->token) : TOKEN_NOBODY;
 }
 
+/* Tells the index who is logged in now, and whether anything changed. */
+static void tell_index(struct library *lib, struct slot *s)
+{
+    const struct index_source from = {
+        .store = lib->store,
+        .token = s->row.id,
+        .seal = s->token != NULL ? token_seal(s->token) : NULL,
+        .last = &lib->last_handle,
+    };
+
+    index_source(s->index, &from, s->stale || s->generation != lib->generation);
+    s->generation = lib->generation;
+    s->stale = false;
+}
+
 int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e)
 {
-    const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
-
     if (library_store(lib, false, e) != 0)
         return -1;
     if (s->index == NULL) {
@@ -245,12 +258,7 @@ int slot_index(struct library *lib, struct slot *s, struct index **out, struct e
         }
         s->stale = true;
     }
-    if (s->stale || s->generation != lib->generation) {
-        if (index_load(s->index, lib->store, s->row.id, seal, &lib->last_handle, e) != 0)
-            return -1;
-        s->generation = lib->generation;
-        s->stale = false;
-    }
+    tell_index(lib, s);
     *out = s->index;
     return 0;
 }
@@ -262,6 +270,15 @@ void slot_recheck(struct library *lib, struct slot *s)
 
     if (s->index != NULL && slot_index(lib, s, &x, &why) != 0)
         log_warn("%s", why.msg);
+}
+
+struct object *slot_object(struct library *lib, struct slot *s, CK_OBJECT_HANDLE handle)
+{
+    if (s->index == NULL)
+        return NULL;
+    if (s->stale)
+        tell_index(lib, s);
+    return index_get(s->index, handle);
 }
 
 int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,

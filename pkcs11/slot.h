@@ -16,10 +16,10 @@ struct slot {
     bool present;            /* false: the token was erased, or the store cannot be read */
     struct store_token row;  /* id 0: no token yet */
     struct token *token;     /* opened when first needed */
-    struct index *index;     /* read when first needed */
-    uint64_t generation;     /* of the library when `index` was read */
+    struct index *index;     /* made when first needed */
+    uint64_t generation;     /* of the library when `index` was last told of changes */
     uint64_t row_generation; /* the same for `row` */
-    bool stale;              /* `index` must be read again: the login changed */
+    bool stale;              /* `index` is in doubt: the login changed */
     size_t n_session, n_rw;
 };
 
@@ -62,8 +62,12 @@ enum token_user slot_who(const struct slot *s);
  * cannot be read now stays as it was. Objects found before are not to be used after. */
 void slot_recheck(struct library *lib, struct slot *s);
 
-/* The objects, read again when the store or the login changed. */
+/* The objects, as the store and the login are now. */
 int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e) MUST_USE;
+
+/* An object by handle, NULL when there is none. Handles come from searches and creations: this
+ * does not look whether the store changed since, but sees a change of the login. */
+struct object *slot_object(struct library *lib, struct slot *s, CK_OBJECT_HANDLE handle);
 
 /* What the TPM of the token can do, as the store remembers it; false if it does not. */
 bool slot_caps(struct library *lib, struct slot *s, struct tpm_caps *out);

@@ -111,7 +111,7 @@ static CK_RV wrap(struct p11_session *s, const CK_MECHANISM *mechanism, CK_OBJEC
 {
     struct buf value = {.secret = true}, made = {0};
     struct wrap_with w = {.s = s, .given = mechanism};
-    struct object *key = s->slot->index != NULL ? index_get(s->slot->index, handle) : NULL;
+    struct object *key = slot_object(s->lib, s->slot, handle);
     CK_RV rv = op_call_allowed(s, mechanism, wrapping, CKF_WRAP, CKA_WRAP, ATTR_PUB | ATTR_SEC,
                                &w.m, &w.key);
 

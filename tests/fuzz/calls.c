@@ -183,11 +183,26 @@ struct calls_data calls_data(struct calls *w)
     return d;
 }
 
+/* With a buffer of just this length. */
+static CK_RV into_room(struct calls *w, calls_give give, void *arg, CK_ULONG *len,
+                       struct bytes *made)
+{
+    CK_ULONG told = *len;
+    uint8_t *room = input_room(&w->in, told);
+    CK_RV rv = calls_rv(give(w, arg, room, len));
+
+    if (rv == CKR_OK) {
+        INPUT_HOLDS(*len <= told);
+        *made = bytes_of(room, *len);
+    }
+    INPUT_HOLDS(rv != CKR_BUFFER_TOO_SMALL || *len > told);
+    return rv;
+}
+
 CK_RV calls_take(struct calls *w, calls_give give, void *arg, struct bytes *made)
 {
-    CK_ULONG len = 0, told;
+    CK_ULONG len = 0;
     CK_RV rv = calls_rv(give(w, arg, NULL, &len));
-    uint8_t *room;
 
     *made = bytes_of(NULL, 0);
     if (rv != CKR_OK)
@@ -195,22 +210,22 @@ CK_RV calls_take(struct calls *w, calls_give give, void *arg, struct bytes *made
     /* An answer to a length that no input has. */
     if (len > 2 * OP_MAX_INPUT)
         return CKR_DATA_LEN_RANGE;
-    told = len;
-    room = input_room(&w->in, len);
-    rv = calls_rv(give(w, arg, room, &len));
-    INPUT_HOLDS(rv != CKR_BUFFER_TOO_SMALL && rv != CKR_OPERATION_NOT_INITIALIZED);
-    if (rv == CKR_OK) {
-        INPUT_HOLDS(len <= told);
-        *made = bytes_of(room, len);
+    /* Less may do where the answer was a guess. */
+    if (len != 0 && input_one_in(&w->in, 3)) {
+        len = (CK_ULONG)input_below(&w->in, len);
+        rv = into_room(w, give, arg, &len, made);
+        if (rv != CKR_BUFFER_TOO_SMALL)
+            return rv;
     }
+    rv = into_room(w, give, arg, &len, made);
+    INPUT_HOLDS(rv != CKR_BUFFER_TOO_SMALL && rv != CKR_OPERATION_NOT_INITIALIZED);
     return rv;
 }
 
 CK_RV calls_output(struct calls *w, calls_give give, void *arg, struct bytes *made)
 {
     struct bytes ignored;
-    CK_ULONG len, told;
-    uint8_t *room;
+    CK_ULONG len;
     CK_RV rv;
 
     if (made == NULL)
@@ -225,15 +240,9 @@ CK_RV calls_output(struct calls *w, calls_give give, void *arg, struct bytes *ma
     case 3: break;
     default: return calls_take(w, give, arg, made);
     }
-    told = len = (CK_ULONG)input_below(&w->in, 600);
-    room = input_room(&w->in, len);
-    rv = calls_rv(give(w, arg, room, &len));
-    if (rv == CKR_OK) {
-        INPUT_HOLDS(len <= told);
-        *made = bytes_of(room, len);
-    }
+    len = (CK_ULONG)input_below(&w->in, 600);
+    rv = into_room(w, give, arg, &len, made);
     if (rv != CKR_BUFFER_TOO_SMALL)
         return rv;
-    INPUT_HOLDS(len > told);
     return input_one_in(&w->in, 4) ? rv : calls_take(w, give, arg, made);
 }

@@ -42,7 +42,7 @@ void calls_keep(struct calls *w, CK_RV rv, CK_OBJECT_HANDLE o);
 typedef CK_RV (*calls_give)(struct calls *w, void *arg, CK_BYTE *out, CK_ULONG *len);
 CK_RV calls_output(struct calls *w, calls_give give, void *arg, struct bytes *made);
 
-/* The same without tricks: asks, then takes. CKR_OK or why not. */
+/* The same to the end: asks, sometimes tries with less, then takes what there is. */
 CK_RV calls_take(struct calls *w, calls_give give, void *arg, struct bytes *made);
 
 /* Input data of a call, sometimes hostile. */

@@ -12,8 +12,7 @@
 #include <unistd.h>
 
 static CK_FUNCTION_LIST_3_0 *table;
-static char dir[] = "/tmp/fusetsu-fuzz.XXXXXX";
-static char path[sizeof(dir) + 16];
+static char dir[256], path[sizeof(dir) + 16];
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
@@ -40,9 +39,11 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
     CK_INTERFACE *interface = NULL;
     CK_UTF8CHAR name[] = "PKCS 11";
+    const char *tmp = getenv("TMPDIR");
 
     (void)argc;
     (void)argv;
+    snprintf(dir, sizeof(dir), "%s/fusetsu-fuzz.XXXXXX", tmp != NULL ? tmp : "/tmp");
     INPUT_HOLDS(mkdtemp(dir) != NULL);
     atexit(clean);
     snprintf(path, sizeof(path), "%s/store.db", dir);

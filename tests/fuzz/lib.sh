@@ -23,7 +23,7 @@ fuzz_targets() {
 fuzz_one() {
     local target=$1 log=build/log/$1.log runs
     mkdir -p "$3" build/log
-    if build/fuzz/fuzz/"$target" -max_total_time="$2" -max_len=2048 -timeout=30 -rss_limit_mb=2048 \
+    if build/fuzz/fuzz/"$target" -max_total_time="$2" -max_len=2048 -len_control=0 -timeout=30 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="build/log/$target-" \
         "$3" "tests/fuzz/corpus/$target" >"$log" 2>&1; then
         runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$log")

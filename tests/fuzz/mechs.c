@@ -58,7 +58,13 @@ static void fill_gcm(struct input *in, struct buf *out)
     string(in, &p.pIv, &p.ulIvLen);
     p.ulIvBits = input_ulong(in);
     string(in, &p.pAAD, &p.ulAADLen);
-    buf_add(out, &p, sizeof(p));
+    if (!input_one_in(in, 8)) {
+        buf_add(out, &p, sizeof(p));
+        return;
+    }
+    /* As the text of 2.40 has it, without the bits of the IV. */
+    buf_add(out, &p, offsetof(CK_GCM_PARAMS, ulIvBits));
+    buf_add(out, &p.pAAD, sizeof(p) - offsetof(CK_GCM_PARAMS, pAAD));
 }
 
 static void fill_length(struct input *in, struct buf *out)
@@ -103,20 +109,38 @@ static void fill_data(struct input *in, struct buf *out)
     }
 }
 
-/* Nothing, an IV, or something else. */
 static void fill_raw(struct input *in, struct buf *out)
 {
-    static const size_t lengths[] = {0, 0, 16, 16, 8, 4};
-    size_t how = input_below(in, ARRAY_LEN(lengths) + 1);
+    buf_add_bytes(out, input_bytes(in, 512));
+}
+
+static void fill_none(struct input *in, struct buf *out)
+{
+    if (input_one_in(in, 16))
+        fill_raw(in, out);
+}
+
+static void fill_iv(struct input *in, struct buf *out)
+{
     uint8_t iv[16];
 
-    if (how == ARRAY_LEN(lengths)) {
-        buf_add_bytes(out, input_bytes(in, 512));
+    if (input_one_in(in, 16)) {
+        fill_raw(in, out);
         return;
     }
     for (size_t i = 0; i < sizeof(iv); i++)
         iv[i] = input_u8(in);
-    buf_add(out, iv, lengths[how]);
+    buf_add(out, iv, sizeof(iv));
+}
+
+/* An initial value of either length, or the default. */
+static void fill_wrap(struct input *in, struct buf *out)
+{
+    static const size_t lengths[] = {0, 0, 8, 4};
+    uint8_t iv[8] = {input_u8(in), input_u8(in)};
+
+    buf_add(out, iv, lengths[input_below(in, ARRAY_LEN(lengths))]);
+    fill_none(in, out);
 }
 
 typedef void (*filler)(struct input *in, struct buf *out);
@@ -131,12 +155,16 @@ static filler wanted(const struct mech *m)
     case MECH_OAEP: return fill_oaep;
     case MECH_GCM: return fill_gcm;
     case MECH_CMAC:
-    case MECH_HMAC: return fill_length;
+    case MECH_HMAC: return m->variant != 0 ? fill_length : fill_none;
     case MECH_ECDH: return fill_ecdh;
     case MECH_HKDF: return fill_hkdf;
     case MECH_ENCRYPT_DATA: return fill_data;
-    case MECH_AES: return m->variant == MECH_AES_CTR ? fill_ctr : fill_raw;
-    default: return fill_raw;
+    case MECH_AES:
+        return m->variant == MECH_AES_CTR   ? fill_ctr
+               : m->variant == MECH_AES_ECB ? fill_none
+                                            : fill_iv;
+    case MECH_KEY_WRAP: return fill_wrap;
+    default: return fill_none;
     }
 }
 
@@ -169,13 +197,17 @@ CK_MECHANISM mechs_given(struct input *in, const struct mech *m, bool *honest)
 
 const struct mech *mechs_with(struct input *in, CK_FLAGS flag)
 {
-    size_t n, at;
+    size_t n, which, such = 0;
     const struct mech *all = mech_table_all(&n);
 
-    at = input_below(in, n);
-    for (size_t i = 0; i < n && !input_one_in(in, 64); i++) {
-        if ((all[(at + i) % n].flags & flag) != 0)
-            return &all[(at + i) % n];
+    if (input_one_in(in, 32))
+        return &all[input_below(in, n)];
+    for (size_t i = 0; i < n; i++)
+        such += (all[i].flags & flag) != 0;
+    which = input_below(in, such);
+    for (size_t i = 0; i < n; i++) {
+        if ((all[i].flags & flag) != 0 && which-- == 0)
+            return &all[i];
     }
-    return &all[at];
+    return &all[0];
 }

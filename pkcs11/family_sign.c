@@ -1,6 +1,5 @@
 #include "pkcs11/op_priv.h"
 
-#include <openssl/obj_mac.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,21 +84,11 @@ static CK_RV feed(struct op *op, struct bytes in, struct buf *out)
     return CKR_OK;
 }
 
-/* A DigestInfo of SHA-1, by a key that may not sign over it. */
-static bool is_weak(const struct op *op, const struct signing *s)
-{
-    const struct alg_hash *h = alg_hash_nid(NID_sha1);
-
-    return op->kind == OP_SIGN && !op->sha1 && s->len == h->info_len + h->size &&
-           memcmp(s->data, h->info, h->info_len) == 0;
-}
-
 static CK_RV finish_raw(const struct op *op, struct signing *s)
 {
     size_t gap;
 
     switch (op->mech->family) {
-    case MECH_PKCS1: return is_weak(op, s) ? CKR_DATA_INVALID : CKR_OK;
     case MECH_ECDSA: return s->len != 0 ? CKR_OK : CKR_DATA_LEN_RANGE;
     case MECH_PSS: return s->len == s->hash->size ? CKR_OK : CKR_DATA_LEN_RANGE;
     case MECH_X509:

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pkcs11/attr.h"
 #include "pkcs11/fail.h"
 #include "pkcs11/op_priv.h"
 
@@ -57,13 +56,10 @@ static const struct family *family_of(const struct mech *m, enum op_kind kind)
 /* What the operation keeps of its key. */
 static CK_RV take_key(struct op *op, const struct object *key)
 {
-    struct bytes spki, allowed;
+    struct bytes spki;
 
     op->key = key->handle;
     op->each = (key->group & ATTR_PRIV) != 0 && object_true(key, CKA_ALWAYS_AUTHENTICATE);
-    op->sha1 = op->s->lib->sha1 ||
-               (object_value(key, CKA_ALLOWED_MECHANISMS, &allowed) && allowed.len != 0 &&
-                attr_mech_allowed(allowed, CKM_SHA1_RSA_PKCS));
     if ((key->group & ATTR_SEC) != 0)
         return CKR_OK;
     return object_value(key, CKA_PUBLIC_KEY_INFO, &spki) &&

@@ -38,7 +38,6 @@ struct op {
     struct pubkey pub; /* of RSA and EC keys */
     bool each;         /* the key wants its PIN each time: `proof` */
     struct token_proof *proof;
-    bool sha1;         /* the key may sign over SHA-1 (mech_table_weak) */
     bool keyed;        /* a digest that was fed with a key: its state is not to be saved */
     uint8_t input[32]; /* digest of what the one-part function was given */
     bool fed;          /* something was fed by an Update function */

@@ -138,11 +138,18 @@ CK_RV op_use(const struct op *op, struct keyuse *out)
     return keyuse_of(op->s, op->key, op->proof, out);
 }
 
+static CK_RV check_length(const struct op *op, struct bytes in)
+{
+    if (in.len <= OP_MAX_INPUT)
+        return CKR_OK;
+    return op->kind == OP_DECRYPT ? CKR_ENCRYPTED_DATA_LEN_RANGE : CKR_DATA_LEN_RANGE;
+}
+
 CK_RV op_feed(struct op *op, struct bytes in, struct buf *out)
 {
-    if (in.len > OP_MAX_INPUT)
-        return op->kind == OP_DECRYPT ? CKR_ENCRYPTED_DATA_LEN_RANGE : CKR_DATA_LEN_RANGE;
-    return op->family->feed(op, in, out);
+    CK_RV rv = check_length(op, in);
+
+    return rv == CKR_OK ? op->family->feed(op, in, out) : rv;
 }
 
 size_t op_feed_length(const struct op *op, size_t in)
@@ -174,8 +181,10 @@ static CK_RV key_is_there(const struct op *op)
 CK_RV op_last(struct op *op, const struct bytes *in, struct bytes *out)
 {
     uint8_t digest[32];
-    CK_RV rv = CKR_OK;
+    CK_RV rv = in != NULL ? check_length(op, *in) : CKR_OK;
 
+    if (rv != CKR_OK)
+        return rv;
     if (!note_input(in, digest))
         return CKR_FUNCTION_FAILED;
     /* The result that waits for a larger buffer is that of the same input, and goes when the

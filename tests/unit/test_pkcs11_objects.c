@@ -337,6 +337,18 @@ static void test_a_saved_digest_has_a_length(void **state)
     assert_int_equal(C_SetOperationState(h, one, PTRDIFF_MAX, 0, 0), CKR_SAVED_STATE_INVALID);
 }
 
+static void test_input_longer_than_any_is_not_read(void **state)
+{
+    CK_SESSION_HANDLE h = unit_module_open(false);
+    CK_MECHANISM m = {CKM_SHA256, NULL, 0};
+    CK_BYTE one[1] = {1}, digest[32];
+    CK_ULONG len = sizeof(digest);
+
+    (void)state;
+    assert_int_equal(C_DigestInit(h, &m), CKR_OK);
+    assert_int_equal(C_Digest(h, one, PTRDIFF_MAX, digest, &len), CKR_DATA_LEN_RANGE);
+}
+
 static CK_OBJECT_HANDLE aes_key(CK_SESSION_HANDLE h)
 {
     static CK_OBJECT_CLASS class = CKO_SECRET_KEY;
@@ -427,6 +439,7 @@ int main(void)
         TOKEN(test_digests_come_in_one_part_and_in_many),
         TOKEN(test_a_saved_digest_has_a_length),
         TOKEN(test_the_length_of_a_tag_stays_while_a_message_lasts),
+        TOKEN(test_input_longer_than_any_is_not_read),
         TOKEN(test_a_parameter_without_use_is_not_kept),
         TOKEN(test_without_a_tpm_the_call_fails_and_the_session_lives),
     };

@@ -175,7 +175,7 @@ static CK_RV parts_next(CK_SESSION_HANDLE handle, enum op_kind kind, const void 
     if (last && kind == OP_DECRYPT)
         need = op_last_length(m->op, (size_t)in_len + (size_t)p.ulTagBits / 8, &exact);
     rv = op_call_room(need, out, len, &go);
-    if (!go && need != 0)
+    if (!go && (need != 0 || in_len != 0))
         return entry_end(rv);
     rv = last ? finish_gcm(m, kind, &p, bytes_of(in, (size_t)in_len), out, len)
               : one_part(m, bytes_of(in, (size_t)in_len), out, len);

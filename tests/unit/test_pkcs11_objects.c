@@ -397,6 +397,31 @@ static void test_the_length_of_a_tag_stays_while_a_message_lasts(void **state)
     }
 }
 
+/* A part of a message that gives nothing back yet: who asks how much that is has not fed it. */
+static void test_a_question_for_a_length_feeds_nothing(void **state)
+{
+    CK_SESSION_HANDLE h = unit_module_open(false);
+    CK_MECHANISM m = {CKM_AES_GCM, NULL, 0};
+    CK_BYTE iv[12] = {0}, tag[16], data[5] = "text", sealed[5], out[5];
+    CK_GCM_MESSAGE_PARAMS p = {iv, sizeof(iv), 0, CKG_NO_GENERATE, tag, 128};
+    CK_OBJECT_HANDLE key = aes_key(h);
+    CK_ULONG len = sizeof(sealed);
+
+    (void)state;
+    assert_int_equal(C_MessageEncryptInit(h, &m, key), CKR_OK);
+    assert_int_equal(C_EncryptMessage(h, &p, sizeof(p), NULL, 0, data, 5, sealed, &len), CKR_OK);
+    assert_int_equal(C_MessageDecryptInit(h, &m, key), CKR_OK);
+    assert_int_equal(C_DecryptMessageBegin(h, &p, sizeof(p), NULL, 0), CKR_OK);
+    assert_int_equal(C_DecryptMessageNext(h, &p, sizeof(p), sealed, 3, NULL, &len, 0), CKR_OK);
+    assert_int_equal(len, 0);
+    assert_int_equal(C_DecryptMessageNext(h, &p, sizeof(p), sealed, 3, out, &len, 0), CKR_OK);
+    len = sizeof(out);
+    assert_int_equal(
+        C_DecryptMessageNext(h, &p, sizeof(p), sealed + 3, 2, out, &len, CKF_END_OF_MESSAGE),
+        CKR_OK);
+    assert_true(len == 5 && memcmp(out, data, 5) == 0);
+}
+
 /* Init of GCM has no use for a parameter, and copies none. */
 static void test_a_parameter_without_use_is_not_kept(void **state)
 {
@@ -440,6 +465,7 @@ int main(void)
         TOKEN(test_a_saved_digest_has_a_length),
         TOKEN(test_the_length_of_a_tag_stays_while_a_message_lasts),
         TOKEN(test_input_longer_than_any_is_not_read),
+        TOKEN(test_a_question_for_a_length_feeds_nothing),
         TOKEN(test_a_parameter_without_use_is_not_kept),
         TOKEN(test_without_a_tpm_the_call_fails_and_the_session_lives),
     };

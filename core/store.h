@@ -137,13 +137,18 @@ enum store_key_mode {
     STORE_KEY_QUORUM,
     STORE_KEY_NONE
 };
-enum store_key_use { STORE_USE_OBJECT, STORE_USE_AK };
+enum store_key_use {
+    STORE_USE_OBJECT,  /* behind an object */
+    STORE_USE_AK,      /* an attestation key */
+    STORE_USE_APPROVER /* signs approvals, and nothing else (core/approval.h) */
+};
 
 /*
  * A key that only the TPM can load. `public` is a TPMT_PUBLIC, `private` a
  * TPM2B_PRIVATE's content, `parent` 0 for the storage primary or the EK's
  * template id for an attestation key, `creation` what TPM2_Create gave besides:
- * creation data, ticket (opaque here; empty for an imported key). Buffers belong
+ * creation data, ticket, and what tpm/key_extra keeps with a key (opaque here;
+ * empty for an imported key). Buffers belong
  * to the structure; store_key_free releases them. The row is authenticated by
  * the seal; a row whose tag does not fit is E_CORRUPT.
  */
@@ -173,6 +178,14 @@ int store_key_get(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID]
 /* The first key of a use (the AK of a token under one EK template), E_NOT_FOUND if none. */
 int store_key_find(struct store *s, int64_t token, enum store_key_use use, uint32_t parent,
                    const struct store_seal *seal, struct store_key *k, struct err *e) MUST_USE;
+/* All keys of a use, in the order in which they were put. Free each with store_key_free,
+ * then the array. */
+int store_key_list(struct store *s, int64_t token, enum store_key_use use,
+                   const struct store_seal *seal, struct store_key **out, size_t *n,
+                   struct err *e) MUST_USE;
+/* Replaces `creation` of a key that is there; all else stays. E_NOT_FOUND. */
+int store_key_amend(struct store *s, const struct store_key *k, const struct store_seal *seal,
+                    struct err *e) MUST_USE;
 int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID],
                      struct err *e) MUST_USE; /* not while an object refers to it: E_BUSY, which
                                         * leaves a transaction around it as it is */

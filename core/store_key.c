@@ -1,5 +1,6 @@
 #include "core/store_db.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define KEY_COLUMNS \
@@ -87,7 +88,7 @@ static int from_row(struct store *s, sqlite3_stmt *st, struct store_key *k, stru
     uint32_t use = 0, mode = 0, imported = 0;
 
     if (store_db_copy(s, st, 0, k->uuid, STORE_UUID, STORE_UUID, NULL, e) != 0 ||
-        store_db_range(s, st, 1, STORE_USE_AK, &use, e) != 0 ||
+        store_db_range(s, st, 1, STORE_USE_APPROVER, &use, e) != 0 ||
         store_db_range(s, st, 2, STORE_KEY_NONE, &mode, e) != 0 ||
         store_db_range(s, st, 3, 1, &imported, e) != 0 ||
         store_db_range(s, st, 4, UINT32_MAX, &k->parent, e) != 0 ||
@@ -188,6 +189,68 @@ static int used(struct store *s, int64_t token, const uint8_t *uuid, struct err 
         row = store_db_next(s, st, e);
     sqlite3_finalize(st);
     return row;
+}
+
+int store_key_list(struct store *s, int64_t token, enum store_key_use use,
+                   const struct store_seal *seal, struct store_key **out, size_t *n, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    void *list = NULL;
+    size_t count = 0, cap = 0;
+    int rc = -1, row;
+
+    if (seal == NULL)
+        return needs_login(s, e);
+    if (store_db_query(s, &st, KEY_COLUMNS "WHERE token = ?1 AND use = ?2 ORDER BY id",
+                       STORE_ARGS(STORE_INT(token), STORE_INT(use)), e) != 0)
+        goto out;
+    while ((row = store_db_next(s, st, e)) == 1) {
+        struct store_key *k = store_db_grow(s, &list, &count, &cap, sizeof(*k), e);
+
+        if (k == NULL)
+            goto out;
+        k->token = token;
+        if (from_row(s, st, k, e) != 0 || check_tag(s, st, k, seal, e) != 0)
+            goto out;
+    }
+    if (row != 0)
+        goto out;
+    *out = list;
+    *n = count;
+    list = NULL;
+    rc = 0;
+out:
+    sqlite3_finalize(st);
+    for (size_t i = 0; list != NULL && i < count; i++)
+        store_key_free(&((struct store_key *)list)[i]);
+    free(list);
+    return rc;
+}
+
+int store_key_amend(struct store *s, const struct store_key *k, const struct store_seal *seal,
+                    struct err *e)
+{
+    char serial[17];
+    uint8_t tag[32];
+
+    if (seal == NULL)
+        return needs_login(s, e);
+    if (store_token_serial(s, k->token, serial, e) != 0 || key_tag(k, serial, seal, tag, e) != 0 ||
+        store_begin(s, e) != 0)
+        return -1;
+    if (store_db_do(s, "UPDATE key SET creation = ?3, tag = ?4 WHERE token = ?1 AND uuid = ?2",
+                    STORE_ARGS(STORE_INT(k->token), STORE_BLOB(k->uuid, STORE_UUID),
+                               STORE_BLOB(k->creation.p, k->creation.len),
+                               STORE_BLOB(tag, sizeof(tag))),
+                    e) == 0) {
+        if (sqlite3_changes(s->db) != 1)
+            err_set(e, E_NOT_FOUND, "the token store %s has no such key; read the store anew",
+                    s->path);
+        else if (store_commit(s, e) == 0)
+            return 0;
+    }
+    store_rollback(s);
+    return -1;
 }
 
 int store_key_delete(struct store *s, int64_t token, const uint8_t uuid[STORE_UUID], struct err *e)

@@ -1,5 +1,6 @@
 #include "tpm/authorise.h"
 
+#include "core/tpmname.h"
 #include "tpm/pcr.h"
 #include "tpm/policy.h"
 #include "tpm/proof.h"
@@ -20,7 +21,7 @@ static bool by_value(const struct store_key *key)
 
 bool authorise_once(const struct store_key *key)
 {
-    return key->mode == STORE_KEY_EACH;
+    return key->mode == STORE_KEY_EACH || key->mode == STORE_KEY_APPROVED;
 }
 
 /* A session that satisfies the policy of a key which is bound to PCRs. */
@@ -89,6 +90,33 @@ static int load_and_take(struct token *k, const struct store_key *key, struct au
     return 0;
 }
 
+/* Nothing is sent: the handle does not matter, it is no part of cpHash (Part 1, 16.7). */
+static int begin_plan(struct token *k, const struct store_key *key, struct authorise *u,
+                      struct err *e)
+{
+    u->plan = true;
+    u->handle = TPM2_TRANSIENT_FIRST;
+    u->sys = tpm_sys(k->tpm, e);
+    return u->sys != NULL ? tpmname_object(buf_bytes(&key->public), &u->name, e) : -1;
+}
+
+/* The command that was prepared, as cpHash sees it. */
+static int run_plan(struct token *k, struct authorise *u, const char *what, struct err *e)
+{
+    const uint8_t *area = NULL;
+    struct reader r;
+    uint8_t code[4];
+    size_t n = 0;
+
+    if (exec_sapi(Tss2_Sys_GetCommandCode(u->sys, code), what, e) != 0 ||
+        exec_sapi(Tss2_Sys_GetCpBuffer(u->sys, &n, &area), what, e) != 0)
+        return -1;
+    r = reader_of(code, sizeof(code));
+    k->plan->command = reader_u32(&r);
+    buf_add(&k->plan->parameters, area, n);
+    return err_set(e, E_BUSY, "%s: noted, not done", what);
+}
+
 int authorise_begin(struct token *k, const struct store_key *key, bool decrypt, bool encrypt,
                     struct authorise *u, struct err *e)
 {
@@ -99,6 +127,9 @@ int authorise_begin(struct token *k, const struct store_key *key, bool decrypt, 
     *u = (struct authorise){.x = {.n_names = 1, .n_auth = 1}};
     if (token_key_auth(k, key, u->auth_value, &u->auth, e) != 0)
         return -1;
+    if (k->plan != NULL)
+        return begin_plan(k, key, u, e);
+    u->approved = key->mode == STORE_KEY_APPROVED;
     if (authorise_once(key))
         rc = load_and_take(k, key, u, &l, e);
     else if (by_value(key))
@@ -110,7 +141,9 @@ int authorise_begin(struct token *k, const struct store_key *key, bool decrypt, 
     u->handle = l->handle;
     u->name = l->name;
     u->x.name[0] = &u->name;
-    *a = (struct exec_auth){.auth = u->auth, .decrypt = decrypt, .encrypt = encrypt};
+    /* cpHash is over what is on the wire (Part 1, 16.7): who approves must know that before. */
+    *a =
+        (struct exec_auth){.auth = u->auth, .decrypt = decrypt && !u->approved, .encrypt = encrypt};
     a->last = u->policy.handle != 0;
     a->session = a->last ? &u->policy : token_session(k, e);
     u->sys = tpm_sys(k->tpm, e);
@@ -121,8 +154,16 @@ int authorise_run(struct token *k, struct authorise *u, const char *what, struct
 {
     struct err why = {0};
 
+    if (u->plan)
+        return run_plan(k, u, what, e);
     if (exec_run(k->tpm, &u->x, what, &why) == 0)
         return 0;
+    if (u->approved && rc_base(why.rc) == TPM2_RC_POLICY_FAIL)
+        return err_set_rc(e, E_REJECTED, why.rc,
+                          "%s: something else was approved than this (0x%03x)", what, why.rc);
+    if (u->approved && rc_base(why.rc) == TPM2_RC_EXPIRED)
+        return err_set_rc(e, E_REJECTED, why.rc, "%s: the approval has expired (0x%03x)", what,
+                          why.rc);
     if (u->pcrs && rc_base(why.rc) == TPM2_RC_POLICY_FAIL)
         return pcr_refused(why.rc, e);
     if (why.rc == TPM2_RC_PCR_CHANGED)
@@ -151,7 +192,8 @@ static int one_try(struct token *k, int (*op)(struct token *k, void *arg, struct
     tpm_lost(k->tpm);
     return err_set_rc(e, E_REMOVED, why.rc,
                       "the TPM was reset, or stopped answering, while a key was used for which a "
-                      "PIN had been proved; prove the PIN again (0x%03x)",
+                      "PIN had been proved or an approval given; that has to be done again "
+                      "(0x%03x)",
                       why.rc);
 }
 
@@ -160,7 +202,7 @@ int authorise_retry(struct token *k, const struct store_key *key,
 {
     struct err why = {0};
 
-    if (authorise_once(key))
+    if (authorise_once(key) && k->plan == NULL)
         return one_try(k, op, arg, e);
     if (token_retry(k, op, arg, &why) == 0)
         return 0;

@@ -7,7 +7,7 @@
 /*
  * The one place that decides how a use of a key is authorised: by the HMAC session of this
  * process and the key's authValue; or, where the key is bound to PCRs, in a policy session of
- * its own; or in the one in which the user's PIN was proved for this use.
+ * its own; or in the one in which the user's PIN was proved for this use, or an approval given.
  */
 
 /* One command that uses a key: the key is loaded, its authorisation is ready. Not to be
@@ -20,6 +20,8 @@ struct authorise {
     uint8_t auth_value[32];
     struct session policy; /* handle 0: the HMAC session does */
     bool pcrs;             /* the policy asks for PCRs */
+    bool approved;         /* the policy asks for an approval */
+    bool plan;             /* the command is noted, not sent */
     struct exec x;         /* one name, one authorisation */
 };
 

@@ -182,6 +182,9 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
         return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
     if (spec->pcrs.hash != 0)
         return err_set(e, E_UNSUPPORTED, "a key that is imported cannot be bound to PCRs");
+    if (spec->mode == STORE_KEY_APPROVED)
+        return err_set(e, E_UNSUPPORTED,
+                       "a key that is imported was outside already: no approvals guard it");
     if (token_key_supported(k, spec, e) != 0)
         return -1;
     held_flush_all(k->tpm);

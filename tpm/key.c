@@ -1,6 +1,7 @@
 #include "core/kdf.h"
 #include "core/tpmname.h"
 #include "tpm/exec.h"
+#include "tpm/key_extra.h"
 #include "tpm/key_policy.h"
 #include "tpm/key_secret.h"
 #include "tpm/pcr.h"
@@ -193,6 +194,18 @@ static int as_bound(const struct store_key *made, const struct pcr_bound *b, str
                          "again");
 }
 
+/* What its uses take and the TPM does not keep. */
+static int keep_extra(const struct key_spec *spec, struct store_key *made, struct err *e)
+{
+    struct key_extra x = {.label = {NULL, 0}};
+
+    if (spec->mode != STORE_KEY_APPROVED)
+        return 0;
+    x.approver = spec->approver;
+    x.purpose = bytes_of(spec->purpose, strlen(spec->purpose));
+    return key_extra_write(made, &x, e);
+}
+
 static int create_op(struct token *k, void *arg, struct err *e)
 {
     const struct create_job *j = arg;
@@ -214,7 +227,8 @@ static int create_op(struct token *k, void *arg, struct err *e)
         key_policy_set(k, spec, &b, &template, e) != 0)
         goto out;
     want.pcrs = b.selection;
-    if (key_create(k, &parent, &want, &made, e) != 0 || as_bound(&made, &b, e) != 0)
+    if (key_create(k, &parent, &want, &made, e) != 0 || as_bound(&made, &b, e) != 0 ||
+        keep_extra(spec, &made, e) != 0)
         goto out;
     *j->out = made;
     rc = 0;

@@ -24,8 +24,9 @@ struct pcr_bound;
  * A key that is bound to `pcrs` (NULL: none) loses userWithAuth and is used by PolicyPCR, then
  * PolicyAuthValue; in mode NONE by PolicyPCR alone. A key of mode EACH loses it, too: the PIN
  * comes in as PolicySecret of the token's counter index U before PolicyAuthValue. Not
- * PolicySecret alone: the owner of the TPM could define U anew. adminWithPolicy stays clear: TPM2_Certify
- * takes the authValue (Part 1, 19.2: ADMIN role).
+ * PolicySecret alone: the owner of the TPM could define U anew. In mode APPROVED PolicySigned
+ * by the approver's key stands there. adminWithPolicy stays clear: TPM2_Certify takes the
+ * authValue (Part 1, 19.2: ADMIN role).
  */
 int key_policy_set(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
                    TPMT_PUBLIC *area, struct err *e) MUST_USE;

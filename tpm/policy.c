@@ -137,6 +137,26 @@ int policy_or(struct tpm *t, struct session *p, const struct tpmpolicy *branch, 
     return exec_sapi(Tss2_Sys_PolicyOR(sys, p->handle, NULL, &list, NULL), "PolicyOR", e);
 }
 
+int policy_signed_by(struct tpm *t, struct session *p, uint32_t key,
+                     const struct policy_signature *s, struct err *e)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    TPM2B_DIGEST cp_hash = {.size = (UINT16)s->cp_hash.len};
+    TPM2B_TIMEOUT timeout = {.size = sizeof(timeout.buffer)};
+    TPMT_TK_AUTH ticket = {0};
+
+    if (sys == NULL)
+        return -1;
+    if (s->cp_hash.len > sizeof(cp_hash.buffer) || s->expiration > INT32_MAX)
+        return err_set(e, E_FORMAT, "a signature for a policy is over values that no TPM takes");
+    if (s->cp_hash.len != 0)
+        memcpy(cp_hash.buffer, s->cp_hash.p, s->cp_hash.len);
+    return exec_sapi(Tss2_Sys_PolicySigned(sys, key, p->handle, NULL, &p->tpm, &cp_hash, s->ref,
+                                           (INT32)s->expiration, s->signature, &timeout, &ticket,
+                                           NULL),
+                     "PolicySigned", e);
+}
+
 int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t d[32],
                   struct err *e)
 {

@@ -26,6 +26,18 @@ int policy_pcr(struct tpm *t, struct session *p, const TPML_PCR_SELECTION *pcrs,
 int policy_or(struct tpm *t, struct session *p, const struct tpmpolicy *branch, size_t n,
               struct err *e) MUST_USE;
 
+/* PolicySigned (Part 3, 23.3) with the signature of somebody else, by the key whose public half
+ * is loaded at `key`. The nonce is that of the session: a signature over another one is
+ * refused with TPM_RC_SIGNATURE, one that came too late with TPM_RC_EXPIRED. */
+struct policy_signature {
+    struct bytes cp_hash;
+    const TPM2B_NONCE *ref;
+    uint32_t expiration;
+    const TPMT_SIGNATURE *signature;
+};
+int policy_signed_by(struct tpm *t, struct session *p, uint32_t key,
+                     const struct policy_signature *s, struct err *e) MUST_USE;
+
 /* PolicySigned over nonceTPM with a P-256 key of ours that is loaded at `key`;
  * `d` is its private scalar. */
 int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t d[32],

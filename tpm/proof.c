@@ -6,11 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct token_proof {
-    uint8_t uuid[STORE_UUID];
-    unsigned generation;
-    struct session session; /* handle 0: used up */
-};
+struct token_proof *proof_new(struct token *k, const struct store_key *key, struct err *e)
+{
+    struct token_proof *p = calloc(1, sizeof(*p));
+
+    if (p == NULL) {
+        err_set(e, E_MEMORY, "out of memory for a proof");
+        return NULL;
+    }
+    memcpy(p->uuid, key->uuid, STORE_UUID);
+    p->generation = tpm_generation(k->tpm);
+    return p;
+}
 
 /* [PolicyPCR], PolicySecret, PolicyAuthValue: as tpm/key_policy.c has it. No PIN is sent where
  * the PCRs are wrong already. */
@@ -46,12 +53,10 @@ int token_prove(struct token *k, const struct store_key *key, struct bytes pin,
 
     if (check(k, key, pin, e) != 0 || pcr_of_key(key, &b, e) != 0)
         return -1;
-    p = calloc(1, sizeof(*p));
+    p = proof_new(k, key, e);
     auth = secret_new(sizeof(struct pin_auth), e);
-    if (p == NULL || auth == NULL) {
-        err_set(e, E_MEMORY, "out of memory for a proof of the PIN");
+    if (p == NULL || auth == NULL)
         goto out;
-    }
     if (pin_derive(&k->row, PIN_USER, pin, (struct pin_auth *)(void *)secret_data(auth), e) != 0)
         goto out;
     if (pass(k, &b, (const struct pin_auth *)(const void *)secret_peek(auth), &p->session, &why) !=
@@ -64,8 +69,9 @@ int token_prove(struct token *k, const struct store_key *key, struct bytes pin,
         err_take(e, &why);
         goto out;
     }
-    memcpy(p->uuid, key->uuid, STORE_UUID);
+    /* A session that was out of step may have been renewed on the way. */
     p->generation = tpm_generation(k->tpm);
+    p->ready = true;
     *out = p;
     p = NULL;
     rc = 0;
@@ -75,7 +81,7 @@ out:
     return rc;
 }
 
-static bool live(struct token *k, const struct token_proof *p)
+bool proof_live(struct token *k, const struct token_proof *p)
 {
     return p->session.handle != 0 && p->generation == tpm_generation(k->tpm);
 }
@@ -86,7 +92,7 @@ void token_proof_free(struct token *k, struct token_proof *p)
         return;
     if (k->proof == p)
         k->proof = NULL;
-    if (live(k, p))
+    if (proof_live(k, p))
         session_end(k->tpm, &p->session);
     secret_wipe(p, sizeof(*p));
     free(p);
@@ -99,7 +105,7 @@ void token_present(struct token *k, struct token_proof *p)
 
 bool proof_there(const struct token *k, const struct store_key *key)
 {
-    return k->proof != NULL && k->proof->session.handle != 0 &&
+    return k->proof != NULL && k->proof->ready && k->proof->session.handle != 0 &&
            memcmp(k->proof->uuid, key->uuid, STORE_UUID) == 0;
 }
 
@@ -108,16 +114,20 @@ int proof_take(struct token *k, const struct store_key *key, struct session *out
     struct token_proof *p = k->proof;
     bool good;
 
+    if (!proof_there(k, key) && key->mode == STORE_KEY_APPROVED)
+        return err_set(e, E_REJECTED,
+                       "each use of this key takes the approval of another device, for just that "
+                       "use; `fusetsu key sign` asks for it");
     if (!proof_there(k, key))
         return err_set(
             e, E_LOGIN,
             "this key asks for the user PIN before each use; prove the PIN for this one");
     k->proof = NULL;
-    good = live(k, p);
+    good = proof_live(k, p);
     if (good)
         *out = p->session;
     session_gone(&p->session);
     return good ? 0
                 : err_set(e, E_REMOVED,
-                          "the TPM was reset after the PIN was proved; prove the PIN again");
+                          "the TPM was reset after the use was proved or approved; prove it again");
 }

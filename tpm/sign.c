@@ -179,6 +179,8 @@ static bool tpm_pads_pss(struct token *k, const struct job *j)
     if (w->hash->tpm == 0 || w->mgf != w->hash || w->salt != (int)w->hash->size ||
         !can(j, TPMA_OBJECT_SIGN_ENCRYPT) || tpm_pss(k->tpm) == TPM_PSS_OTHER)
         return false;
+    if (j->key->mode == STORE_KEY_APPROVED)
+        return true;
     return !authorise_once(j->key) || tpm_pss(k->tpm) == TPM_PSS_DIGEST ||
            !can(j, TPMA_OBJECT_DECRYPT);
 }
@@ -209,6 +211,11 @@ static int sign_pss(struct token *k, const struct job *j, struct err *e)
             return err_take(e, &why);
         }
     }
+    /* Our padding draws a salt: what was approved could not be made again. */
+    if (j->key->mode == STORE_KEY_APPROVED)
+        return err_set(e, E_UNSUPPORTED,
+                       "a key that is used with approvals makes PSS signatures only as the TPM "
+                       "itself pads them");
     if (pubkey_pad_pss(&j->pub, w->hash, w->mgf, w->salt, w->digest, em, e) != 0)
         return -1;
     return sign_padded(k, j, em, e);

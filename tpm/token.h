@@ -138,7 +138,9 @@ struct key_spec {
     const struct alg_hash *hash;   /* HMAC: its one hash; NULL: chosen with each use */
     bool sign, decrypt;            /* TPM attributes of the same names; AES and HMAC keys get
                                     * what their use takes, whatever stands here */
-    enum store_key_mode mode;      /* SESSION, NONE; EACH for ECC and RSA */
+    enum store_key_mode mode;      /* SESSION, NONE; EACH and APPROVED for ECC and RSA */
+    struct bytes approver;         /* APPROVED: by whom, DER of core/approval.h */
+    const char *purpose;           /* APPROVED: what uses are approved for; up to 255 bytes */
     bool extractable;              /* token_key_value may take it out of the TPM again; mode SESSION
                                 * only. Never fixedTPM: never level 3 */
     struct key_pcrs pcrs;          /* not for keys that are imported or extractable */
@@ -232,7 +234,8 @@ void token_key_forget(struct token *k, const uint8_t uuid[STORE_UUID]);
 /*
  * A proof of the user's PIN to the TPM, good for ONE use of one key: a policy session in which
  * PolicySecret of the token's counter index has passed (Part 3, 23.4). It takes one of the
- * TPM's sessions until it is used or freed: make it, present it, use the key, free it.
+ * TPM's sessions until it is used or freed: make it, present it, use the key, free it. For
+ * keys of mode APPROVED it is made of an approval (tpm/approval.h).
  */
 struct token_proof;
 

@@ -6,6 +6,12 @@
 #include "tpm/pin.h"
 #include "tpm/token.h"
 
+/* What authorise_run() notes instead of sending it: the command that a use would be. */
+struct token_plan {
+    uint32_t command;      /* 0: none was noted */
+    struct buf parameters; /* wire form */
+};
+
 /* The inside of `struct token`, for the files of the tpm room that act on one. */
 struct token {
     struct tpm *tpm;
@@ -19,6 +25,7 @@ struct token {
     struct secret *secret;     /* user: the token secret; SO: struct pin_so_content */
     struct secret *seal;       /* user: struct store_seal */
     struct token_proof *proof; /* presented for the next use of its key; the caller's */
+    struct token_plan *plan;   /* uses are noted here and not sent; the caller's */
 };
 
 /* The HMAC session of this process, E_NOT_FOUND saying what to do when the TPM

@@ -463,7 +463,7 @@ static void test_kinds_of_keys_that_the_tpm_lacks_are_told(void **state)
         {.type = TPM2_ALG_RSA, .bits = 2048, .exponent = 3, .sign = true},
         {.type = TPM2_ALG_ECC, .curve = NULL, .sign = true},
         {.type = TPM2_ALG_SYMCIPHER, .sign = true},
-        {.type = TPM2_ALG_RSA, .bits = 2048, .sign = true, .mode = STORE_KEY_APPROVED},
+        {.type = TPM2_ALG_RSA, .bits = 2048, .sign = true, .mode = STORE_KEY_QUORUM},
     };
 
     unit_tpm_login(w, TOKEN_USER, UNIT_USER);

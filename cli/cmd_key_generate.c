@@ -1,3 +1,4 @@
+#include "cli/approvals.h"
 #include "cli/commands.h"
 #include "cli/keyring.h"
 #include "cli/out.h"
@@ -13,7 +14,13 @@ static const struct cli_option options[] = {
     {"sign-only", NULL, "an RSA key that cannot decrypt; PSS then only as the TPM itself pads",
      false},
     {"auth", "MODE",
-     "what each use takes: session (the login, default), each (the PIN every time), none", false},
+     "what each use takes: session (the login, default), each (the PIN every time), approved "
+     "(another device's approval), none",
+     false},
+    {"approver", "FILE",
+     "with --auth approved: who approves, as `fusetsu approver create` wrote it", false},
+    {"purpose", "TEXT", "with --auth approved: what uses are approved for (default: the label)",
+     false},
     {"pcrs", "LIST", "bind the key to PCRs as they are now, e.g. sha256:0,2,7", false},
     {"extractable", NULL,
      "the key may leave the TPM, wrapped by another key; it then never counts as attested", false},
@@ -24,7 +31,8 @@ static int read_auth(const char *mode, CK_ULONG *auth, struct err *e)
 {
     static const char *const modes[] = {[CK_FUSETSU_AUTH_SESSION] = "session",
                                         [CK_FUSETSU_AUTH_EACH] = "each",
-                                        [CK_FUSETSU_AUTH_NONE] = "none"};
+                                        [CK_FUSETSU_AUTH_NONE] = "none",
+                                        [CK_FUSETSU_AUTH_APPROVED] = "approved"};
 
     for (size_t i = 0; i < ARRAY_LEN(modes); i++) {
         if (mode == NULL || strcmp(mode, modes[i]) == 0) {
@@ -32,7 +40,7 @@ static int read_auth(const char *mode, CK_ULONG *auth, struct err *e)
             return 0;
         }
     }
-    return cli_misuse(e, "--auth is session, each or none, not \"%.20s\"", mode);
+    return cli_misuse(e, "--auth is session, each, approved or none, not \"%.20s\"", mode);
 }
 
 static int report(struct cli *c, const struct keyring_object *key, const struct pubkey *pub,
@@ -52,6 +60,27 @@ static int report(struct cli *c, const struct keyring_object *key, const struct 
     return 0;
 }
 
+/* --approver, and that it is there just when it is needed. */
+static int read_approver(struct cli *c, struct keyring_spec *spec, struct buf *der, struct err *e)
+{
+    struct approval_approver a;
+    const char *path = cli_option(c, "approver");
+
+    spec->purpose = cli_option(c, "purpose");
+    if (spec->auth != CK_FUSETSU_AUTH_APPROVED)
+        return path == NULL && spec->purpose == NULL
+                   ? 0
+                   : cli_misuse(e, "--approver and --purpose go with --auth approved only");
+    if (path == NULL)
+        return cli_misuse(e, "--auth approved needs --approver FILE: whose approval it shall be");
+    if (approvals_read(path, APPROVAL_APPROVER_PEM, der, e) != 0 ||
+        approval_approver_decode(buf_bytes(der), &a, e) != 0)
+        return err_prefix(e, "the approver");
+    approval_approver_free(&a);
+    spec->approver = buf_bytes(der);
+    return 0;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct keyring_spec spec = {.type = cli_option(c, "type"),
@@ -62,6 +91,7 @@ static int run(struct cli *c, struct err *e)
     struct keyring_object key = {0};
     uint8_t id[KEYRING_ID_MAX];
     struct keyring *k = NULL;
+    struct buf approver = {0};
     struct pubkey pub;
     int rc = -1;
 
@@ -69,18 +99,20 @@ static int run(struct cli *c, struct err *e)
         read_auth(cli_option(c, "auth"), &spec.auth, e) != 0)
         return -1;
     if (spec.extractable && (spec.auth != CK_FUSETSU_AUTH_SESSION || spec.pcrs != NULL))
-        return cli_misuse(e, "--extractable excludes --auth each, --auth none and --pcrs: a key "
-                             "that leaves the TPM leaves them behind");
+        return cli_misuse(e, "--extractable excludes --auth and --pcrs: a key that leaves the TPM "
+                             "leaves them behind");
     if (cli_option(c, "id") != NULL) {
         if (keyring_parse_id(cli_option(c, "id"), id, &spec.id.len, e) != 0)
             return -1;
         spec.id.p = id;
     }
-    if (keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) == 0 &&
+    if (read_approver(c, &spec, &approver, e) == 0 &&
+        keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) == 0 &&
         keyring_generate(k, &spec, &key, e) == 0 && keyring_public(k, &key, &pub, e) == 0)
         rc = report(c, &key, &pub, e);
     keyring_object_free(&key);
     keyring_close(k);
+    buf_free(&approver);
     return rc;
 }
 
@@ -95,6 +127,8 @@ const struct cli_command cmd_key_generate = {
     .examples = "fusetsu key generate --token gateway --type p256 --label tls\n"
                 "fusetsu key generate --token gateway --type rsa2048 --label mail --id 01\n"
                 "fusetsu key generate --token gateway --type p256 --label boot --auth none "
-                "--pcrs sha256:0,2,7",
+                "--pcrs sha256:0,2,7\n"
+                "fusetsu key generate --token gateway --type p256 --label seal --auth approved "
+                "--approver officer.pem",
     .run = run,
 };

@@ -76,8 +76,10 @@ struct keyring_spec {
     struct bytes id; /* CKA_ID; empty: 20 random bytes */
     bool sign_only;  /* no decryption or key agreement with it */
     bool extractable;
-    CK_ULONG auth;    /* CK_FUSETSU_AUTH_* */
-    const char *pcrs; /* CKA_FUSETSU_PCRS; NULL: none */
+    CK_ULONG auth;         /* CK_FUSETSU_AUTH_* */
+    struct bytes approver; /* CKA_FUSETSU_APPROVER; empty: none */
+    const char *purpose;   /* CKA_FUSETSU_PURPOSE; NULL: the label */
+    const char *pcrs;      /* CKA_FUSETSU_PCRS; NULL: none */
 };
 
 /* 0 when `type` is one that keyring_generate knows; E_USAGE lists them. */

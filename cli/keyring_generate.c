@@ -79,7 +79,7 @@ static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct 
     CK_BBOOL private_object = spec->auth != CK_FUSETSU_AUTH_NONE;
     CK_BBOOL extractable = spec->extractable;
     const char *pcrs = spec->pcrs != NULL ? spec->pcrs : "";
-    CK_ATTRIBUTE private[] = {
+    CK_ATTRIBUTE private[12] = {
         keyring_attribute(CKA_TOKEN, &yes, sizeof(yes)),
         keyring_attribute(CKA_PRIVATE, &private_object, sizeof(private_object)),
         keyring_attribute(CKA_SENSITIVE, &yes, sizeof(yes)),
@@ -91,7 +91,7 @@ static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct 
         keyring_attribute(CKA_SIGN, &yes, sizeof(yes)),
         keyring_attribute(CKA_DECRYPT, &decrypt, sizeof(decrypt)),
     };
-    CK_ULONG n = 5;
+    CK_ULONG n = 5, n_private = 10;
 
     if (kind->bits != 0) {
         public[n++] = keyring_attribute(CKA_MODULUS_BITS, &kind->bits, sizeof(kind->bits));
@@ -100,8 +100,13 @@ static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct 
     } else {
         public[n++] = keyring_attribute(CKA_EC_PARAMS, kind->curve.p, kind->curve.len);
     }
-    return k->p11->C_GenerateKeyPair(k->session, &m, public, n, private, ARRAY_LEN(private), &pub,
-                                     priv);
+    if (spec->approver.len != 0)
+    private[n_private++] =
+        keyring_attribute(CKA_FUSETSU_APPROVER, spec->approver.p, spec->approver.len);
+    if (spec->purpose != NULL)
+    private[n_private++] =
+        keyring_attribute(CKA_FUSETSU_PURPOSE, spec->purpose, strlen(spec->purpose));
+    return k->p11->C_GenerateKeyPair(k->session, &m, public, n, private, n_private, &pub, priv);
 }
 
 int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct keyring_object *out,

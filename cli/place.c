@@ -1,7 +1,9 @@
 #include "cli/place.h"
 
+#include "cli/pin.h"
 #include "cli/uri.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,6 +144,35 @@ int place_open(struct cli *c, struct place *out, struct err *e)
     }
     *out = p;
     return 0;
+}
+
+int place_login(struct cli *c, struct place *out, struct secret **pin, struct err *e)
+{
+    struct secret *got = NULL;
+    const struct store_token *row;
+    struct place p = {0};
+    char what[64];
+
+    if (place_open(c, &p, e) != 0)
+        return -1;
+    row = token_row(p.token);
+    snprintf(what, sizeof(what), "user PIN of %s", row->label);
+    if (pin_obtain(c, PIN_USER, what, false, &got, e) != 0)
+        goto fail;
+    if (token_login(p.token, TOKEN_USER, secret_bytes(got), e) != 0) {
+        pin_tries_left(e, what, row->user_fails, row->user_limit);
+        goto fail;
+    }
+    *out = p;
+    if (pin != NULL)
+        *pin = got;
+    else
+        secret_free(got);
+    return 0;
+fail:
+    secret_free(got);
+    place_close(&p);
+    return -1;
 }
 
 void place_close(struct place *p)

@@ -37,6 +37,11 @@ struct place {
     struct token *token;
 };
 int place_open(struct cli *c, struct place *out, struct err *e) MUST_USE;
+
+/* The same, and logs the user in, asking for the PIN, which `pin` gets (NULL: nobody needs it
+ * again). */
+int place_login(struct cli *c, struct place *out, struct secret **pin, struct err *e) MUST_USE;
+
 void place_close(struct place *p); /* closes what is open, in the right order */
 
 #endif

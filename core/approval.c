@@ -11,13 +11,13 @@
 #define HASH_LEN 32
 #define NONCE_MIN 16 /* Part 1, 19.6.8: shorter nonces are refused by TPMs, too */
 
-int approval_ref(const char *purpose, TPM2B_NONCE *out, struct err *e)
+int approval_ref(struct bytes purpose, TPM2B_NONCE *out, struct err *e)
 {
     struct buf in = {0};
     int rc = -1;
 
     buf_str(&in, REF_LABEL);
-    buf_str(&in, purpose);
+    buf_add_bytes(&in, purpose);
     *out = (TPM2B_NONCE){.size = HASH_LEN};
     if (buf_ok(&in, e) == 0)
         rc = hash_sha256(buf_bytes(&in), out->buffer, e);

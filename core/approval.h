@@ -78,7 +78,7 @@ bool approval_answers(const struct approval_answer *a, const struct approval_req
 /* --- what is computed ------------------------------------------------------- */
 
 /* policyRef of a purpose: SHA-256("fusetsu approval 1" ‖ purpose). */
-int approval_ref(const char *purpose, TPM2B_NONCE *out, struct err *e) MUST_USE;
+int approval_ref(struct bytes purpose, TPM2B_NONCE *out, struct err *e) MUST_USE;
 
 /* cpHash of a command on one key without any encrypted parameter (Part 1, 16.7). */
 int approval_cp_hash(uint32_t command, const TPM2B_NAME *key, struct bytes parameters,

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "core/approval.h"
 #include "core/log.h"
 #include "pkcs11/attr.h"
 #include "pkcs11/fail.h"
@@ -10,6 +11,7 @@ static const enum store_key_mode modes[] = {
     [CK_FUSETSU_AUTH_SESSION] = STORE_KEY_SESSION,
     [CK_FUSETSU_AUTH_EACH] = STORE_KEY_EACH,
     [CK_FUSETSU_AUTH_NONE] = STORE_KEY_NONE,
+    [CK_FUSETSU_AUTH_APPROVED] = STORE_KEY_APPROVED,
 };
 
 /* A decimal number of one or two digits; -1 when there is none. */
@@ -82,11 +84,50 @@ static CK_RV read_mode(struct made *priv, struct key_spec *spec)
     return rv;
 }
 
+static struct bytes row_bytes(const struct made *m, CK_ATTRIBUTE_TYPE type)
+{
+    const struct store_attr *a = store_object_attr(&m->row, type);
+
+    return a != NULL ? buf_bytes(&a->value) : (struct bytes){NULL, 0};
+}
+
+/* Who approves uses, and what for: with keys that want it, and with no others. */
+static CK_RV read_approver(struct made *priv, struct key_spec *spec)
+{
+    struct approval_approver a;
+    CK_RV rv = CKR_OK;
+
+    spec->approver = row_bytes(priv, CKA_FUSETSU_APPROVER);
+    spec->purpose = row_bytes(priv, CKA_FUSETSU_PURPOSE);
+    if (spec->mode != STORE_KEY_APPROVED)
+        return spec->approver.len == 0 && spec->purpose.len == 0 ? CKR_OK
+                                                                 : CKR_TEMPLATE_INCONSISTENT;
+    if (spec->approver.len == 0)
+        return CKR_TEMPLATE_INCOMPLETE;
+    if (approval_approver_decode(spec->approver, &a, NULL) != 0)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
+    approval_approver_free(&a);
+    if (spec->purpose.len == 0) {
+        spec->purpose = row_bytes(priv, CKA_LABEL);
+        rv = template_set(&priv->row, priv->group, CKA_FUSETSU_PURPOSE, spec->purpose);
+    }
+    if (rv != CKR_OK)
+        return rv;
+    /* Setting one may have moved the others. */
+    spec->approver = row_bytes(priv, CKA_FUSETSU_APPROVER);
+    spec->purpose = row_bytes(priv, CKA_FUSETSU_PURPOSE);
+    if (spec->purpose.len == 0)
+        return CKR_TEMPLATE_INCOMPLETE;
+    return spec->purpose.len < APPROVAL_TEXT ? CKR_OK : CKR_ATTRIBUTE_VALUE_INVALID;
+}
+
 CK_RV keyspec_of(struct made *priv, struct key_spec *spec)
 {
     const struct store_attr *pcrs;
     CK_RV rv = read_mode(priv, spec);
 
+    if (rv == CKR_OK)
+        rv = read_approver(priv, spec);
     if (rv != CKR_OK)
         return rv;
     pcrs = store_object_attr(&priv->row, CKA_FUSETSU_PCRS);

@@ -21,6 +21,9 @@
  *   AUTH_MODE   CK_ULONG, one of CK_FUSETSU_AUTH_*: what a use of the key takes
  *   PCRS        text, "sha256:0,2,7", at generation only: it also takes these PCRs as they
  *               are now; empty: none
+ * Of private keys, given at generation, with CK_FUSETSU_AUTH_APPROVED:
+ *   APPROVER    whose approval each use takes: the DER of an approver's file
+ *   PURPOSE     text, what the approvals are for; default: the label
  * Of keys in a TPM, read only; and of evidence certificates:
  *   NAME            the TPM's Name of the key (TPM 2.0 Part 1, 16)
  *   QUALIFIED_NAME  its qualified name
@@ -34,9 +37,13 @@
 #define CKA_FUSETSU_QUALIFIED_NAME (CKA_FUSETSU | 0x04UL)
 #define CKA_FUSETSU_POLICY (CKA_FUSETSU | 0x05UL)
 #define CKA_FUSETSU_EVIDENCE (CKA_FUSETSU | 0x06UL)
+#define CKA_FUSETSU_APPROVER (CKA_FUSETSU | 0x07UL)
+#define CKA_FUSETSU_PURPOSE (CKA_FUSETSU | 0x08UL)
 
 #define CK_FUSETSU_AUTH_SESSION (0UL) /* the user's login */
 #define CK_FUSETSU_AUTH_EACH (1UL)    /* the PIN, by C_Login(CKU_CONTEXT_SPECIFIC), each time */
 #define CK_FUSETSU_AUTH_NONE (2UL)    /* nothing: for services without a person */
+#define CK_FUSETSU_AUTH_APPROVED \
+    (3UL) /* another device's approval of each use; not through PKCS#11 */
 
 #endif

@@ -204,7 +204,7 @@ static int satisfy(struct token *k, const struct store_key *key, struct token_pr
         pcr_of_key(key, &b, e) != 0 || approver_of(key, &a, purpose, e) != 0)
         return -1;
     /* Once in a session: after a refused answer there may come another. */
-    if (approval_ref(purpose, &ref, e) == 0 &&
+    if (approval_ref(bytes_of(purpose, strlen(purpose)), &ref, e) == 0 &&
         (p->pcrs || pcr_satisfy(k->tpm, &p->session, &b, e) == 0)) {
         p->pcrs = true;
         if (give(k, p, &a, &s, e) == 0)

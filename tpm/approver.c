@@ -148,7 +148,7 @@ int token_approval_sign(struct token *k, const struct store_key *approver,
     buf_add_bytes(&a.nonce, buf_bytes(&r->nonce));
     buf_add_bytes(&a.cp_hash, buf_bytes(&r->cp_hash));
     if (buf_ok(&a.nonce, e) == 0 && buf_ok(&a.cp_hash, e) == 0 &&
-        approval_ref(r->purpose, &ref, e) == 0 &&
+        approval_ref(bytes_of(r->purpose, strlen(r->purpose)), &ref, e) == 0 &&
         approval_digest(buf_bytes(&r->nonce), r->expiration, buf_bytes(&r->cp_hash), &ref, digest,
                         e) == 0 &&
         sign(k, approver, digest, &a.signature, e) == 0) {

@@ -202,7 +202,7 @@ static int keep_extra(const struct key_spec *spec, struct store_key *made, struc
     if (spec->mode != STORE_KEY_APPROVED)
         return 0;
     x.approver = spec->approver;
-    x.purpose = bytes_of(spec->purpose, strlen(spec->purpose));
+    x.purpose = spec->purpose;
     return key_extra_write(made, &x, e);
 }
 

@@ -32,8 +32,8 @@ static int check_approver(const struct key_spec *spec, struct err *e)
 {
     TPM2B_NAME name;
 
-    if (spec->approver.len == 0 || spec->purpose == NULL || spec->purpose[0] == 0 ||
-        strlen(spec->purpose) >= APPROVAL_TEXT)
+    if (spec->approver.len == 0 || spec->purpose.len == 0 || spec->purpose.len >= APPROVAL_TEXT ||
+        memchr(spec->purpose.p, 0, spec->purpose.len) != NULL)
         return err_set(e, E_ARG,
                        "a key that is used with approvals needs an approver, and a purpose of 1 to "
                        "%d bytes",

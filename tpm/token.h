@@ -140,7 +140,7 @@ struct key_spec {
                                     * what their use takes, whatever stands here */
     enum store_key_mode mode;      /* SESSION, NONE; EACH and APPROVED for ECC and RSA */
     struct bytes approver;         /* APPROVED: by whom, DER of core/approval.h */
-    const char *purpose;           /* APPROVED: what uses are approved for; up to 255 bytes */
+    struct bytes purpose;          /* APPROVED: what uses are approved for; up to 255 bytes */
     bool extractable;              /* token_key_value may take it out of the TPM again; mode SESSION
                                 * only. Never fixedTPM: never level 3 */
     struct key_pcrs pcrs;          /* not for keys that are imported or extractable */

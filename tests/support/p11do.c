@@ -173,6 +173,7 @@ static const struct {
     {"spki", CKA_PUBLIC_KEY_INFO, HEX},
     {"auth", CKA_FUSETSU_AUTH_MODE, ULONG},
     {"pcrs", CKA_FUSETSU_PCRS, TEXT},
+    {"purpose", CKA_FUSETSU_PURPOSE, TEXT},
     {"name", CKA_FUSETSU_NAME, HEX},
     {"qualified-name", CKA_FUSETSU_QUALIFIED_NAME, HEX},
     {"policy", CKA_FUSETSU_POLICY, HEX},

@@ -62,7 +62,7 @@ struct key_spec unit_approval_spec(const struct unit_approval *p)
                              .decrypt = true,
                              .mode = STORE_KEY_APPROVED,
                              .approver = buf_bytes(&p->der),
-                             .purpose = "contracts"};
+                             .purpose = unit_pin("contracts")};
 }
 
 void unit_approval_key(struct unit_approval *p, const struct key_spec *spec, struct store_key *out)

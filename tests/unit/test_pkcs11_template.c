@@ -575,7 +575,13 @@ static void test_modes_agree_with_the_words_of_the_standard(void **state)
     assert_int_equal(s.mode, STORE_KEY_EACH);
     assert_int_equal(spec1(MODE(CK_FUSETSU_AUTH_NONE), &s), CKR_OK);
     assert_int_equal(s.mode, STORE_KEY_NONE);
-    assert_int_equal(spec1(MODE(3), &s), CKR_ATTRIBUTE_VALUE_INVALID);
+    assert_int_equal(spec1(MODE(CK_FUSETSU_AUTH_APPROVED), &s), CKR_TEMPLATE_INCOMPLETE);
+    assert_int_equal(
+        spec2(MODE(CK_FUSETSU_AUTH_APPROVED), (CK_ATTRIBUTE)T_TEXT(CKA_FUSETSU_APPROVER, "no DER")),
+        CKR_ATTRIBUTE_VALUE_INVALID);
+    assert_int_equal(spec1((CK_ATTRIBUTE)T_TEXT(CKA_FUSETSU_APPROVER, "x"), &s),
+                     CKR_TEMPLATE_INCONSISTENT);
+    assert_int_equal(spec1(MODE(4), &s), CKR_ATTRIBUTE_VALUE_INVALID);
     assert_int_equal(spec1(MODE((CK_ULONG)-1), &s), CKR_ATTRIBUTE_VALUE_INVALID);
     assert_int_equal(spec2(MODE(CK_FUSETSU_AUTH_EACH), FLAG(CKA_ALWAYS_AUTHENTICATE, true)),
                      CKR_OK);

@@ -422,7 +422,7 @@ static void test_the_policy_is_there_for_all_to_see(void **state)
     size_t n = 0;
 
     assert_int_equal(tpmname_object(buf_bytes(&p->approver.public), &name, NULL), 0);
-    assert_int_equal(approval_ref("contracts", &ref, NULL), 0);
+    assert_int_equal(approval_ref(unit_pin("contracts"), &ref, NULL), 0);
     assert_int_equal(tpmpolicy_signed(&want, &name, bytes_of(ref.buffer, ref.size), NULL), 0);
     assert_int_equal(tpmpolicy_authvalue(&want, NULL), 0);
     assert_int_equal(token_key_identity(p->user->token, &p->key, &id, NULL), 0);

@@ -22,6 +22,9 @@ static const struct cli_option options[] = {
     {"purpose", "TEXT", "with --auth approved: what uses are approved for (default: the label)",
      false},
     {"pcrs", "LIST", "bind the key to PCRs as they are now, e.g. sha256:0,2,7", false},
+    {"pcrs-updatable", NULL,
+     "with --pcrs: the SO approves the values, now and after updates (fusetsu key approve-pcrs)",
+     false},
     {"extractable", NULL,
      "the key may leave the TPM, wrapped by another key; it then never counts as attested", false},
     {0},
@@ -57,6 +60,9 @@ static int report(struct cli *c, const struct keyring_object *key, const struct 
     out_para(stdout, "%s key \"%s\" is made, id %s. %s", pubkey_name(pub), key->label, id,
              cli_flag(c, "extractable") ? "It may leave this TPM, wrapped by another key."
                                         : "Its private half exists only in this TPM.");
+    if (cli_flag(c, "pcrs-updatable"))
+        out_para(stdout, "It works once the SO has approved PCR values for it: `fusetsu key "
+                         "approve-pcrs`.");
     return 0;
 }
 
@@ -87,6 +93,7 @@ static int run(struct cli *c, struct err *e)
                                 .label = cli_option(c, "label"),
                                 .sign_only = cli_flag(c, "sign-only"),
                                 .extractable = cli_flag(c, "extractable"),
+                                .pcrs_updatable = cli_flag(c, "pcrs-updatable"),
                                 .pcrs = cli_option(c, "pcrs")};
     struct keyring_object key = {0};
     uint8_t id[KEYRING_ID_MAX];
@@ -98,6 +105,8 @@ static int run(struct cli *c, struct err *e)
     if (keyring_check_type(spec.type, e) != 0 ||
         read_auth(cli_option(c, "auth"), &spec.auth, e) != 0)
         return -1;
+    if (spec.pcrs_updatable && spec.pcrs == NULL)
+        return cli_misuse(e, "--pcrs-updatable goes with --pcrs LIST only");
     if (spec.extractable && (spec.auth != CK_FUSETSU_AUTH_SESSION || spec.pcrs != NULL))
         return cli_misuse(e, "--extractable excludes --auth and --pcrs: a key that leaves the TPM "
                              "leaves them behind");

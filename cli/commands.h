@@ -16,6 +16,7 @@ extern const struct cli_command cmd_token_restore;
 extern const struct cli_command cmd_key_generate;
 extern const struct cli_command cmd_key_list;
 extern const struct cli_command cmd_key_sign;
+extern const struct cli_command cmd_key_approve_pcrs;
 extern const struct cli_command cmd_key_delete;
 extern const struct cli_command cmd_approver_create;
 extern const struct cli_command cmd_approver_export;

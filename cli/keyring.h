@@ -79,6 +79,7 @@ struct keyring_spec {
     CK_ULONG auth;         /* CK_FUSETSU_AUTH_* */
     struct bytes approver; /* CKA_FUSETSU_APPROVER; empty: none */
     const char *purpose;   /* CKA_FUSETSU_PURPOSE; NULL: the label */
+    bool pcrs_updatable;   /* CKA_FUSETSU_PCRS_UPDATABLE */
     const char *pcrs;      /* CKA_FUSETSU_PCRS; NULL: none */
 };
 

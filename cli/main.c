@@ -9,18 +9,42 @@ static const struct cli_group groups[] = {
     {NULL, NULL},
 };
 
+/* One a line. */
+/* clang-format off */
 static const struct cli_command *const commands[] = {
-    &cmd_token_init,   &cmd_token_list,      &cmd_token_info,
-    &cmd_token_ek,     &cmd_token_set_pin,   &cmd_token_unblock,
-    &cmd_token_erase,  &cmd_token_backup,    &cmd_token_restore,
-    &cmd_key_generate, &cmd_key_list,        &cmd_key_sign,
-    &cmd_key_delete,   &cmd_approver_create, &cmd_approver_export,
-    &cmd_cert_import,  &cmd_cert_list,       &cmd_cert_export,
-    &cmd_ca_init,      &cmd_ca_invite,       &cmd_ca_issue,
-    &cmd_ca_cross,     &cmd_ca_export,       &cmd_ca_list,
-    &cmd_request,      &cmd_approve,         &cmd_verify,
-    &cmd_policy,       &cmd_doctor,          NULL,
+    &cmd_token_init,
+    &cmd_token_list,
+    &cmd_token_info,
+    &cmd_token_ek,
+    &cmd_token_set_pin,
+    &cmd_token_unblock,
+    &cmd_token_erase,
+    &cmd_token_backup,
+    &cmd_token_restore,
+    &cmd_key_generate,
+    &cmd_key_list,
+    &cmd_key_sign,
+    &cmd_key_approve_pcrs,
+    &cmd_key_delete,
+    &cmd_approver_create,
+    &cmd_approver_export,
+    &cmd_cert_import,
+    &cmd_cert_list,
+    &cmd_cert_export,
+    &cmd_ca_init,
+    &cmd_ca_invite,
+    &cmd_ca_issue,
+    &cmd_ca_cross,
+    &cmd_ca_export,
+    &cmd_ca_list,
+    &cmd_request,
+    &cmd_approve,
+    &cmd_verify,
+    &cmd_policy,
+    &cmd_doctor,
+    NULL,
 };
+/* clang-format on */
 
 int main(int argc, char **argv)
 {

@@ -42,6 +42,13 @@ int tpmpolicy_signed(struct tpmpolicy *p, const TPM2B_NAME *key, struct bytes po
     return update(p, TPM2_CC_PolicySigned, key, policy_ref, e);
 }
 
+int tpmpolicy_authorize(struct tpmpolicy *p, const TPM2B_NAME *key, struct bytes policy_ref,
+                        struct err *e)
+{
+    *p = (struct tpmpolicy){{0}};
+    return update(p, TPM2_CC_PolicyAuthorize, key, policy_ref, e);
+}
+
 int tpmpolicy_authvalue(struct tpmpolicy *p, struct err *e)
 {
     struct buf in = {0};

@@ -25,6 +25,11 @@ int tpmpolicy_nvwritten(struct tpmpolicy *p, bool written, struct err *e) MUST_U
 int tpmpolicy_pcr(struct tpmpolicy *p, const TPML_PCR_SELECTION *pcrs, struct bytes digest,
                   struct err *e) MUST_USE;
 
+/* A policy that `key` has signed for `policy_ref` stands for what it approved: the digest before
+ * does not matter (Part 3, 23.16). */
+int tpmpolicy_authorize(struct tpmpolicy *p, const TPM2B_NAME *key, struct bytes policy_ref,
+                        struct err *e) MUST_USE;
+
 /* 2 to 8 branches. The digest before does not matter. */
 int tpmpolicy_or(struct tpmpolicy *p, const struct tpmpolicy *branch, size_t n,
                  struct err *e) MUST_USE;

@@ -150,7 +150,8 @@ CK_RV keyspec_of(struct made *priv, struct key_spec *spec)
         return CKR_TEMPLATE_INCONSISTENT;
     if (pcrs != NULL && !keyspec_pcrs(buf_bytes(&pcrs->value), &spec->pcrs))
         return CKR_ATTRIBUTE_VALUE_INVALID;
-    return CKR_OK;
+    spec->pcrs_updatable = make_true(priv, CKA_FUSETSU_PCRS_UPDATABLE);
+    return spec->pcrs_updatable && spec->pcrs.hash == 0 ? CKR_TEMPLATE_INCONSISTENT : CKR_OK;
 }
 
 CK_RV keyspec_identity(struct p11_session *s, struct made *m)

@@ -6,7 +6,7 @@
 #include "tpm/crypt.h"
 #include "tpm/external.h"
 #include "tpm/key_extra.h"
-#include "tpm/pcr.h"
+#include "tpm/pcr_approved.h"
 #include "tpm/proof.h"
 #include "tpm/rc.h"
 
@@ -179,7 +179,7 @@ static int give(struct token *k, struct token_proof *p, const struct approval_ap
     int rc;
 
     if (tpmname_unmarshal_public(buf_bytes(&a->public), &area, e) != 0 ||
-        external_load(k->tpm, &area, TPM2_RH_NULL, &handle, e) != 0)
+        external_load(k->tpm, &area, TPM2_RH_NULL, true, &handle, e) != 0)
         return -1;
     rc = policy_signed_by(k->tpm, &p->session, handle, s, &why);
     tpm_flush(k->tpm, handle);
@@ -205,7 +205,7 @@ static int satisfy(struct token *k, const struct store_key *key, struct token_pr
         return -1;
     /* Once in a session: after a refused answer there may come another. */
     if (approval_ref(bytes_of(purpose, strlen(purpose)), &ref, e) == 0 &&
-        (p->pcrs || pcr_satisfy(k->tpm, &p->session, &b, e) == 0)) {
+        (p->pcrs || pcr_approved_satisfy(k, key, &b, true, &p->session, e) == 0)) {
         p->pcrs = true;
         if (give(k, p, &a, &s, e) == 0)
             rc = policy_authvalue(k->tpm, &p->session, e);

@@ -1,7 +1,7 @@
 #include "tpm/authorise.h"
 
 #include "core/tpmname.h"
-#include "tpm/pcr.h"
+#include "tpm/pcr_approved.h"
 #include "tpm/policy.h"
 #include "tpm/proof.h"
 #include "tpm/rc.h"
@@ -31,7 +31,7 @@ static int follow(struct token *k, const struct store_key *key, const struct pcr
     struct session *main = token_session(k, e);
 
     if (main == NULL || policy_start(k->tpm, &k->salt, main, p, e) != 0 ||
-        pcr_satisfy(k->tpm, p, b, e) != 0)
+        pcr_approved_satisfy(k, key, b, false, p, e) != 0)
         return -1;
     return key->mode == STORE_KEY_NONE ? 0 : policy_authvalue(k->tpm, p, e);
 }

@@ -16,7 +16,7 @@ static int once(struct tpm *t, const TPM2B_PUBLIC *pub, TPM2_HANDLE hierarchy, T
                      "loading a public key", e);
 }
 
-int external_load(struct tpm *t, const TPMT_PUBLIC *area, TPM2_HANDLE hierarchy,
+int external_load(struct tpm *t, const TPMT_PUBLIC *area, TPM2_HANDLE hierarchy, bool may_flush,
                   TPM2_HANDLE *handle, struct err *e)
 {
     TPM2B_PUBLIC pub = {.publicArea = *area};
@@ -35,7 +35,7 @@ int external_load(struct tpm *t, const TPMT_PUBLIC *area, TPM2_HANDLE hierarchy,
 
         if (once(t, &pub, hierarchy, handle, &got, &why) == 0)
             break;
-        if (!held_try_again(t, why.rc, &tries))
+        if (!may_flush || !held_try_again(t, why.rc, &tries))
             return err_take(e, &why);
     }
     if (tpmname_equal(&want, &got))

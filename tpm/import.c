@@ -191,7 +191,8 @@ int token_key_import(struct token *k, const struct key_spec *spec, const struct 
     if (RAND_bytes(made.uuid, STORE_UUID) != 1)
         return err_openssl(e, E_CRYPTO, "random key id");
     if (token_key_auth(k, &made, auth_value, &auth, e) != 0 || shape(spec, priv, &in, e) != 0 ||
-        public_of(spec, pub, &in, &area, e) != 0 || key_policy_set(k, spec, NULL, &area, e) != 0 ||
+        public_of(spec, pub, &in, &area, e) != 0 ||
+        key_policy_set(k, spec, made.uuid, NULL, &area, e) != 0 ||
         tpmname_marshal_public(&area, &made.public, e) != 0 ||
         tpmname_object(buf_bytes(&made.public), &name, e) != 0 ||
         sensitive_of(spec->type, &in, auth, &sensitive, e) != 0 ||

@@ -199,10 +199,13 @@ static int keep_extra(const struct key_spec *spec, struct store_key *made, struc
 {
     struct key_extra x = {.label = {NULL, 0}};
 
-    if (spec->mode != STORE_KEY_APPROVED)
+    if (spec->mode != STORE_KEY_APPROVED && !spec->pcrs_updatable)
         return 0;
-    x.approver = spec->approver;
-    x.purpose = spec->purpose;
+    if (spec->mode == STORE_KEY_APPROVED) {
+        x.approver = spec->approver;
+        x.purpose = spec->purpose;
+    }
+    x.updatable = spec->pcrs_updatable;
     return key_extra_write(made, &x, e);
 }
 
@@ -224,7 +227,7 @@ static int create_op(struct token *k, void *arg, struct err *e)
     template_of(spec, &template);
     if (parent.session == NULL || token_key_auth(k, &made, auth_value, &want.auth, e) != 0 ||
         (spec->pcrs.hash != 0 && pcr_now(k->tpm, &spec->pcrs, &b, e) != 0) ||
-        key_policy_set(k, spec, &b, &template, e) != 0)
+        key_policy_set(k, spec, made.uuid, &b, &template, e) != 0)
         goto out;
     want.pcrs = b.selection;
     if (key_create(k, &parent, &want, &made, e) != 0 || as_bound(&made, &b, e) != 0 ||

@@ -3,7 +3,13 @@
 #include <string.h>
 
 /* A record: tag u16, length u32, value. */
-enum { EXTRA_APPROVER = 1, EXTRA_PURPOSE = 2, EXTRA_LABEL = 3 };
+enum {
+    EXTRA_APPROVER = 1,
+    EXTRA_PURPOSE = 2,
+    EXTRA_LABEL = 3,
+    EXTRA_UPDATABLE = 4, /* one byte */
+    EXTRA_PCRS = 5,      /* digest, signature; once for each approval */
+};
 
 /* Creation data, hash, ticket: what tpm/key.c keeps; an imported key has none of it. */
 static struct reader behind_creation(const struct store_key *key)
@@ -16,6 +22,18 @@ static struct reader behind_creation(const struct store_key *key)
         reader_2b(&r);
     }
     return r;
+}
+
+static bool take_pcrs(struct bytes v, struct key_extra *x)
+{
+    struct key_extra_pcrs *p = &x->pcrs[x->n_pcrs];
+
+    if (x->n_pcrs == KEY_EXTRA_PCRS || v.len != sizeof(p->digest) + sizeof(p->signature))
+        return false;
+    memcpy(p->digest, v.p, sizeof(p->digest));
+    memcpy(p->signature, v.p + sizeof(p->digest), sizeof(p->signature));
+    x->n_pcrs++;
+    return true;
 }
 
 int key_extra_read(const struct store_key *key, struct key_extra *out, struct err *e)
@@ -31,6 +49,8 @@ int key_extra_read(const struct store_key *key, struct key_extra *out, struct er
         case EXTRA_APPROVER: x.approver = v; break;
         case EXTRA_PURPOSE: x.purpose = v; break;
         case EXTRA_LABEL: x.label = v; break;
+        case EXTRA_UPDATABLE: x.updatable = true; break;
+        case EXTRA_PCRS: r.bad = r.bad || !take_pcrs(v, &x); break;
         default: break;
         }
     }
@@ -62,6 +82,16 @@ int key_extra_write(struct store_key *key, const struct key_extra *x, struct err
     add(&b, EXTRA_APPROVER, x->approver);
     add(&b, EXTRA_PURPOSE, x->purpose);
     add(&b, EXTRA_LABEL, x->label);
+    if (x->updatable)
+        add(&b, EXTRA_UPDATABLE, bytes_of("\1", 1));
+    for (size_t i = 0; i < x->n_pcrs; i++) {
+        uint8_t both[sizeof(x->pcrs[i].digest) + sizeof(x->pcrs[i].signature)];
+
+        memcpy(both, x->pcrs[i].digest, sizeof(x->pcrs[i].digest));
+        memcpy(both + sizeof(x->pcrs[i].digest), x->pcrs[i].signature,
+               sizeof(x->pcrs[i].signature));
+        add(&b, EXTRA_PCRS, bytes_of(both, sizeof(both)));
+    }
     if (buf_ok(&b, e) != 0) {
         buf_free(&b);
         return -1;

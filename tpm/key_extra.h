@@ -3,6 +3,8 @@
 
 #include "core/store.h"
 
+#define KEY_EXTRA_PCRS 16
+
 /*
  * What is kept with a key beside what the TPM gave when it made it: records behind the
  * creation data in store_key.creation, so that the tag of the key's row covers them. Rows
@@ -12,6 +14,12 @@ struct key_extra {
     struct bytes approver; /* DER of core/approval.h: whose approval each use takes */
     struct bytes purpose;  /* text: its policyRef is made of it */
     struct bytes label;    /* text: of a key that no object shows */
+    bool updatable;        /* PCR values are approved, not fixed: tpm/pcr_approved.h */
+    struct key_extra_pcrs {
+        uint8_t digest[32];    /* over the values, as in struct pcr_bound */
+        uint8_t signature[64]; /* r and s, by the SO's key K */
+    } pcrs[KEY_EXTRA_PCRS];    /* oldest first */
+    size_t n_pcrs;
 };
 
 /* All of it borrowed from `key`. E_CORRUPT when it does not parse. */

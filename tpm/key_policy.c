@@ -2,7 +2,7 @@
 
 #include "core/approval.h"
 #include "core/tpmname.h"
-#include "tpm/pcr.h"
+#include "tpm/pcr_approved.h"
 
 #include <string.h>
 
@@ -60,6 +60,8 @@ int key_policy_check(const struct token *k, const struct key_spec *spec, struct 
                        "a key that may leave the TPM must be one that is used after login");
     if (spec->extractable && spec->pcrs.hash != 0)
         return err_set(e, E_UNSUPPORTED, "a key that may leave the TPM cannot be bound to PCRs");
+    if (spec->pcrs_updatable && spec->pcrs.hash == 0)
+        return err_set(e, E_ARG, "only a key that is bound to PCRs can have others approved");
     return pcr_check(&spec->pcrs, e);
 }
 
@@ -75,15 +77,19 @@ static int by_approver(const struct key_spec *spec, struct tpmpolicy *out, struc
 }
 
 /* What each use has to satisfy. */
-static int for_use(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
+static int for_use(const struct token *k, const struct key_spec *spec,
+                   const uint8_t uuid[STORE_UUID], const struct pcr_bound *pcrs,
                    struct tpmpolicy *out, struct err *e)
 {
     const struct store_name *u = &k->row.nv[STORE_NV_U].name;
     TPM2B_NAME counter = {.size = u->len};
 
     *out = (struct tpmpolicy){{0}};
-    if (pcrs != NULL && tpmpolicy_pcr(out, &pcrs->selection,
-                                      bytes_of(pcrs->digest.buffer, pcrs->digest.size), e) != 0)
+    if (pcrs != NULL && spec->pcrs_updatable && pcr_approved_policy(k, uuid, out, e) != 0)
+        return -1;
+    if (pcrs != NULL && !spec->pcrs_updatable &&
+        tpmpolicy_pcr(out, &pcrs->selection, bytes_of(pcrs->digest.buffer, pcrs->digest.size), e) !=
+            0)
         return -1;
     memcpy(counter.name, u->name, u->len);
     if (spec->mode == STORE_KEY_EACH && tpmpolicy_secret(out, &counter, e) != 0)
@@ -93,8 +99,9 @@ static int for_use(const struct token *k, const struct key_spec *spec, const str
     return spec->mode == STORE_KEY_NONE ? 0 : tpmpolicy_authvalue(out, e);
 }
 
-int key_policy_set(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
-                   TPMT_PUBLIC *area, struct err *e)
+int key_policy_set(const struct token *k, const struct key_spec *spec,
+                   const uint8_t uuid[STORE_UUID], const struct pcr_bound *pcrs, TPMT_PUBLIC *area,
+                   struct err *e)
 {
     TPMA_OBJECT drop = 0;
     struct tpmpolicy p;
@@ -107,7 +114,7 @@ int key_policy_set(const struct token *k, const struct key_spec *spec, const str
             return -1;
     } else if (pcrs != NULL || spec->mode == STORE_KEY_EACH || spec->mode == STORE_KEY_APPROVED) {
         drop = TPMA_OBJECT_USERWITHAUTH;
-        if (for_use(k, spec, pcrs, &p, e) != 0)
+        if (for_use(k, spec, uuid, pcrs, &p, e) != 0)
             return -1;
     } else {
         return 0;

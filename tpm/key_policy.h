@@ -22,14 +22,16 @@ struct pcr_bound;
  * by who knows its authValue: PolicyAuthValue, PolicyCommandCode(TPM2_CC_Duplicate).
  *
  * A key that is bound to `pcrs` (NULL: none) loses userWithAuth and is used by PolicyPCR, then
- * PolicyAuthValue; in mode NONE by PolicyPCR alone. A key of mode EACH loses it, too: the PIN
+ * PolicyAuthValue; in mode NONE by PolicyPCR alone. Where other values can be approved later,
+ * PolicyAuthorize of the SO's key K stands for PolicyPCR (tpm/pcr_approved.h). A key of mode EACH loses it, too: the PIN
  * comes in as PolicySecret of the token's counter index U before PolicyAuthValue. Not
  * PolicySecret alone: the owner of the TPM could define U anew. In mode APPROVED PolicySigned
  * by the approver's key stands there. adminWithPolicy stays clear: TPM2_Certify takes the
  * authValue (Part 1, 19.2: ADMIN role).
  */
-int key_policy_set(const struct token *k, const struct key_spec *spec, const struct pcr_bound *pcrs,
-                   TPMT_PUBLIC *area, struct err *e) MUST_USE;
+int key_policy_set(const struct token *k, const struct key_spec *spec,
+                   const uint8_t uuid[STORE_UUID], const struct pcr_bound *pcrs, TPMT_PUBLIC *area,
+                   struct err *e) MUST_USE;
 
 /* Is it the public area of a key that was made extractable? 1, 0, or -1 with an error. */
 int key_policy_extractable(const TPMT_PUBLIC *area, struct err *e) MUST_USE;

@@ -157,6 +157,21 @@ int policy_signed_by(struct tpm *t, struct session *p, uint32_t key,
                      "PolicySigned", e);
 }
 
+int policy_authorize(struct tpm *t, struct session *p, const struct tpmpolicy *approved,
+                     const TPM2B_NONCE *ref, const TPM2B_NAME *key, const TPMT_TK_VERIFIED *ticket,
+                     struct err *e)
+{
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    TPM2B_DIGEST digest = {.size = sizeof(approved->d)};
+
+    if (sys == NULL)
+        return -1;
+    memcpy(digest.buffer, approved->d, sizeof(approved->d));
+    return exec_sapi(
+        Tss2_Sys_PolicyAuthorize(sys, p->handle, NULL, &digest, ref, key, ticket, NULL),
+        "PolicyAuthorize", e);
+}
+
 int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t d[32],
                   struct err *e)
 {

@@ -38,6 +38,12 @@ struct policy_signature {
 int policy_signed_by(struct tpm *t, struct session *p, uint32_t key,
                      const struct policy_signature *s, struct err *e) MUST_USE;
 
+/* PolicyAuthorize (Part 3, 23.16): the session's digest is `approved`, and `ticket` says that
+ * `key` signed it with `ref`. */
+int policy_authorize(struct tpm *t, struct session *p, const struct tpmpolicy *approved,
+                     const TPM2B_NONCE *ref, const TPM2B_NAME *key, const TPMT_TK_VERIFIED *ticket,
+                     struct err *e) MUST_USE;
+
 /* PolicySigned over nonceTPM with a P-256 key of ours that is loaded at `key`;
  * `d` is its private scalar. */
 int policy_signed(struct tpm *t, struct session *p, uint32_t key, const uint8_t d[32],

@@ -1,6 +1,6 @@
 #include "tpm/proof.h"
 
-#include "tpm/pcr.h"
+#include "tpm/pcr_approved.h"
 #include "tpm/policy.h"
 
 #include <stdlib.h>
@@ -21,12 +21,13 @@ struct token_proof *proof_new(struct token *k, const struct store_key *key, stru
 
 /* [PolicyPCR], PolicySecret, PolicyAuthValue: as tpm/key_policy.c has it. No PIN is sent where
  * the PCRs are wrong already. */
-static int pass(struct token *k, const struct pcr_bound *b, const struct pin_auth *auth,
-                struct session *p, struct err *e)
+static int pass(struct token *k, const struct store_key *key, const struct pcr_bound *b,
+                const struct pin_auth *auth, struct session *p, struct err *e)
 {
     struct pin_link link = {.tpm = k->tpm, .main = token_session(k, e), .salt = &k->salt};
 
-    if (link.main == NULL || pin_session(&link, p, e) != 0 || pcr_satisfy(k->tpm, p, b, e) != 0 ||
+    if (link.main == NULL || pin_session(&link, p, e) != 0 ||
+        pcr_approved_satisfy(k, key, b, true, p, e) != 0 ||
         pin_prove(&link, &k->row, PIN_USER, p, auth->counter, e) != 0)
         return -1;
     token_note_pin(k, TOKEN_USER, E_OK);
@@ -59,8 +60,8 @@ int token_prove(struct token *k, const struct store_key *key, struct bytes pin,
         goto out;
     if (pin_derive(&k->row, PIN_USER, pin, (struct pin_auth *)(void *)secret_data(auth), e) != 0)
         goto out;
-    if (pass(k, &b, (const struct pin_auth *)(const void *)secret_peek(auth), &p->session, &why) !=
-        0) {
+    if (pass(k, key, &b, (const struct pin_auth *)(const void *)secret_peek(auth), &p->session,
+             &why) != 0) {
         token_note_pin(k, TOKEN_USER, why.code);
         /* A PIN was on its way: never tried again by itself, but the next try starts anew. */
         session_end(k->tpm, &p->session);

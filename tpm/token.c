@@ -54,6 +54,7 @@ void token_free(struct token *k)
     if (k == NULL)
         return;
     forget_login(k);
+    free(k->ticket);
     free(k);
 }
 

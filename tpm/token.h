@@ -143,6 +143,7 @@ struct key_spec {
     struct bytes purpose;          /* APPROVED: what uses are approved for; up to 255 bytes */
     bool extractable;              /* token_key_value may take it out of the TPM again; mode SESSION
                                 * only. Never fixedTPM: never level 3 */
+    bool pcrs_updatable;           /* other values of the same PCRs can be approved later */
     struct key_pcrs pcrs;          /* not for keys that are imported or extractable */
     struct bytes outside_info;     /* into the creation data; up to 64 bytes */
 };

@@ -22,10 +22,11 @@ struct token {
     TPM2B_NAME primary_name;
     struct salt_key salt;
     enum token_user who;
-    struct secret *secret;     /* user: the token secret; SO: struct pin_so_content */
-    struct secret *seal;       /* user: struct store_seal */
-    struct token_proof *proof; /* presented for the next use of its key; the caller's */
-    struct token_plan *plan;   /* uses are noted here and not sent; the caller's */
+    struct secret *secret;              /* user: the token secret; SO: struct pin_so_content */
+    struct secret *seal;                /* user: struct store_seal */
+    struct token_proof *proof;          /* presented for the next use of its key; the caller's */
+    struct pcr_approved_ticket *ticket; /* of the last approved PCRs, or NULL */
+    struct token_plan *plan;            /* uses are noted here and not sent; the caller's */
 };
 
 /* The HMAC session of this process, E_NOT_FOUND saying what to do when the TPM

@@ -581,6 +581,8 @@ static void test_modes_agree_with_the_words_of_the_standard(void **state)
         CKR_ATTRIBUTE_VALUE_INVALID);
     assert_int_equal(spec1((CK_ATTRIBUTE)T_TEXT(CKA_FUSETSU_APPROVER, "x"), &s),
                      CKR_TEMPLATE_INCONSISTENT);
+    assert_int_equal(spec1(FLAG(CKA_FUSETSU_PCRS_UPDATABLE, true), &s), CKR_TEMPLATE_INCONSISTENT);
+    assert_int_equal(spec2(FLAG(CKA_FUSETSU_PCRS_UPDATABLE, true), PCRS("sha256:1")), CKR_OK);
     assert_int_equal(spec1(MODE(4), &s), CKR_ATTRIBUTE_VALUE_INVALID);
     assert_int_equal(spec1(MODE((CK_ULONG)-1), &s), CKR_ATTRIBUTE_VALUE_INVALID);
     assert_int_equal(spec2(MODE(CK_FUSETSU_AUTH_EACH), FLAG(CKA_ALWAYS_AUTHENTICATE, true)),

@@ -1,0 +1,271 @@
+#include "tpm/pcr_approve.h"
+
+#include "core/hash.h"
+#include "tpm/key_extra.h"
+#include "tpm/pcr_approved.h"
+#include "tpm/pin.h"
+
+#include <string.h>
+
+/* --- values as text -------------------------------------------------------------- */
+
+static bool blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r';
+}
+
+/* The next line without blanks; false at the end. Longer ones are cut: they are none of ours. */
+static bool next_line(struct reader *r, char *out, size_t size)
+{
+    size_t n = 0;
+
+    if (r->left == 0)
+        return false;
+    while (r->left != 0) {
+        char c = (char)reader_u8(r);
+
+        if (c == '\n')
+            break;
+        if (!blank(c) && n + 1 < size)
+            out[n++] = c;
+    }
+    out[n] = 0;
+    return true;
+}
+
+/* "16:0xHEX" */
+static int one_value(const char *line, const struct alg_hash *h, struct pcr_approve_values *out,
+                     struct err *e)
+{
+    unsigned pcr = 0;
+    size_t i = 0;
+
+    for (; i < 2 && line[i] >= '0' && line[i] <= '9'; i++)
+        pcr = 10 * pcr + (unsigned)(line[i] - '0');
+    if (i == 0 || pcr >= 24 || strncmp(line + i, ":0x", 3) != 0 ||
+        strlen(line + i + 3) != 2 * h->size ||
+        hex_decode(out->value[pcr], h->size, line + i + 3) != 0)
+        return err_set(e, E_FORMAT,
+                       "\"%.40s\" is no value of a PCR; write them as `tpm2_pcrread` does", line);
+    if ((out->there & 1u << pcr) != 0)
+        return err_set(e, E_FORMAT, "PCR %u stands there twice", pcr);
+    out->there |= 1u << pcr;
+    return 0;
+}
+
+int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_approve_values *out,
+                     struct err *e)
+{
+    const struct alg_hash *h = alg_hash_of(hash);
+    struct reader r = reader_of(text.p, text.len);
+    char line[200];
+    bool ours = false;
+
+    memset(out, 0, sizeof(*out));
+    out->hash = hash;
+    if (h == NULL)
+        return err_set(e, E_ARG, "there are no PCRs of the hash 0x%04x", (unsigned)hash);
+    while (next_line(&r, line, sizeof(line))) {
+        size_t n = strlen(line);
+
+        if (n == 0)
+            continue;
+        if (line[n - 1] == ':') {
+            line[n - 1] = 0;
+            ours = alg_hash_named(line) == h;
+        } else if (ours && one_value(line, h, out, e) != 0) {
+            return -1;
+        }
+    }
+    return 0;
+}
+
+/* The digest of what `which` selects of them, lowest first. */
+static int digest_of(const struct pcr_approve_values *v, const struct key_pcrs *which,
+                     uint8_t out[32], struct err *e)
+{
+    const struct alg_hash *h = alg_hash_of(which->hash);
+    struct buf in = {0};
+    int rc = -1;
+
+    if (h == NULL || v->hash != which->hash)
+        return err_set(e, E_ARG, "the values are of another hash than the key's PCRs");
+    for (unsigned i = 0; i < 24; i++) {
+        if ((which->select[i / 8] & 1u << i % 8) == 0)
+            continue;
+        if ((v->there & 1u << i) == 0) {
+            err_set(e, E_ARG, "the key is bound to PCR %u, of which no value is given", i);
+            goto out;
+        }
+        buf_add(&in, v->value[i], h->size);
+    }
+    if (buf_ok(&in, e) == 0)
+        rc = hash_sha256(buf_bytes(&in), out, e);
+out:
+    buf_free(&in);
+    return rc;
+}
+
+/* --- approving ---------------------------------------------------------------------- */
+
+static const struct pin_so_content *content(struct token *k, struct err *e)
+{
+    if (k->who == TOKEN_SO)
+        return (const struct pin_so_content *)(const void *)secret_peek(k->secret);
+    err_set(e, E_LOGIN, "the SO must be logged in to token '%s' to approve PCR values",
+            k->row.label);
+    return NULL;
+}
+
+int pcr_approve_seal(struct token *k, struct store_seal *out, struct err *e)
+{
+    const struct pin_so_content *c = content(k, e);
+
+    return c != NULL ? store_seal_derive(bytes_of(c->secret, sizeof(c->secret)), out, e) : -1;
+}
+
+/* The key, and what it is bound to. */
+static int get(struct token *k, const uint8_t uuid[STORE_UUID], const struct store_seal *seal,
+               struct store_key *key, struct pcr_bound *b, struct err *e)
+{
+    struct key_extra x;
+
+    if (store_key_get(k->store, k->row.id, uuid, seal, key, e) != 0)
+        return -1;
+    if (pcr_of_key(key, b, e) == 0 && key_extra_read(key, &x, e) == 0) {
+        if (x.updatable && b->selection.count == 1)
+            return 0;
+        err_set(e, E_ARG, "%s",
+                b->selection.count == 0
+                    ? "the key is not bound to PCRs"
+                    : "the key is bound to the PCR values of when it was made, and to no others; "
+                      "only one that is made with --pcrs-updatable can have others approved");
+    }
+    store_key_free(key);
+    *key = (struct store_key){.token = 0};
+    return -1;
+}
+
+static void which_of(const struct pcr_bound *b, struct key_pcrs *out)
+{
+    *out = (struct key_pcrs){.hash = b->selection.pcrSelections[0].hash};
+    memcpy(out->select, b->selection.pcrSelections[0].pcrSelect, sizeof(out->select));
+}
+
+int pcr_approve_which(struct token *k, const uint8_t uuid[STORE_UUID], struct key_pcrs *out,
+                      struct err *e)
+{
+    struct store_key key = {.token = 0};
+    struct store_seal seal;
+    struct pcr_bound b;
+    int rc = -1;
+
+    if (pcr_approve_seal(k, &seal, e) == 0 && get(k, uuid, &seal, &key, &b, e) == 0) {
+        which_of(&b, out);
+        rc = 0;
+    }
+    secret_wipe(&seal, sizeof(seal));
+    store_key_free(&key);
+    return rc;
+}
+
+/* K's signature, r and s. */
+static int sign(struct token *k, const uint8_t digest[32], uint8_t out[64], struct err *e)
+{
+    const struct pin_so_content *c = content(k, e);
+    struct secret *s = c != NULL ? secret_new(sizeof(struct pin_k), e) : NULL;
+    struct pin_k *so;
+    int rc = -1;
+
+    if (s == NULL)
+        return -1;
+    so = (struct pin_k *)(void *)secret_data(s);
+    if (pin_k_derive(c->k_seed, so, e) != 0)
+        goto out;
+    if (memcmp(so->pub.x, k->row.k_public, 32) != 0 ||
+        memcmp(so->pub.y, k->row.k_public + 32, 32) != 0) {
+        err_set(e, E_CORRUPT, "the SO's key of token '%s' in the store is not the one in the TPM",
+                k->row.label);
+        goto out;
+    }
+    rc = ecc_sign(alg_curve_of(TPM2_ECC_NIST_P256), so->d, bytes_of(digest, 32), out, e);
+out:
+    secret_free(s);
+    return rc;
+}
+
+/* Puts it last, where uses look first; one of the same values goes. */
+static int add(struct key_extra *x, const struct key_extra_pcrs *fresh, bool only, struct err *e)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < x->n_pcrs && !only; i++) {
+        if (memcmp(x->pcrs[i].digest, fresh->digest, sizeof(fresh->digest)) != 0)
+            x->pcrs[n++] = x->pcrs[i];
+    }
+    if (n == KEY_EXTRA_PCRS)
+        return err_set(e, E_FULL,
+                       "%d sets of PCR values are approved for the key already; approve this one "
+                       "with --revoke-others",
+                       KEY_EXTRA_PCRS);
+    x->pcrs[n++] = *fresh;
+    x->n_pcrs = n;
+    return 0;
+}
+
+static int approve(struct token *k, struct store_key *key, struct pcr_bound *b,
+                   const struct store_seal *seal, bool only, size_t *n, struct err *e)
+{
+    struct key_extra_pcrs fresh;
+    struct tpmpolicy ignored;
+    struct key_extra x;
+    uint8_t digest[32];
+    TPM2B_NONCE ref;
+
+    memcpy(fresh.digest, b->digest.buffer, sizeof(fresh.digest));
+    if (pcr_approved_digest(key->uuid, b, &ignored, &ref, digest, e) != 0 ||
+        sign(k, digest, fresh.signature, e) != 0 || key_extra_read(key, &x, e) != 0 ||
+        add(&x, &fresh, only, e) != 0 || key_extra_write(key, &x, e) != 0 ||
+        store_key_amend(k->store, key, seal, e) != 0)
+        return -1;
+    *n = x.n_pcrs;
+    return 0;
+}
+
+static int values_of(struct token *k, const uint8_t uuid[STORE_UUID],
+                     const struct pcr_approve_values *values, struct pcr_bound *b, struct err *e)
+{
+    struct key_pcrs which;
+
+    if (pcr_approve_which(k, uuid, &which, e) != 0)
+        return -1;
+    return values != NULL ? digest_of(values, &which, b->digest.buffer, e)
+                          : pcr_now(k->tpm, &which, b, e);
+}
+
+int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID],
+                const struct pcr_approve_values *values, bool only, size_t *n, struct err *e)
+{
+    struct store_key key = {.token = 0};
+    struct pcr_bound b, wanted = {.digest.size = 32};
+    struct store_seal seal;
+    int rc = -1;
+
+    /* The TPM first: who has it may be waiting for the store. */
+    if (values_of(k, uuid, values, &wanted, e) != 0 || pcr_approve_seal(k, &seal, e) != 0)
+        return -1;
+    if (store_begin(k->store, e) != 0)
+        goto out;
+    if (get(k, uuid, &seal, &key, &b, e) == 0) {
+        b.digest = wanted.digest;
+        rc = approve(k, &key, &b, &seal, only, n, e);
+    }
+    if (rc == 0)
+        rc = store_commit(k->store, e);
+    if (rc != 0)
+        store_rollback(k->store);
+out:
+    secret_wipe(&seal, sizeof(seal));
+    store_key_free(&key);
+    return rc;
+}

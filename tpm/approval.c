@@ -222,8 +222,10 @@ int token_approval_finish(struct token *k, const struct store_key *key, struct t
     if (p->ready || memcmp(p->uuid, key->uuid, STORE_UUID) != 0)
         return err_set(e, E_ARG, "that is no session which waits for an approval of this key");
     if (!proof_live(k, p))
-        return err_set(e, E_REMOVED,
-                       "the TPM was reset after the approval was asked for; ask again");
+        return err_set(
+            e, E_REMOVED,
+            "the TPM was reset, or another process needed the room, after the approval was "
+            "asked for; ask again");
     if (satisfy(k, key, p, answer, &why) == 0) {
         p->ready = true;
         return 0;

@@ -107,6 +107,11 @@ int tpm_claim(struct tpm *t, struct err *e)
     return t->share != NULL ? share_claim(t->share, e) : 0;
 }
 
+bool tpm_has(struct tpm *t, TPM2_HANDLE h)
+{
+    return tpm_claim(t, NULL) == 0 && (t->share == NULL || share_has(t->share, h));
+}
+
 void tpm_ended(struct tpm *t, TPM2_HANDLE h)
 {
     if (t->share != NULL)

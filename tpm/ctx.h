@@ -16,6 +16,10 @@ TSS2_SYS_CONTEXT *tpm_sys(struct tpm *t, struct err *e);
 /* That taking alone: only after it is known which handles are still ours. */
 int tpm_claim(struct tpm *t, struct err *e) MUST_USE;
 
+/* Does the TPM still hold this of us, for what we know? No other process has flushed it for its
+ * room; whether the TPM was reset is another question. Takes the TPM for us. */
+bool tpm_has(struct tpm *t, TPM2_HANDLE h);
+
 /* The TPM has ended a session by itself. */
 void tpm_ended(struct tpm *t, TPM2_HANDLE h);
 

@@ -84,7 +84,8 @@ out:
 
 bool proof_live(struct token *k, const struct token_proof *p)
 {
-    return p->session.handle != 0 && p->generation == tpm_generation(k->tpm);
+    return p->session.handle != 0 && p->generation == tpm_generation(k->tpm) &&
+           tpm_has(k->tpm, p->session.handle);
 }
 
 void token_proof_free(struct token *k, struct token_proof *p)
@@ -130,5 +131,6 @@ int proof_take(struct token *k, const struct store_key *key, struct session *out
     session_gone(&p->session);
     return good ? 0
                 : err_set(e, E_REMOVED,
-                          "the TPM was reset after the use was proved or approved; prove it again");
+                          "the TPM was reset, or another process needed the room, after the use "
+                          "was proved or approved; prove it again");
 }

@@ -58,6 +58,9 @@ expect_fail "PKCS#11 programs are refused" 'FUNCTION_REJECTED|0x200' foreign pkc
 
 check "it is asked" ask "$D/treaty" 60
 signer=$LAST
+for i in 1 2 3; do
+    check "the TPM serves others meanwhile ($i)" key sign --label plain --in "$D/other" --out "$D/else"
+done
 expect_exit 6 "the officer compares another document" 'something else' approve \
     --in "$D/other" --out "$D/approval" --yes
 expect_exit 2 "and is asked before" 'add --yes' approve --out "$D/approval"

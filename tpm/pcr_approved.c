@@ -4,6 +4,7 @@
 #include "tpm/external.h"
 #include "tpm/key_extra.h"
 #include "tpm/pin.h"
+#include "tpm/pin_index.h"
 #include "tpm/rc.h"
 
 #include <stdlib.h>
@@ -38,7 +39,7 @@ int pcr_approved_policy(const struct token *k, const uint8_t uuid[STORE_UUID],
     TPM2B_NAME name;
     TPM2B_NONCE ref;
 
-    if (pin_k_name(k->row.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
+    if (pin_index_k(k->row.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
         return -1;
     return tpmpolicy_authorize(out, &name, bytes_of(ref.buffer, ref.size), e);
 }
@@ -148,7 +149,7 @@ int pcr_approved_satisfy(struct token *k, const struct store_key *key, const str
         return pcr_satisfy(k->tpm, p, b, e);
     i = find(k, &x, &now, p, e);
     if (i < 0 || pcr_approved_digest(key->uuid, &now, &approved, &ref, digest, e) != 0 ||
-        pin_k_name(k->row.k_public, &pub, &name, e) != 0 ||
+        pin_index_k(k->row.k_public, &pub, &name, e) != 0 ||
         ticket_for(k, &pub, digest, x.pcrs[i].signature, may_flush, e) != 0)
         return -1;
     return policy_authorize(k->tpm, p, &approved, &ref, &name, &k->ticket->ticket, e);

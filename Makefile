@@ -2,6 +2,8 @@
 # they need. `make` builds into build/ with no configure step.
 
 BUILD   ?= build
+# Dependencies name objects by their path: it is always the same one.
+override BUILD := $(abspath $(BUILD))
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      ?= cc

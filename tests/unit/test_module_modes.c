@@ -507,7 +507,7 @@ static void test_contradictory_templates_make_nothing(void **state)
     CK_ATTRIBUTE session = T_NUM(CKA_FUSETSU_AUTH_MODE, CK_FUSETSU_AUTH_SESSION),
                  each = T_NUM(CKA_FUSETSU_AUTH_MODE, CK_FUSETSU_AUTH_EACH),
                  none = T_NUM(CKA_FUSETSU_AUTH_MODE, CK_FUSETSU_AUTH_NONE),
-                 odd = T_NUM(CKA_FUSETSU_AUTH_MODE, 3);
+                 odd = T_NUM(CKA_FUSETSU_AUTH_MODE, 77);
     CK_ATTRIBUTE always = T_BOOL(CKA_ALWAYS_AUTHENTICATE, true), hidden = T_BOOL(CKA_PRIVATE, true),
                  open = T_BOOL(CKA_PRIVATE, false), leaves = T_BOOL(CKA_EXTRACTABLE, true),
                  derives = T_BOOL(CKA_DERIVE, true), pcrs = T_TEXT(CKA_FUSETSU_PCRS, "sha256:16"),

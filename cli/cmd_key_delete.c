@@ -21,6 +21,19 @@ static void say(const char *before, const struct keyring_object *key, const char
     printf(")%s\n", after);
 }
 
+/* A pair; or the public half that a deletion left which was cut short. */
+static int choose(struct cli *c, struct keyring *k, struct keyring_object *key, struct err *e)
+{
+    struct err why = {0}, ignored = {0};
+
+    if (keyring_choose(k, c, CKO_PRIVATE_KEY, "label", key, &why) == 0 ||
+        (why.code == E_NOT_FOUND &&
+         keyring_choose(k, c, CKO_PUBLIC_KEY, "label", key, &ignored) == 0))
+        return 0;
+    err_take(e, &why);
+    return -1;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct keyring_object key = {0};
@@ -31,8 +44,7 @@ static int run(struct cli *c, struct err *e)
     if (cli_option(c, "label") == NULL && cli_option(c, "id") == NULL &&
         cli_option(c, "uri") == NULL)
         return cli_misuse(e, "which key? name it with --label LABEL or --id HEX or in --uri");
-    if (keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
-        keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) != 0)
+    if (keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 || choose(c, k, &key, e) != 0)
         goto out;
     if (!cli_flag(c, "yes")) {
         say("This would destroy key ", &key, " for good. Nothing was done. Add --yes to do it.");

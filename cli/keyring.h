@@ -114,7 +114,7 @@ int keyring_get_evidence(struct keyring *k, const struct keyring_object *key, st
                          struct err *e) MUST_USE;
 
 /* Destroys a private key, its evidence, and the public key of the same id; certificates
- * stay. */
+ * stay. Of a public key, that alone. */
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key,
                          struct err *e) MUST_USE;
 

@@ -171,15 +171,18 @@ static int drop_evidence_of(struct keyring *k, const struct keyring_object *key,
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key, struct err *e)
 {
     struct keyring_object *list = NULL;
+    bool alone = false;
     size_t n = 0;
     int rc;
 
     if (keyring_list(k, CKO_PUBLIC_KEY, &list, &n, e) != 0)
         return -1;
+    for (size_t i = 0; i < n; i++)
+        alone = alone || list[i].handle == key->handle;
     rc = drop_evidence_of(k, key, e);
     if (rc == 0)
         rc = destroy(k, key->handle, e);
-    for (size_t i = 0; i < n && rc == 0; i++) {
+    for (size_t i = 0; i < n && rc == 0 && !alone; i++) {
         if (key->id_len != 0 &&
             bytes_equal(bytes_of(key->id, key->id_len), bytes_of(list[i].id, list[i].id_len)))
             rc = destroy(k, list[i].handle, e);

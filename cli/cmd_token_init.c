@@ -55,36 +55,50 @@ static int save_codes(const char *path, const struct token_report *r, struct err
     return rc;
 }
 
+struct codes {
+    const char *path; /* NULL: they are printed */
+    bool saved;
+    struct err unsaved;
+};
+
+static void keep_codes(void *arg, const struct token_report *r)
+{
+    struct codes *to = arg;
+
+    to->unsaved = (struct err){0};
+    to->saved = to->path != NULL && save_codes(to->path, r, &to->unsaved) == 0;
+}
+
 static int provision(struct cli *c, struct token_params *p, struct err *e)
 {
-    const char *recovery = cli_option(c, "recovery-file");
+    struct codes codes = {.path = cli_option(c, "recovery-file")};
     struct token_report report = {0};
     struct store_token row;
     struct progress *wait = NULL;
     struct place at = {0};
-    struct err unsaved = {0};
-    bool saved;
     int rc = -1;
 
     if (place_tpm(c, &at.tpm, e) != 0 || place_store(c, STORE_CREATE, &at.store, e) != 0 ||
         owner_obtain(c, at.tpm, at.store, e) != 0)
         goto out;
+    p->keep = keep_codes;
+    p->keep_arg = &codes;
     wait = progress_begin("making the token in the TPM");
     rc = token_provision(&at.token, at.tpm, at.store, p, &report, e);
     progress_end(wait);
     if (rc != 0)
         goto out;
     row = *token_row(at.token);
-    saved = (report.lockout_set || report.owner_set) && recovery != NULL &&
-            save_codes(recovery, &report, &unsaved) == 0;
+    if (report.owner_set && !report.lockout_set)
+        keep_codes(&codes, &report);
     if (cli_flag(c, "json"))
-        rc = init_report_json(c, &row, &report, saved, e);
+        rc = init_report_json(c, &row, &report, codes.saved, e);
     else
-        init_report_say(&row, &report, saved);
-    if (unsaved.code != E_OK)
-        rc = err_set(e, unsaved.code,
+        init_report_say(&row, &report, codes.saved);
+    if (codes.unsaved.code != E_OK)
+        rc = err_set(e, codes.unsaved.code,
                      "the token is made, but %s; the recovery codes are on standard output instead",
-                     unsaved.msg);
+                     codes.unsaved.msg);
 out:
     secret_wipe(&report, sizeof(report));
     place_close(&at);

@@ -25,6 +25,8 @@ enum token_guard {
     TOKEN_GUARD_COUNTER, /* nothing: for a TPM whose ownerAuth is random and ours alone */
 };
 
+struct token_report;
+
 /* What `token_provision` needs. PINs are 6 to 64 bytes (E_PIN_LENGTH). */
 struct token_params {
     const char *label; /* 1 to 32 bytes of UTF-8 */
@@ -36,6 +38,10 @@ struct token_params {
     struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
     enum token_guard guard;  /* COUNTER wants own_tpm */
     bool own_tpm;            /* the TPM serves us alone: set ownerAuth and keep it in R */
+    /* Called, unless NULL, with the new codes just before the TPM takes lockoutAuth: who keeps
+     * them now has them whatever happens next. */
+    void (*keep)(void *arg, const struct token_report *r);
+    void *keep_arg;
 };
 
 /* What provisioning found and did, for `token init` to say in words. */

@@ -140,17 +140,21 @@ static int draw_making(struct token *k, const struct token_params *p, struct mak
 /* lockoutAuth is changed only after the token that keeps it is complete, so that a
  * crash cannot lose it. The token stands whether or not this succeeds: it is marked
  * weak until then. */
-static void settle_lockout(struct token *k, const struct making *m, struct token_report *report)
+static void settle_lockout(struct token *k, const struct token_params *p, const struct making *m,
+                           struct token_report *report)
 {
     struct err why = {0};
     struct session *main = token_session(k, &why);
 
+    hex_encode(report->recovery_code, m->content.lockout_auth, 32);
+    report->lockout_set = true;
+    if (main != NULL && p->keep != NULL)
+        p->keep(p->keep_arg, report);
     if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &why) != 0) {
         log_warn("the TPM's lockout authorisation could not be set: %s", why.msg);
+        report->lockout_set = false;
         return;
     }
-    report->lockout_set = true;
-    hex_encode(report->recovery_code, m->content.lockout_auth, 32);
     k->row.flags &= ~STORE_TOKEN_WEAK_LOCKOUT;
     if (store_token_put(k->store, &k->row, &why) != 0)
         log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
@@ -264,7 +268,7 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
     if (secure)
-        settle_lockout(k, m, report);
+        settle_lockout(k, p, m, report);
     return 0;
 }
 

@@ -136,6 +136,10 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
+# Kills at every system call and TPM command; `make e2e` takes every k-th.
+soak: all $(SUPPORT)
+	@SOAK=1 FUSETSU_BUILD=$(BUILD) tests/e2e/37-killed-anywhere.sh
+
 # libFuzzer, one target for TARGET=fuzz_calls SECONDS=600; a minute for all of them.
 fuzz-build: $(FUZZERS)
 
@@ -170,7 +174,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps demo test lint unit e2e asan fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -197,14 +197,15 @@ static CK_ULONG number(const struct name *table, size_t n, const char *text)
 
 static const char *error_name(CK_RV rv)
 {
-    static char hex[32];
+    static char hex[2][32]; /* two are named in one message */
+    static int turn;
 
     for (size_t i = 0; i < N(errors); i++) {
         if (errors[i].value == rv)
             return errors[i].name;
     }
-    snprintf(hex, sizeof(hex), "0x%lx", (unsigned long)rv);
-    return hex;
+    snprintf(hex[turn = !turn], sizeof(hex[0]), "0x%lx", (unsigned long)rv);
+    return hex[turn];
 }
 
 static size_t attribute_row(const char *name)

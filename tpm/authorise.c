@@ -95,7 +95,7 @@ static int begin_plan(struct token *k, const struct store_key *key, struct autho
                       struct err *e)
 {
     u->plan = true;
-    u->handle = TPM2_TRANSIENT_FIRST;
+    u->handle = (TPM2_HANDLE)TPM2_HT_TRANSIENT << 24;
     u->sys = tpm_sys(k->tpm, e);
     return u->sys != NULL ? tpmname_object(buf_bytes(&key->public), &u->name, e) : -1;
 }

@@ -38,8 +38,8 @@ check "an approver" approver create --label treaties --out "$D/officer.pem"
 expect_exit 5 "no second one of that label" 'already' approver create --label treaties --out "$D/x.pem"
 check "its public half, once more" approver export --label treaties --out "$D/again.pem"
 check "is the same" cmp "$D/officer.pem" "$D/again.pem"
-check "PKCS#11 does not show it" bash -c \
-    "[ -z \"\$(pkcs11-tool --module '$MODULE' --token-label officer --login --pin $PIN -O 2>/dev/null | grep -i private)\" ]"
+unseen() { ! at 2 foreign pkcs11-tool --module "$MODULE" --token-label officer --login --pin "$PIN" -O | grep -i private; }
+check "PKCS#11 does not show it" unseen
 expect_exit 2 "a key for approvals needs an approver" 'approver' \
     key generate --type p256 --label seal --auth approved
 check "a key that the officer guards" key generate --type p256 --label seal --auth approved \
@@ -51,8 +51,8 @@ check "an ordinary key signs a file" key sign --label plain --in "$D/treaty" --o
 check "and one that asks for the PIN" key sign --label each --in "$D/treaty" --out "$D/sig"
 expect_exit 2 "the guarded one needs files to ask by" 'approval-request' \
     key sign --label seal --in "$D/treaty" --out "$D/sig"
-check "its public half" bash -c \
-    "pkcs11-tool --module '$MODULE' --token-label user -r -y pubkey -a seal -o '$D/pub.der'"
+check "its public half" foreign "$B/p11do" "$MODULE" open user find k label=seal,class=public \
+    get "$D/pub.der" k spki
 expect_fail "PKCS#11 programs are refused" 'FUNCTION_REJECTED|0x200' foreign pkcs11-tool --module "$MODULE" \
     --token-label user --login --pin "$PIN" -s -m ECDSA-SHA256 -a seal -i "$D/treaty" -o "$D/sig"
 

@@ -6,7 +6,6 @@
  *
  *   open LABEL | open-ro LABEL   a session with that token
  *   login FILE | context FILE    C_Login(CKU_USER | CKU_CONTEXT_SPECIFIC) with the PIN in FILE
- *   logout
  *   find X TEMPLATE              X becomes the first object that fits; prints "X: how many"
  *   create X TEMPLATE            C_CreateObject
  *   generate X MECH TEMPLATE     C_GenerateKey
@@ -17,7 +16,7 @@
  *   wrap FILE MECH BY KEY        C_WrapKey
  *   set X TEMPLATE               C_SetAttributeValue
  *   get FILE X ATTRIBUTE         its value; for - in hex on standard output
- *   destroy X
+ *   logout | destroy X
  *   sign OUT MECH KEY IN         also encrypt, decrypt: whole files
  *   verify MECH KEY IN SIGNATURE
  *   begin MECH KEY               C_SignInit alone

@@ -168,7 +168,10 @@ static int judge(struct store *s, size_t n, int64_t *version, bool *fresh, struc
                        s->path);
     /* Marked as ours without a version: nobody made such a file. */
     if (*version == 0 && s->mode == STORE_READ)
-        return store_db_fail(s, SQLITE_CORRUPT, "read", e);
+        return err_set(e, E_CORRUPT,
+                       "the token store %s says no version: the file is damaged; restore it from"
+                       " a backup or move it away",
+                       s->path);
     return 0;
 }
 

@@ -84,7 +84,7 @@ found 5 store problem "$FUSETSU_STORE.*not a database.*backup" env
 restore && sql 'PRAGMA user_version = 9999'
 found 5 store problem 'version 9999.*newer fusetsu' env
 restore && sql 'PRAGMA user_version = 0'
-found 5 store problem 'older version.*open it once for writing' env
+found 5 store problem 'no version.*damaged.*backup' env
 restore
 page=$(sql "SELECT rootpage FROM sqlite_master WHERE name = 'attr'")
 dd if=/dev/urandom of="$FUSETSU_STORE" bs="$(sql 'PRAGMA page_size')" seek=$((page - 1)) count=1 \

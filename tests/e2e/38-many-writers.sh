@@ -138,7 +138,7 @@ if read_only true 2>"$D/out"; then
     expect_exit 5 "a full disk: no new store" '^fusetsu: .*(full|space|room)' small "$size" "$full
         $(words env FUSETSU_STORE="$D/small/new.db" "$FUSETSU" token init --label b --pin-file "$D/pin" --so-pin-file "$D/so")"
     head -c 60000 /dev/urandom >"$D/large"
-    check "a disk that gets full in the middle: nothing of that is kept, and smaller things go on" small "$((${size%k} - 24))k" "
+    check "a disk that gets full in the middle: nothing of that is kept, and smaller things go on" small "$((${size%k} - 4))k" "
         $(steps fails 0x31 create d "$data,label=large,value=@$D/large" create d "$data,label=less")
         $(steps find x label=large find x label=less "${signs[@]}") >found
         test \"\$(sed -n '1s/x: //p;2s/x: //p' found | tr -d '\n')\" = 01

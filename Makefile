@@ -37,7 +37,7 @@ ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(OPT) $(WARN) $(HARDEN) 
               -fPIC -fvisibility=hidden $(CFLAGS)
 ALL_LDFLAGS = $(SAN) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
-src   = $(wildcard $(1)/*.c)
+src   = $(wildcard $(1)/*.c $(1)/*/*.c)
 obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIBS  := $(foreach r,core tpm pkcs11 ca,$(BUILD)/lib$(r).a)
 # Archives in link order: upper rooms first.

@@ -37,6 +37,15 @@ static const struct {
     {CLI_SO_PIN, {"so-pin-fd", "N", "read the SO PIN from file descriptor N", false}},
     {CLI_NEW_PIN, {"new-pin-file", "FILE", "read the new PIN from the first line of FILE", false}},
     {CLI_NEW_PIN, {"new-pin-fd", "N", "read the new PIN from file descriptor N", false}},
+    {CLI_KEY, {"label", "TEXT", "the key's or its certificate's label", false}},
+    {CLI_KEY, {"id", "HEX", "the key's id", false}},
+    {CLI_KEY,
+     {"pin-source", "FILE", "where the application shall read the user PIN (default: it asks)",
+      false}},
+    {CLI_SETUP, {"undo", NULL, "take back what an earlier run wrote", false}},
+    {CLI_SETUP, {"dry-run", NULL, "show what would be written, and write nothing", false}},
+    {CLI_SETUP, {"module", "FILE", "the module to load (default: this program's own)", false}},
+    {CLI_SCOPE, {"user", NULL, "as root, set up this user, not the system", false}},
     {CLI_JSON, {"json", NULL, "print JSON instead of words", false}},
 };
 

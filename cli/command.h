@@ -36,6 +36,9 @@ enum cli_shared {
     CLI_USER_PIN = 4, /* --pin-file, --pin-fd */
     CLI_SO_PIN = 8,   /* --so-pin-file, --so-pin-fd */
     CLI_NEW_PIN = 16, /* --new-pin-file, --new-pin-fd */
+    CLI_SETUP = 32,   /* --undo, --dry-run, --module */
+    CLI_SCOPE = 64,   /* --user */
+    CLI_KEY = 128,    /* --label, --id, --pin-source: the key that an application shall use */
 };
 
 struct cli_command {

@@ -146,6 +146,13 @@ const struct store_token *keyring_row(const struct keyring *k)
     return &k->row;
 }
 
+int keyring_token_info(struct keyring *k, CK_TOKEN_INFO *out, struct err *e)
+{
+    CK_RV rv = k->p11->C_GetTokenInfo((CK_SLOT_ID)k->row.id, out);
+
+    return rv == CKR_OK ? 0 : keyring_failed(rv, "looking at the token", e);
+}
+
 int keyring_token(struct keyring *k, struct token **out, struct err *e)
 {
     struct token *t = k->logged_in ? p11_session_token(k->session) : NULL;

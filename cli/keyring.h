@@ -28,6 +28,8 @@ void keyring_close(struct keyring *k); /* NULL is fine */
 
 /* Its row in the store, as it was when the keyring was opened. */
 const struct store_token *keyring_row(const struct keyring *k);
+/* What the module tells of the token, as C_GetTokenInfo does. */
+int keyring_token_info(struct keyring *k, CK_TOKEN_INFO *out, struct err *e) MUST_USE;
 /* The token with the login, for evidence and signers. E_LOGIN without login. */
 int keyring_token(struct keyring *k, struct token **out, struct err *e) MUST_USE;
 

@@ -6,6 +6,7 @@ static const struct cli_group groups[] = {
     {"approver", "keys by which this token approves what others do"},
     {"cert", "certificates kept beside the keys"},
     {"ca", "an authority that certifies keys on evidence from their TPM"},
+    {"setup", "applications that shall use the module"},
     {NULL, NULL},
 };
 
@@ -37,6 +38,9 @@ static const struct cli_command *const commands[] = {
     &cmd_ca_cross,
     &cmd_ca_export,
     &cmd_ca_list,
+    &cmd_setup_list,
+    &cmd_setup_p11_kit,
+    &cmd_setup_openssl,
     &cmd_request,
     &cmd_approve,
     &cmd_verify,

@@ -240,6 +240,21 @@ int uri_parse(struct uri *out, const char *text, struct err *e)
     return 0;
 }
 
+void uri_add(struct buf *out, const char *name, struct bytes value)
+{
+    buf_printf(out, "%s=", name);
+    for (size_t i = 0; i < value.len; i++) {
+        uint8_t c = value.p[i];
+
+        /* Only what no reader takes for anything else: RFC 3986 2.3, unreserved. */
+        if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+            (c != 0 && strchr("-._~", c) != NULL))
+            buf_u8(out, c);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
 void uri_free(struct uri *u)
 {
     if (u == NULL)

@@ -28,6 +28,9 @@ struct uri {
  */
 int uri_parse(struct uri *out, const char *text, struct err *e) MUST_USE;
 
+/* One attribute of a URI, appended: name=value with all that needs it percent-encoded. */
+void uri_add(struct buf *out, const char *name, struct bytes value);
+
 /* NULL and the zero structure are fine. */
 void uri_free(struct uri *u);
 

@@ -18,7 +18,7 @@
 
 struct conf {
     char *path;
-    char *config_home;
+    char *home, *config_home, *state_home;
     char *store;
     char *tcti;
     char *log;
@@ -257,15 +257,18 @@ int conf_load(struct conf **out, struct err *e)
     }
     if (choose(&c->path, e) != 0 || (c->path != NULL && parse(c->path, &file, e) != 0))
         goto out;
+    c->home = home(e);
     c->config_home = xdg("XDG_CONFIG_HOME", "/.config", "", e);
+    c->state_home = xdg("XDG_STATE_HOME", "/.local/state", "", e);
     v = setting(file, "store", "FUSETSU_STORE");
     c->store = v != NULL ? text(e, v, "") : default_store(e);
     v = setting(file, "tcti", "FUSETSU_TCTI");
     c->tcti = text(e, v != NULL ? v : "device:/dev/tpmrm0", "");
     v = setting(file, "log", "FUSETSU_LOG");
     c->log = text(e, v != NULL ? v : "warn", "");
-    if (c->config_home == NULL || c->store == NULL || c->tcti == NULL || c->log == NULL ||
-        choose_run(&c->run, file, e) != 0 || choose_sha1(&c->sha1, file, e) != 0)
+    if (c->home == NULL || c->config_home == NULL || c->state_home == NULL || c->store == NULL ||
+        c->tcti == NULL || c->log == NULL || choose_run(&c->run, file, e) != 0 ||
+        choose_sha1(&c->sha1, file, e) != 0)
         goto out;
     *out = c;
     c = NULL;
@@ -282,7 +285,9 @@ void conf_free(struct conf *c)
     if (c == NULL)
         return;
     free(c->path);
+    free(c->home);
     free(c->config_home);
+    free(c->state_home);
     free(c->store);
     free(c->tcti);
     free(c->log);
@@ -318,6 +323,16 @@ bool conf_sha1(const struct conf *c)
 const char *conf_config_home(const struct conf *c)
 {
     return c->config_home;
+}
+
+const char *conf_home(const struct conf *c)
+{
+    return c->home;
+}
+
+const char *conf_state_home(const struct conf *c)
+{
+    return c->state_home;
 }
 
 const char *conf_path(const struct conf *c)

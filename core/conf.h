@@ -38,6 +38,11 @@ bool conf_sha1(const struct conf *c);
 /* Where this user's programs keep their settings: $XDG_CONFIG_HOME, else ~/.config. */
 const char *conf_config_home(const struct conf *c);
 
+/* This user's home directory, and where programs keep what they remember of themselves:
+ * $XDG_STATE_HOME, else ~/.local/state. */
+const char *conf_home(const struct conf *c);
+const char *conf_state_home(const struct conf *c);
+
 /* The file that was read, or NULL. */
 const char *conf_path(const struct conf *c);
 

@@ -136,21 +136,53 @@ static int write_special(int dir, const char *base, const char *path, struct byt
     return rc;
 }
 
-static int write_replace(int dir, const char *base, const char *path, struct bytes content,
-                         unsigned mode, struct err *e)
+/* Only what differs: giving a file away takes privileges. */
+static int set_owner(int fd, const struct file_owner *owner)
 {
-    char temp[64], hex[33];
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        return -1;
+    if ((st.st_uid != owner->uid || st.st_gid != owner->gid) &&
+        fchown(fd, owner->uid, owner->gid) != 0)
+        return -1;
+    return fchmod(fd, (mode_t)owner->mode);
+}
+
+/* Beside the file: by chance, so that writers do not meet; or, for file_replace, a name that is
+ * known again when its writer was killed. */
+static int temp_name(char out[NAME_MAX + 1], const char *base, bool known)
+{
     uint8_t random[16];
+    char hex[33];
+
+    if (known) {
+        snprintf(out, NAME_MAX + 1, ".%.200s.fusetsu.tmp", base);
+        return 0;
+    }
+    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+        return -1;
+    hex_encode(hex, random, sizeof(random));
+    snprintf(out, NAME_MAX + 1, ".fusetsu-%s.tmp", hex);
+    return 0;
+}
+
+/* With `owner` (NULL: none is asked for) the mode holds whatever the umask is. */
+static int write_replace(int dir, const char *base, const char *path, struct bytes content,
+                         unsigned mode, const struct file_owner *owner, struct err *e)
+{
+    char temp[NAME_MAX + 1];
     int fd = -1, rc = -1;
 
-    if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
+    if (temp_name(temp, base, owner != NULL) != 0)
         return fail(e, errno, "name a temporary file for", path);
-    hex_encode(hex, random, sizeof(random));
-    snprintf(temp, sizeof(temp), ".fusetsu-%s.tmp", hex);
+    if (owner != NULL)
+        (void)unlinkat(dir, temp, 0);
     fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, (mode_t)mode);
     if (fd < 0)
         return fail(e, errno, "write", path);
-    if (write_all(fd, content) != 0 || fsync(fd) != 0) {
+    if (write_all(fd, content) != 0 || (owner != NULL && set_owner(fd, owner) != 0) ||
+        fsync(fd) != 0) {
         fail(e, errno, "write", path);
         goto out;
     }
@@ -224,10 +256,37 @@ int file_write(const char *path, struct bytes content, unsigned mode, struct err
         return write_all(STDOUT_FILENO, content) == 0 ? 0
                                                       : fail(e, errno, "write", "standard output");
     if (target_open(path, &t, e) == 0)
-        rc = S_ISREG(t.kind) ? write_replace(t.dir, t.base, path, content, mode, e)
+        rc = S_ISREG(t.kind) ? write_replace(t.dir, t.base, path, content, mode, NULL, e)
                              : write_special(t.dir, t.base, path, content, e);
     target_close(&t);
     return rc;
+}
+
+int file_replace(const char *path, struct bytes content, const struct file_owner *owner,
+                 struct err *e)
+{
+    struct target t;
+    int rc = -1;
+
+    if (target_open(path, &t, e) == 0)
+        rc = S_ISREG(t.kind)
+                 ? write_replace(t.dir, t.base, path, content, owner->mode & 0700, owner, e)
+                 : err_set(e, E_EXISTS, "cannot write %s: it is not a regular file", path);
+    target_close(&t);
+    return rc;
+}
+
+void file_sweep(const char *path)
+{
+    const char *base;
+    char temp[NAME_MAX + 1], *name = directory_of(path, &base);
+    int dir = name != NULL ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (dir >= 0 && temp_name(temp, base, true) == 0)
+        (void)unlinkat(dir, temp, 0);
+    if (dir >= 0)
+        close(dir);
+    free(name);
 }
 
 int file_probe(const char *path, struct err *e)

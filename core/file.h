@@ -15,6 +15,20 @@ int file_read(const char *path, size_t max, struct buf *out, struct err *e) MUST
  */
 int file_write(const char *path, struct bytes content, unsigned mode, struct err *e) MUST_USE;
 
+/* Whose a file shall be, and how it may be used, whatever the umask is. */
+struct file_owner {
+    unsigned mode; /* permission bits */
+    unsigned uid, gid;
+};
+
+/* The same for a regular file that belongs to another program: as `owner` says. E_DENIED
+ * where this process may not give it away. */
+int file_replace(const char *path, struct bytes content, const struct file_owner *owner,
+                 struct err *e) MUST_USE;
+
+/* Removes what a file_replace of this file that was killed left beside it. */
+void file_sweep(const char *path);
+
 /* Could file_write write there now? Leaves nothing behind. For asking before something
  * is done that cannot be done again. */
 int file_probe(const char *path, struct err *e) MUST_USE;

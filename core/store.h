@@ -137,11 +137,15 @@ enum store_key_mode {
     STORE_KEY_QUORUM,
     STORE_KEY_NONE
 };
+#define STORE_KEY_MODE_LAST STORE_KEY_NONE
+
 enum store_key_use {
     STORE_USE_OBJECT,  /* behind an object */
     STORE_USE_AK,      /* an attestation key */
     STORE_USE_APPROVER /* signs approvals, and nothing else (core/approval.h) */
 };
+/* Whoever reads a row or a backup takes what is up to these. */
+#define STORE_USE_LAST STORE_USE_APPROVER
 
 /*
  * A key that only the TPM can load. `public` is a TPMT_PUBLIC, `private` a

@@ -88,8 +88,8 @@ static int from_row(struct store *s, sqlite3_stmt *st, struct store_key *k, stru
     uint32_t use = 0, mode = 0, imported = 0;
 
     if (store_db_copy(s, st, 0, k->uuid, STORE_UUID, STORE_UUID, NULL, e) != 0 ||
-        store_db_range(s, st, 1, STORE_USE_APPROVER, &use, e) != 0 ||
-        store_db_range(s, st, 2, STORE_KEY_NONE, &mode, e) != 0 ||
+        store_db_range(s, st, 1, STORE_USE_LAST, &use, e) != 0 ||
+        store_db_range(s, st, 2, STORE_KEY_MODE_LAST, &mode, e) != 0 ||
         store_db_range(s, st, 3, 1, &imported, e) != 0 ||
         store_db_range(s, st, 4, UINT32_MAX, &k->parent, e) != 0 ||
         store_seal_exact(&k->public, store_db_bytes(st, 5), false, e) != 0 ||

@@ -124,7 +124,8 @@ static bool take_key(struct reader *r, struct key_row *k)
     k->private = take_4b(r);
     k->creation = take_4b(r);
     k->tag = reader_take(r, STORE_BACKUP_DIGEST);
-    return !r->bad && k->use <= STORE_USE_AK && k->mode <= STORE_KEY_NONE && k->imported <= 1;
+    return !r->bad && k->use <= STORE_USE_LAST && k->mode <= STORE_KEY_MODE_LAST &&
+           k->imported <= 1;
 }
 
 static bool take_attr(struct reader *r, struct attr_row *a)

@@ -122,6 +122,46 @@ static void test_every_row_comes_back(void **state)
     buf_free(&again);
 }
 
+/* Nobody can tell beforehand which keys a lost store had. */
+static void test_keys_of_every_use_and_mode_come_back(void **state)
+{
+    struct store_seal seal = unit_store_seal(SECRET);
+    struct store_key k = {.imported = true}, got;
+    struct store *s = unit_store_open(STORE_CREATE);
+    struct store_backup_size n = {0};
+    struct store_backup *b = NULL;
+    struct buf file = {0};
+    struct err e = {0};
+    int64_t token = fill(s);
+
+    (void)state;
+    k.token = token;
+    buf_str(&k.public, "public");
+    for (int use = 0; use <= STORE_USE_LAST; use++) {
+        for (int mode = 0; mode <= STORE_KEY_MODE_LAST; mode++) {
+            k.use = (enum store_key_use)use;
+            k.mode = (enum store_key_mode)mode;
+            memset(k.uuid, 16 * (use + 1) + mode, STORE_UUID);
+            assert_int_equal(store_key_put(s, &k, &seal, NULL), 0);
+        }
+    }
+    assert_int_equal(store_backup_write(s, token, &seal, &file, &n, NULL), 0);
+    if (judge(buf_bytes(&file), SECRET, &e) != 0)
+        fail_msg("%s", e.msg);
+    assert_int_equal(store_backup_read(&b, buf_bytes(&file), "the file", NULL), 0);
+    assert_int_equal(store_backup_install(b, s, store_backup_token(b), true, NULL), 0);
+    for (int use = 0; use <= STORE_USE_LAST; use++) {
+        memset(k.uuid, 16 * (use + 1) + STORE_KEY_MODE_LAST, STORE_UUID);
+        assert_int_equal(store_key_get(s, token, k.uuid, &seal, &got, NULL), 0);
+        assert_true(got.use == (enum store_key_use)use && got.mode == STORE_KEY_MODE_LAST);
+        store_key_free(&got);
+    }
+    store_key_free(&k);
+    store_backup_free(b);
+    store_close(s);
+    buf_free(&file);
+}
+
 static void test_one_that_is_there_is_replaced_when_told(void **state)
 {
     struct store_backup_size size;

@@ -142,14 +142,16 @@ static int open_store(struct cli *c, struct visit *v, struct err *e)
     return find_known(v, e);
 }
 
-/* The token's own store learns of a wrong PIN, too. */
-static void note_tries(struct visit *v)
+/* The token's own store learns what became of the PIN, too. */
+static void note_login(struct visit *v)
 {
-    if (!v->there)
-        return;
-    v->known.user_fails = token_row(v->token)->user_fails;
+    const struct store_token *row = token_row(v->token);
+    const struct store_note note = {.set = row->flags & ~v->known.flags,
+                                    .clear = v->known.flags & ~row->flags,
+                                    .user_fails = &row->user_fails};
+
     /* In vain: the TPM counts all the same. */
-    if (store_token_put(v->store, &v->known, NULL) != 0)
+    if (v->there && store_token_note(v->store, &v->known, &note, NULL) != 0)
         v->there = false;
 }
 
@@ -161,12 +163,13 @@ static int login(struct visit *v, struct bytes pin, struct err *e)
         token_open(&v->token, v->tpm, v->scratch, id, e) != 0)
         return -1;
     if (token_login(v->token, TOKEN_USER, pin, e) != 0) {
-        note_tries(v);
+        note_login(v);
         if (v->there)
             pin_tries_left(e, "user PIN", token_row(v->token)->user_fails,
                            token_row(v->token)->user_limit);
         return -1;
     }
+    note_login(v);
     return store_backup_verify(v->backup, v->scratch, id, token_seal(v->token), e);
 }
 

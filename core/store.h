@@ -110,8 +110,22 @@ struct store_token {
 
 int store_token_list(struct store *s, struct store_token **out, size_t *n, struct err *e) MUST_USE;
 int store_token_get(struct store *s, int64_t id, struct store_token *t, struct err *e) MUST_USE;
-int store_token_put(struct store *s, struct store_token *t,
-                    struct err *e) MUST_USE; /* id 0: insert */
+/* All of the row; id 0: inserts it. Only for a token that nobody else may be using: one in the
+ * making, or under store_hold. */
+int store_token_put(struct store *s, struct store_token *t, struct err *e) MUST_USE;
+
+/* What is noted in a token's row while other processes may be writing it. */
+struct store_note {
+    uint32_t set, clear;                   /* of its flags */
+    const uint32_t *user_fails, *so_fails; /* NULL: as they are */
+};
+/*
+ * Writes just that, and reads what the row has then of flags and counts back into `t`; what
+ * others wrote to it meanwhile stays. Only while the row has the serial number of `t`:
+ * E_NOT_FOUND when the token was made anew or erased meanwhile.
+ */
+int store_token_note(struct store *s, struct store_token *t, const struct store_note *note,
+                     struct err *e) MUST_USE;
 /* Deletes the objects and keys of a token, not the token. */
 int store_token_clear(struct store *s, int64_t id, struct err *e) MUST_USE;
 int store_token_delete(struct store *s, int64_t id, struct err *e) MUST_USE; /* with all below it */

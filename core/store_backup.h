@@ -67,7 +67,8 @@ int store_backup_verify(const struct store_backup *b, struct store *scratch, int
 
 /*
  * Writes the rows to a store in one transaction; the token's own is `row` (its ids aside).
- * A token of this serial that is there is replaced, or E_EXISTS without `replace`.
+ * A token of this serial that is there is replaced, but for the flags and counts of its row,
+ * or E_EXISTS without `replace`.
  */
 int store_backup_install(const struct store_backup *b, struct store *s,
                          const struct store_token *row, bool replace, struct err *e) MUST_USE;

@@ -376,6 +376,26 @@ static int find(const struct store_backup *b, struct store *s, int64_t *id, stru
     return 0;
 }
 
+/* Flags and counts are not the backup's but today's: others may be noting them just now. */
+static void take_counts(const struct store_token *now, struct store_token *row)
+{
+    row->flags = now->flags;
+    row->user_fails = now->user_fails;
+    row->user_limit = now->user_limit;
+    row->so_fails = now->so_fails;
+    row->so_limit = now->so_limit;
+}
+
+static int keep_counts(struct store *s, struct store_token *row, struct err *e)
+{
+    struct store_token now;
+
+    if (store_token_get(s, row->id, &now, e) != 0)
+        return -1;
+    take_counts(&now, row);
+    return 0;
+}
+
 static int put_all(const struct store_backup *b, struct store *s, struct store_token *row,
                    bool replace, struct err *e)
 {
@@ -386,7 +406,7 @@ static int put_all(const struct store_backup *b, struct store *s, struct store_t
                        "token %s (serial %s) is in the token store %s already; see what it has"
                        " before you replace it",
                        row->label, row->serial, s->path);
-    if (row->id != 0 && store_token_clear(s, row->id, e) != 0)
+    if (row->id != 0 && (store_token_clear(s, row->id, e) != 0 || keep_counts(s, row, e) != 0))
         return -1;
     if (put_tpm(b, s, &row->tpm, e) != 0 || store_token_put(s, row, e) != 0 ||
         put_keys(b, s, row->id, e) != 0)
@@ -419,13 +439,8 @@ int store_backup_scratch(const struct store_backup *b, const struct store_token 
     struct store_token row = b->token;
     struct store *s = NULL;
 
-    if (known != NULL) {
-        row.flags = known->flags;
-        row.user_fails = known->user_fails;
-        row.user_limit = known->user_limit;
-        row.so_fails = known->so_fails;
-        row.so_limit = known->so_limit;
-    }
+    if (known != NULL)
+        take_counts(known, &row);
     if (store_file_memory(&s, b->name, e) != 0)
         return -1;
     if (install(b, s, &row, false, e) != 0) {

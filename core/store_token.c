@@ -325,6 +325,44 @@ int store_token_put(struct store *s, struct store_token *t, struct err *e)
     return 0;
 }
 
+int store_token_note(struct store *s, struct store_token *t, const struct store_note *note,
+                     struct err *e)
+{
+    const uint32_t *user = note->user_fails, *so = note->so_fails;
+    struct store_token now = *t;
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (store_begin(s, e) != 0)
+        return -1;
+    if (store_db_query(s, &st,
+                       "UPDATE token SET flags = (flags | ?3) & ~?4,"
+                       " user_fails = coalesce(?5, user_fails), so_fails = coalesce(?6, so_fails)"
+                       " WHERE id = ?1 AND serial = ?2 RETURNING flags, user_fails, so_fails",
+                       STORE_ARGS(STORE_INT(t->id), STORE_TEXT(t->serial), STORE_INT(note->set),
+                                  STORE_INT(note->clear),
+                                  user != NULL ? STORE_INT(*user) : STORE_NULL,
+                                  so != NULL ? STORE_INT(*so) : STORE_NULL),
+                       e) != 0)
+        goto out;
+    row = store_db_next(s, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND,
+                "token %s (serial %s) was erased or made anew meanwhile; read the store %s anew",
+                t->label, t->serial, s->path);
+    if (row != 1 || store_db_range(s, st, 0, UINT32_MAX, &now.flags, e) != 0 ||
+        store_db_range(s, st, 1, UINT32_MAX, &now.user_fails, e) != 0 ||
+        store_db_range(s, st, 2, UINT32_MAX, &now.so_fails, e) != 0)
+        goto out;
+    rc = store_db_next(s, st, e);
+out:
+    sqlite3_finalize(st);
+    if (finish(s, rc, e) != 0)
+        return -1;
+    *t = now;
+    return 0;
+}
+
 /* In the order of what refers to what; attributes and indices go along. */
 static int clear(struct store *s, const struct store_arg *id, struct err *e)
 {

@@ -26,7 +26,7 @@ static int pass(struct token *k, const struct store_key *key, const struct pcr_b
 {
     struct pin_link link = {.tpm = k->tpm, .main = token_session(k, e), .salt = &k->salt};
 
-    if (link.main == NULL || pin_session(&link, p, e) != 0 ||
+    if (link.main == NULL || token_same(k, e) != 0 || pin_session(&link, p, e) != 0 ||
         pcr_approved_satisfy(k, key, b, true, p, e) != 0 ||
         pin_prove(&link, &k->row, PIN_USER, p, auth->counter, e) != 0)
         return -1;

@@ -68,6 +68,21 @@ int token_reload(struct token *k, struct err *e)
     return store_token_get(k->store, k->row.id, &k->row, e);
 }
 
+int token_same(struct token *k, struct err *e)
+{
+    char was[sizeof(k->row.serial)];
+
+    memcpy(was, k->row.serial, sizeof(was));
+    if (token_reload(k, e) != 0)
+        return -1;
+    if (memcmp(was, k->row.serial, sizeof(was)) == 0)
+        return 0;
+    return err_set(e, E_NOT_FOUND,
+                   "the token with serial number %s was made anew by another process just now "
+                   "(C_InitToken): its keys and its user PIN are gone; nothing was tried",
+                   was);
+}
+
 enum token_user token_who(const struct token *k)
 {
     return k->who;
@@ -111,13 +126,18 @@ struct session *token_session(struct token *k, struct err *e)
 static void note_tries(struct token *k, enum token_user who, uint32_t fails, uint32_t drop_flags)
 {
     uint32_t *f = who == TOKEN_USER ? &k->row.user_fails : &k->row.so_fails;
+    struct store_note note = {.clear = drop_flags};
     struct err why = {0};
 
     if (*f == fails && (k->row.flags & drop_flags) == 0)
         return;
     *f = fails;
     k->row.flags &= ~drop_flags;
-    if (store_token_put(k->store, &k->row, &why) != 0)
+    if (who == TOKEN_USER)
+        note.user_fails = &fails;
+    else
+        note.so_fails = &fails;
+    if (store_token_note(k->store, &k->row, &note, &why) != 0)
         log_info("the count of wrong PINs was not noted: %s", why.msg);
 }
 
@@ -186,7 +206,7 @@ int token_open_guard(struct token *k, enum token_user who, struct bytes pin, str
     if (pin_derive(&k->row, side, pin, (struct pin_auth *)(void *)secret_data(auth), e) != 0)
         goto out;
     link.main = token_session(k, e);
-    if (link.main == NULL)
+    if (link.main == NULL || token_same(k, e) != 0)
         goto out;
     if (pin_open(&link, &k->row, side, (const struct pin_auth *)(const void *)secret_peek(auth),
                  secret_data(content), (uint16_t)len, &why) != 0) {

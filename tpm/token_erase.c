@@ -102,8 +102,8 @@ static int erase(struct token *k, struct err *e)
     /* The TPM first: a token is not to be marked because its TPM is not there. */
     if (token_session(k, e) == NULL || ready(k, e) != 0)
         return -1;
-    k->row.flags |= STORE_TOKEN_INCOMPLETE;
-    if (store_token_put(k->store, &k->row, e) != 0)
+    if (store_token_note(k->store, &k->row, &(struct store_note){.set = STORE_TOKEN_INCOMPLETE},
+                         e) != 0)
         return -1;
     return discard(k, &k->row, e);
 }

@@ -155,8 +155,8 @@ static void settle_lockout(struct token *k, const struct token_params *p, const 
         report->lockout_set = false;
         return;
     }
-    k->row.flags &= ~STORE_TOKEN_WEAK_LOCKOUT;
-    if (store_token_put(k->store, &k->row, &why) != 0)
+    if (store_token_note(k->store, &k->row, &(struct store_note){.clear = STORE_TOKEN_WEAK_LOCKOUT},
+                         &why) != 0)
         log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
 }
 

@@ -9,8 +9,20 @@ static struct pin_auth *auth_of(struct secret *s)
 
 static int mark(struct token *k, uint32_t set, uint32_t clear, struct err *e)
 {
-    k->row.flags = (k->row.flags | set) & ~clear;
-    return store_token_put(k->store, &k->row, e);
+    return store_token_note(k->store, &k->row, &(struct store_note){.set = set, .clear = clear}, e);
+}
+
+/* All is done: the marks go, and the TPM counts from zero. */
+static int done(struct token *k, enum token_user who, uint32_t set, uint32_t clear, struct err *e)
+{
+    const uint32_t none = 0;
+    struct store_note note = {.set = set, .clear = clear};
+
+    if (who == TOKEN_USER)
+        note.user_fails = &none;
+    else
+        note.so_fails = &none;
+    return store_token_note(k->store, &k->row, &note, e);
 }
 
 static int check_new(struct bytes pin, struct err *e)
@@ -71,14 +83,16 @@ int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct
         return -1;
     if (who == TOKEN_USER && (k->row.flags & STORE_TOKEN_PIN_SET) == 0)
         return err_set(e, E_PIN_UNSET, "token '%s' has no user PIN yet", k->row.label);
-    pending = (k->row.flags & flag) != 0;
     was = secret_new(sizeof(struct pin_auth), e);
     will = secret_new(sizeof(struct pin_auth), e);
     if (was == NULL || will == NULL || pin_derive(&k->row, side, old, auth_of(was), e) != 0 ||
         pin_derive(&k->row, side, pin, auth_of(will), e) != 0)
         goto out;
     link.main = token_session(k, e);
-    if (link.main == NULL || mark(k, flag, 0, e) != 0)
+    if (link.main == NULL || token_same(k, e) != 0)
+        goto out;
+    pending = (k->row.flags & flag) != 0;
+    if (mark(k, flag, 0, e) != 0)
         goto out;
     if (change(k, &link, side, auth_of(was), auth_of(will), pending, &why) != 0) {
         token_note_pin(k, who, why.code);
@@ -92,15 +106,21 @@ int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct
         err_take(e, &why);
         goto out;
     }
-    if (who == TOKEN_USER)
-        k->row.user_fails = 0;
-    else
-        k->row.so_fails = 0;
-    rc = mark(k, 0, flag, e);
+    rc = done(k, who, 0, flag, e);
 out:
     secret_free(was);
     secret_free(will);
     return rc;
+}
+
+/* Is it still the token that the SO logged in to? Else no mark is to be left in it. */
+static int check_so(const struct token *k, const struct pin_k *so, struct err *e)
+{
+    if (memcmp(so->pub.x, k->row.k_public, 32) == 0 &&
+        memcmp(so->pub.y, k->row.k_public + 32, 32) == 0)
+        return 0;
+    return err_set(e, E_NOT_FOUND, "token '%s' was made anew since the SO logged in; log in again",
+                   k->row.label);
 }
 
 int token_init_pin(struct token *k, struct bytes pin, struct err *e)
@@ -126,11 +146,11 @@ int token_init_pin(struct token *k, struct bytes pin, struct err *e)
         goto out;
     link.main = token_session(k, e);
     /* The mark stays until all is done: a login in between is told what happened. */
-    if (link.main == NULL || mark(k, STORE_TOKEN_CHANGE_USER, 0, e) != 0 ||
+    if (link.main == NULL || token_same(k, e) != 0 || check_so(k, so, e) != 0 ||
+        mark(k, STORE_TOKEN_CHANGE_USER, 0, e) != 0 ||
         pin_reset_user(&link, &k->row, so, auth_of(fresh), e) != 0)
         goto out;
-    k->row.user_fails = 0;
-    rc = mark(k, STORE_TOKEN_PIN_SET, STORE_TOKEN_CHANGE_USER, e);
+    rc = done(k, TOKEN_USER, STORE_TOKEN_PIN_SET, STORE_TOKEN_CHANGE_USER, e);
 out:
     secret_free(fresh);
     secret_free(key);

@@ -33,6 +33,10 @@ struct token {
  * does not have the storage primary of the token. */
 struct session *token_session(struct token *k, struct err *e);
 
+/* Reads the row again once the TPM is ours (token_session), which may have taken a while.
+ * E_NOT_FOUND when it is another token's by now: what was derived from it is of no use. */
+int token_same(struct token *k, struct err *e) MUST_USE;
+
 /* authValue of a key: HKDF(token secret, uuid); empty for mode NONE. `out` of 32
  * bytes; E_LOGIN without the user's login. */
 int token_key_auth(struct token *k, const struct store_key *key, uint8_t out[32],

@@ -20,7 +20,8 @@
  *                       all those after it neither: a TPM that lacks something.
  *   SPY_KILL=N          SIGKILL to this process just before the N-th command is sent.
  *   SPY_KILL_AFTER=N    SIGKILL after the TPM has executed it, before the caller sees the response.
- *   SPY_TAMPER_CC, SPY_FAIL_CC, SPY_KILL_CC, SPY_KILL_AFTER_CC=CODE
+ *   SPY_STOP=N          SIGSTOP to this process just before the N-th command is sent.
+ *   SPY_TAMPER_CC, SPY_FAIL_CC, SPY_KILL_CC, SPY_KILL_AFTER_CC, SPY_STOP_CC=CODE
  *                       N then counts commands with that code only (0x15d or a NAME).
  *   SPY_REPLACE=HEX:HEX every response has these bytes replaced by those, of equal length: a man in
  *                       the middle.
@@ -172,10 +173,10 @@ static const struct {
 #undef CC
 };
 
-enum fault_id { TAMPER, FAIL, KILL, KILL_AFTER, FAULTS };
+enum fault_id { TAMPER, FAIL, KILL, KILL_AFTER, STOP, FAULTS };
 
 static const char *const fault_env[FAULTS] = {"SPY_TAMPER", "SPY_FAIL", "SPY_KILL",
-                                              "SPY_KILL_AFTER"};
+                                              "SPY_KILL_AFTER", "SPY_STOP"};
 
 /* One setting: strikes at the nth command (with code cc unless 0). */
 struct fault {
@@ -497,6 +498,8 @@ static TSS2_RC spy_transmit(TSS2_TCTI_CONTEXT *ctx, size_t size, const uint8_t *
     s->has_fake = false;
     s->cc = be32(command + 6);
     count_command(s);
+    if (s->hit[STOP])
+        kill(getpid(), SIGSTOP);
     if (s->hit[KILL]) {
         write_line(s, 0, "killed");
         die();

@@ -326,6 +326,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_DIR(test_every_row_comes_back),
+        IN_DIR(test_keys_of_every_use_and_mode_come_back),
         IN_DIR(test_one_that_is_there_is_replaced_when_told),
         IN_DIR(test_counts_of_today_go_to_the_login),
         IN_DIR(test_no_other_length_is_read),

@@ -92,6 +92,49 @@ static void test_token_reads_back_with_its_indices(void **state)
     store_close(s);
 }
 
+/* Two processes have read the row; each notes something else. */
+static void test_notes_of_two_processes_do_not_undo_each_other(void **state)
+{
+    struct store *s = unit_store_open(STORE_CREATE);
+    int64_t id = unit_store_token(s, UNIT_SERIAL, NULL);
+    const struct store_note pin = {.set = STORE_TOKEN_PIN_SET | STORE_TOKEN_CHANGE_USER};
+    const uint32_t fails = 3;
+    const struct store_note tried = {.clear = STORE_TOKEN_CHANGE_USER, .so_fails = &fails};
+    struct store_token one, two;
+
+    (void)state;
+    assert_int_equal(store_token_get(s, id, &one, NULL), 0);
+    two = one;
+    assert_int_equal(store_token_note(s, &one, &pin, NULL), 0);
+    assert_int_equal(store_token_note(s, &two, &tried, NULL), 0);
+    assert_int_equal(two.flags & pin.set, STORE_TOKEN_PIN_SET);
+    assert_int_equal(store_token_get(s, id, &one, NULL), 0);
+    assert_memory_equal(&one, &two, sizeof(one));
+    assert_int_equal(one.so_fails, 3);
+    store_close(s);
+}
+
+static void test_nothing_is_noted_of_a_token_that_was_made_anew(void **state)
+{
+    struct store *s = unit_store_open(STORE_CREATE);
+    int64_t id = unit_store_token(s, UNIT_SERIAL, NULL);
+    const struct store_note note = {.set = STORE_TOKEN_CHANGE_USER};
+    struct store_token old, fresh, got;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(store_token_get(s, id, &old, NULL), 0);
+    fresh = old;
+    memcpy(fresh.serial, "fedcba9876543210", 17);
+    assert_int_equal(store_token_put(s, &fresh, NULL), 0);
+    assert_int_equal(store_token_note(s, &old, &note, &e), -1);
+    assert_int_equal(e.code, E_NOT_FOUND);
+    assert_int_equal(old.flags & STORE_TOKEN_CHANGE_USER, 0);
+    assert_int_equal(store_token_get(s, id, &got, NULL), 0);
+    assert_memory_equal(&got, &fresh, sizeof(got));
+    store_close(s);
+}
+
 static void test_token_with_a_taken_serial_or_no_tpm_is_refused(void **state)
 {
     struct store *s = unit_store_open(STORE_CREATE);
@@ -386,6 +429,8 @@ int main(void)
         IN_DIR(test_unsound_files_are_told),
         IN_DIR(test_tpm_reads_back),
         IN_DIR(test_token_reads_back_with_its_indices),
+        IN_DIR(test_notes_of_two_processes_do_not_undo_each_other),
+        IN_DIR(test_nothing_is_noted_of_a_token_that_was_made_anew),
         IN_DIR(test_token_with_a_taken_serial_or_no_tpm_is_refused),
         IN_DIR(test_erased_token_takes_everything_below_along),
         IN_DIR(test_misshapen_token_row_is_refused),

@@ -1,0 +1,57 @@
+#!/bin/bash
+# Goal: whatever two processes do with the PINs of one token at once, and wherever one of them is cut
+# short, what the store says stays true, nothing is orphaned, and nobody else's tries are used up by it.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+story 1 "$@"
+
+f() { "$FUSETSU" "$@"; }
+row() { sqlite3 -readonly "$FUSETSU_STORE" "SELECT $1 FROM token"; }
+is() { [ "$(row "$1")" = "$2" ] || { echo "$1 is $(row "$1"), not $2" && return 1; }; }
+printf new-pin-99 >"$D/new" && chmod 600 "$D/new"
+set_pin() { f token set-pin --pin-file "$D/pin" --new-pin-file "$D/new"; }
+unblock() { f token unblock --so-pin-file "$D/so" --new-pin-file "$D/pin"; }
+login() { f key delete --label none --pin-file "$D/pin"; }
+indices() { tpm2_getcap handles-nv-index | grep -c 0x1800; }
+
+# --- two at once ----------------------------------------------------------------------
+
+# Under another name for the same TPM a process takes no turns with the others, as behind a resource
+# manager. It stops at its first command, when it has read the store.
+halted() { # halted COMMAND...
+    background env "SPY_STOP=1" "FUSETSU_TCTI=$B/libtss2-tcti-spy.so:${FUSETSU_TCTI/path=\//path=/.//}" "$FUSETSU" \
+        "$@" >"$D/halted" 2>&1
+    poll 20 stopped "$LAST"
+}
+go_on() { # its exit code, and what it said
+    local rc=0
+    kill -CONT "$LAST" && wait "$LAST" || rc=$?
+    cat "$D/halted"
+    return "$rc"
+}
+
+check "a token" f token init --label gw --weak-lockout --so-pin-file "$D/so" --pin-file "$D/pin"
+was=$(row serial)
+check "a change of the PIN is under way" halted token set-pin --pin-file "$D/pin" --new-pin-file "$D/new"
+check "meanwhile the token is made anew" p11 --slot-index 0 --init-token --label gw --so-pin "$SO"
+expect_exit 5 "the change says so" "$was.*made anew" go_on
+check "the token is the new one" test "$(row serial)" != "$was"
+check "it has no mark of the change" is 'flags & 4' 0
+check "four indices are in the TPM" test "$(indices)" = 4
+check "the SO sets a PIN" unblock
+expect_exit 5 "which is right" 'no .*none' login
+
+check "a login is under way" halted key delete --label none --pin-file "$D/pin"
+check "meanwhile the token is made anew" p11 --slot-index 0 --init-token --label gw --so-pin "$SO"
+expect_exit 5 "the login says so" 'made anew' go_on
+check "no try was used up" is user_fails+so_fails 0
+
+check "somebody is about to give a wrong SO PIN" halted token unblock --so-pin-file "$D/bad" --new-pin-file "$D/pin"
+check "meanwhile the SO sets the user PIN" unblock
+expect_exit 3 "the wrong one is refused" 'SO PIN is wrong; 9 of 10' go_on
+check "and noted" is so_fails 1
+check "the user PIN still is set" is 'flags & 1' 1
+expect_exit 5 "and right" 'no .*none' login
+finish

@@ -98,4 +98,11 @@ check "the session is gone: it is asked anew" poll 20 asked_anew
 check "approved" approve --in "$D/treaty" --out "$D/approval" --yes
 check "signed" poll 20 test -s "$D/sig"
 check "and done" poll 20 ended "$signer"
+
+# The approver's key is a row like others of the officer's store.
+check "the officer makes a backup" at 2 "$FUSETSU" token backup --token officer --pin-file "$D/pin" --out "$D/backup"
+check "and loses the store" rm "$D/2/store.db"
+check_out "the backup brings it back" 'all verified' at 2 "$FUSETSU" token restore --pin-file "$D/pin" "$D/backup"
+check "with the approver" approver export --label treaties --out "$D/again.pem"
+check "the same" cmp "$D/officer.pem" "$D/again.pem"
 finish

@@ -6,6 +6,7 @@
 #include "core/file.h"
 #include "tpm/pcr_approve.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -68,16 +69,35 @@ static int find(struct cli *c, struct token *k, uint8_t uuid[STORE_UUID], struct
 }
 
 static int read_values(struct token *k, const uint8_t uuid[STORE_UUID], const char *path,
-                       struct pcr_approve_values *out, struct err *e)
+                       struct pcr_values *out, struct err *e)
 {
     struct key_pcrs which;
     struct buf text = {0};
     int rc = -1;
 
+    if (path == NULL)
+        return pcr_approve_now(k, uuid, out, e);
     if (pcr_approve_which(k, uuid, &which, e) == 0 && file_read(path, VALUES_MAX, &text, e) == 0)
         rc = pcr_approve_read(buf_bytes(&text), which.hash, out, e);
     buf_free(&text);
     return rc;
+}
+
+/* As `tpm2_pcrread` does: it can be compared, and kept for --pcr-values. */
+static void show(const struct pcr_values *v)
+{
+    const struct alg_hash *h = alg_hash_of(v->hash);
+    char hex[2 * ALG_MAX_DIGEST + 1];
+
+    for (const char *p = h->name; *p != 0; p++)
+        putchar(tolower((unsigned char)*p));
+    printf(":\n");
+    for (unsigned i = 0; i < ARRAY_LEN(v->value); i++) {
+        if ((v->there & 1u << i) == 0)
+            continue;
+        hex_encode(hex, v->value[i], h->size);
+        printf("  %-2u: 0x%s\n", i, hex);
+    }
 }
 
 static int login(struct cli *c, struct token *k, struct err *e)
@@ -98,7 +118,7 @@ static int login(struct cli *c, struct token *k, struct err *e)
 static int run(struct cli *c, struct err *e)
 {
     const char *path = cli_option(c, "pcr-values");
-    struct pcr_approve_values values;
+    struct pcr_values values;
     struct place at = {0};
     uint8_t uuid[STORE_UUID];
     size_t n = 0;
@@ -107,10 +127,9 @@ static int run(struct cli *c, struct err *e)
     if (cli_option(c, "label") == NULL && cli_option(c, "id") == NULL)
         return cli_misuse(e, "which key? name it with --label LABEL or --id HEX");
     if (place_open(c, &at, e) == 0 && login(c, at.token, e) == 0 &&
-        find(c, at.token, uuid, e) == 0 &&
-        (path == NULL || read_values(at.token, uuid, path, &values, e) == 0) &&
-        pcr_approve(at.token, uuid, path != NULL ? &values : NULL, cli_flag(c, "revoke-others"), &n,
-                    e) == 0) {
+        find(c, at.token, uuid, e) == 0 && read_values(at.token, uuid, path, &values, e) == 0 &&
+        pcr_approve(at.token, uuid, &values, cli_flag(c, "revoke-others"), &n, e) == 0) {
+        show(&values);
         out_para(stdout, "The PCR values %s are approved for the key; %zu set%s of values %s now.",
                  path != NULL ? "of the file" : "that the platform has now", n, n == 1 ? "" : "s",
                  n == 1 ? "is" : "are");

@@ -35,6 +35,7 @@ static TPMA_SESSION attributes(const struct exec_auth *a)
 {
     return (TPMA_SESSION)((a->last ? 0 : TPMA_SESSION_CONTINUESESSION) |
                           (a->decrypt ? TPMA_SESSION_DECRYPT : 0) |
+                          (a->audit ? TPMA_SESSION_AUDIT : 0) |
                           (a->encrypt ? TPMA_SESSION_ENCRYPT : 0));
 }
 

@@ -11,6 +11,7 @@ struct exec_auth {
     struct bytes auth;       /* authValue of the entity; empty for a session beside the handles */
     bool decrypt;            /* encrypt the first command parameter with this session */
     bool encrypt;            /* have the first response parameter encrypted with it */
+    bool audit;              /* neither: it is there for its HMAC over the response alone */
     bool last;               /* continueSession clear: the TPM ends the session on success */
     const struct bytes *new_auth; /* the command changes the authValue to this (Part 3, 31.15) */
 };

@@ -226,7 +226,7 @@ static int create_op(struct token *k, void *arg, struct err *e)
     parent.session = token_session(k, e);
     template_of(spec, &template);
     if (parent.session == NULL || token_key_auth(k, &made, auth_value, &want.auth, e) != 0 ||
-        (spec->pcrs.hash != 0 && pcr_now(k->tpm, &spec->pcrs, &b, e) != 0) ||
+        (spec->pcrs.hash != 0 && pcr_now(k->tpm, parent.session, &spec->pcrs, &b, e) != 0) ||
         key_policy_set(k, spec, made.uuid, &b, &template, e) != 0)
         goto out;
     want.pcrs = b.selection;

@@ -2,6 +2,7 @@
 
 #include "core/hash.h"
 #include "tpm/ctx.h"
+#include "tpm/exec.h"
 #include "tpm/policy.h"
 #include "tpm/rc.h"
 
@@ -9,6 +10,7 @@
 #include <tss2/tss2_mu.h>
 
 #define PCR_BYTES 3
+#define PCR_COUNT 24
 
 int pcr_check(const struct key_pcrs *which, struct err *e)
 {
@@ -53,39 +55,89 @@ static bool strike(uint8_t left[PCR_BYTES], uint16_t hash, const TPML_PCR_SELECT
     return n == values->count && n > 0;
 }
 
-int pcr_now(struct tpm *t, const struct key_pcrs *which, struct pcr_bound *out, struct err *e)
+/* One command: what it answers for some of `left`, which they are taken from. */
+static int read_some(struct tpm *t, struct session *main, uint8_t left[PCR_BYTES],
+                     struct pcr_values *out, struct err *e)
+{
+    struct exec x = {.auth = {{.session = main, .audit = true}}, .n_auth = 1};
+    TPML_PCR_SELECTION want = selection_of(out->hash, left), got = {0};
+    const struct alg_hash *h = alg_hash_of(out->hash);
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    const char *what = "reading PCRs";
+    TPML_DIGEST list = {0};
+    uint32_t n = 0;
+
+    if (sys == NULL || exec_sapi(Tss2_Sys_PCR_Read_Prepare(sys, &want), what, e) != 0 ||
+        exec_run(t, &x, what, e) != 0 ||
+        exec_sapi(Tss2_Sys_PCR_Read_Complete(sys, NULL, &got, &list), what, e) != 0)
+        return -1;
+    if (!strike(left, out->hash, &got, &list))
+        return err_set(e, E_UNSUPPORTED,
+                       "this TPM does not have all of the PCRs that were asked for");
+    for (unsigned i = 0; i < PCR_COUNT && n < list.count; i++) {
+        if (i / 8 >= got.pcrSelections[0].sizeofSelect ||
+            (got.pcrSelections[0].pcrSelect[i / 8] & 1u << i % 8) == 0)
+            continue;
+        if (list.digests[n].size != h->size)
+            return err_set(e, E_TPM, "the TPM's PCRs have another length than their hash");
+        memcpy(out->value[i], list.digests[n++].buffer, h->size);
+        out->there |= 1u << i;
+    }
+    return 0;
+}
+
+int pcr_read(struct tpm *t, struct session *main, const struct key_pcrs *which,
+             struct pcr_values *out, struct err *e)
 {
     static const uint8_t none[PCR_BYTES];
-    struct pcr_bound b = {.selection = selection_of(which->hash, which->select), .digest.size = 32};
-    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    struct pcr_values v = {.hash = which->hash};
     uint8_t left[PCR_BYTES];
-    struct buf values = {0};
-    int rc = -1;
 
-    if (sys == NULL)
+    if (pcr_check(which, e) != 0)
         return -1;
     memcpy(left, which->select, PCR_BYTES);
     while (memcmp(left, none, PCR_BYTES) != 0) {
-        TPML_PCR_SELECTION want = selection_of(which->hash, left), got = {0};
-        TPML_DIGEST list = {0};
+        if (read_some(t, main, left, &v, e) != 0)
+            return -1;
+    }
+    *out = v;
+    return 0;
+}
 
-        if (exec_sapi(Tss2_Sys_PCR_Read(sys, NULL, &want, NULL, &got, &list, NULL), "reading PCRs",
-                      e) != 0)
-            goto out;
-        if (!strike(left, which->hash, &got, &list)) {
-            err_set(e, E_UNSUPPORTED, "this TPM does not have all of the PCRs that were asked for");
+int pcr_bind(const struct pcr_values *v, const struct key_pcrs *which, struct pcr_bound *out,
+             struct err *e)
+{
+    struct pcr_bound b = {.selection = selection_of(which->hash, which->select), .digest.size = 32};
+    const struct alg_hash *h = alg_hash_of(which->hash);
+    struct buf in = {0};
+    int rc = -1;
+
+    if (h == NULL || v->hash != which->hash)
+        return err_set(e, E_ARG, "the values are of another hash than the key's PCRs");
+    for (unsigned i = 0; i < PCR_COUNT; i++) {
+        if ((which->select[i / 8] & 1u << i % 8) == 0)
+            continue;
+        if ((v->there & 1u << i) == 0) {
+            err_set(e, E_ARG, "the key is bound to PCR %u, of which no value is given", i);
             goto out;
         }
-        for (uint32_t i = 0; i < list.count; i++)
-            buf_add(&values, list.digests[i].buffer, list.digests[i].size);
+        buf_add(&in, v->value[i], h->size);
     }
-    if (buf_ok(&values, e) != 0 || hash_sha256(buf_bytes(&values), b.digest.buffer, e) != 0)
+    if (buf_ok(&in, e) != 0 || hash_sha256(buf_bytes(&in), b.digest.buffer, e) != 0)
         goto out;
     *out = b;
     rc = 0;
 out:
-    buf_free(&values);
+    buf_free(&in);
     return rc;
+}
+
+int pcr_now(struct tpm *t, struct session *main, const struct key_pcrs *which,
+            struct pcr_bound *out, struct err *e)
+{
+    struct pcr_values v;
+
+    return pcr_read(t, main, which, &v, e) == 0 ? pcr_bind(&v, which, out, e) : -1;
 }
 
 int pcr_of_key(const struct store_key *key, struct pcr_bound *out, struct err *e)

@@ -34,7 +34,7 @@ static bool next_line(struct reader *r, char *out, size_t size)
 }
 
 /* "16:0xHEX" */
-static int one_value(const char *line, const struct alg_hash *h, struct pcr_approve_values *out,
+static int one_value(const char *line, const struct alg_hash *h, struct pcr_values *out,
                      struct err *e)
 {
     unsigned pcr = 0;
@@ -53,8 +53,7 @@ static int one_value(const char *line, const struct alg_hash *h, struct pcr_appr
     return 0;
 }
 
-int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_approve_values *out,
-                     struct err *e)
+int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_values *out, struct err *e)
 {
     const struct alg_hash *h = alg_hash_of(hash);
     struct reader r = reader_of(text.p, text.len);
@@ -78,32 +77,6 @@ int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_approve_values
         }
     }
     return 0;
-}
-
-/* The digest of what `which` selects of them, lowest first. */
-static int digest_of(const struct pcr_approve_values *v, const struct key_pcrs *which,
-                     uint8_t out[32], struct err *e)
-{
-    const struct alg_hash *h = alg_hash_of(which->hash);
-    struct buf in = {0};
-    int rc = -1;
-
-    if (h == NULL || v->hash != which->hash)
-        return err_set(e, E_ARG, "the values are of another hash than the key's PCRs");
-    for (unsigned i = 0; i < 24; i++) {
-        if ((which->select[i / 8] & 1u << i % 8) == 0)
-            continue;
-        if ((v->there & 1u << i) == 0) {
-            err_set(e, E_ARG, "the key is bound to PCR %u, of which no value is given", i);
-            goto out;
-        }
-        buf_add(&in, v->value[i], h->size);
-    }
-    if (buf_ok(&in, e) == 0)
-        rc = hash_sha256(buf_bytes(&in), out, e);
-out:
-    buf_free(&in);
-    return rc;
 }
 
 /* --- approving ---------------------------------------------------------------------- */
@@ -232,33 +205,34 @@ static int approve(struct token *k, struct store_key *key, struct pcr_bound *b,
     return 0;
 }
 
-static int values_of(struct token *k, const uint8_t uuid[STORE_UUID],
-                     const struct pcr_approve_values *values, struct pcr_bound *b, struct err *e)
+int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_values *out,
+                    struct err *e)
 {
     struct key_pcrs which;
+    struct session *main;
 
-    if (pcr_approve_which(k, uuid, &which, e) != 0)
+    if (pcr_approve_which(k, uuid, &which, e) != 0 || (main = token_session(k, e)) == NULL)
         return -1;
-    return values != NULL ? digest_of(values, &which, b->digest.buffer, e)
-                          : pcr_now(k->tpm, &which, b, e);
+    return pcr_read(k->tpm, main, &which, out, e);
 }
 
-int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID],
-                const struct pcr_approve_values *values, bool only, size_t *n, struct err *e)
+int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcr_values *values,
+                bool only, size_t *n, struct err *e)
 {
     struct store_key key = {.token = 0};
-    struct pcr_bound b, wanted = {.digest.size = 32};
     struct store_seal seal;
+    struct key_pcrs which;
+    struct pcr_bound b;
     int rc = -1;
 
-    /* The TPM first: who has it may be waiting for the store. */
-    if (values_of(k, uuid, values, &wanted, e) != 0 || pcr_approve_seal(k, &seal, e) != 0)
+    if (pcr_approve_seal(k, &seal, e) != 0)
         return -1;
     if (store_begin(k->store, e) != 0)
         goto out;
     if (get(k, uuid, &seal, &key, &b, e) == 0) {
-        b.digest = wanted.digest;
-        rc = approve(k, &key, &b, &seal, only, n, e);
+        which_of(&b, &which);
+        if (pcr_bind(values, &which, &b, e) == 0)
+            rc = approve(k, &key, &b, &seal, only, n, e);
     }
     if (rc == 0)
         rc = store_commit(k->store, e);

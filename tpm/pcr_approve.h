@@ -1,7 +1,7 @@
 #ifndef TPM_PCR_APPROVE_H
 #define TPM_PCR_APPROVE_H
 
-#include "tpm/token.h"
+#include "tpm/pcr.h"
 
 /*
  * The SO's side of keys whose PCR values are approved (tpm/pcr_approved.h): K, which only the SO
@@ -9,16 +9,9 @@
  * ends only as far as every copy of it is gone.
  */
 
-/* Values of a bank: of PCR n, as long as the hash, where bit n of `there` is set. */
-struct pcr_approve_values {
-    uint16_t hash; /* TPM2_ALG_* */
-    uint32_t there;
-    uint8_t value[24][64];
-};
-
-/* Reads them from text as `tpm2_pcrread` prints it: a line "sha256:" and lines "16: 0xHEX"
+/* Reads values from text as `tpm2_pcrread` prints it: a line "sha256:" and lines "16: 0xHEX"
  * below it. E_FORMAT. Only the bank `hash` is read. */
-int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_approve_values *out,
+int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_values *out,
                      struct err *e) MUST_USE;
 
 /* The seal of the token's rows, from what R holds: the SO is logged in (E_LOGIN). For finding a
@@ -29,14 +22,16 @@ int pcr_approve_seal(struct token *k, struct store_seal *out, struct err *e) MUS
 int pcr_approve_which(struct token *k, const uint8_t uuid[STORE_UUID], struct key_pcrs *out,
                       struct err *e) MUST_USE;
 
+/* The values of now of these PCRs, from the TPM itself (tpm/pcr.h). */
+int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_values *out,
+                    struct err *e) MUST_USE;
+
 /*
- * Approves these values (NULL: those of now) for the key, and keeps that in the store; with
- * `only` all others go. `n` says how many are approved now. The SO is logged in (E_LOGIN);
- * E_ARG as above, or when a value is missing; E_FULL beyond 16. The scalar of K is wiped. No
- * command but the reading of the PCRs.
+ * Approves these values for the key, and keeps that in the store; with `only` all others go.
+ * `n` says how many are approved now. The SO is logged in (E_LOGIN); E_ARG as above, or when a
+ * value is missing; E_FULL beyond 16. The scalar of K is wiped. Sends nothing.
  */
-int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID],
-                const struct pcr_approve_values *values, bool only, size_t *n,
-                struct err *e) MUST_USE;
+int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcr_values *values,
+                bool only, size_t *n, struct err *e) MUST_USE;
 
 #endif

@@ -24,6 +24,18 @@ expect_exit 6 "nothing is approved yet" 'approve-pcrs' sign
 expect_exit 3 "the SO's PIN is asked" 'wrong' "$FUSETSU" key approve-pcrs --token service \
     --so-pin-file "$D/bad" --label boot
 check_out "the SO approves the present" '1 set' approve
+cp "$D/out" "$D/approved"
+pcr() { tpm2_pcrread sha256:16 | sed -n 's/.*16: 0x//p' | tr 'A-F' 'a-f'; }
+check_out "and sees what it is" "16: 0x$(pcr)" cat "$D/approved"
+sed -n '/^sha256:/,/^  /p' "$D/approved" >"$D/present.pcrs"
+check_out "as values that can be given back" '1 set' approve --pcr-values "$D/present.pcrs"
+liar() { # somebody on the bus has the platform look as it will look after the attack
+    local now evil
+    now=$(pcr)
+    evil=$(printf '%s%064d' "$now" 7 | xxd -r -p | sha256sum | cut -c1-64)
+    FUSETSU_TCTI="$B/libtss2-tcti-spy.so:$FUSETSU_TCTI" SPY_REPLACE="$now:$evil" approve
+}
+expect_fail "other values than the TPM's are not approved" 'does not verify' liar
 check "it signs" sign
 check "PKCS#11 programs sign, too" foreign pkcs11-tool --module "$MODULE" --token-label service \
     --login --pin "$PIN" -s -m ECDSA-SHA256 -a boot -i "$D/text" -o "$D/sig"

@@ -63,13 +63,15 @@ static void again(struct unit_tpm *w, struct store_key *key)
 }
 
 static enum err_code approve(struct unit_tpm *w, struct store_key *key,
-                             const struct pcr_approve_values *values, bool only, size_t want)
+                             const struct pcr_values *values, bool only, size_t want)
 {
+    struct pcr_values now;
     struct err e = {0};
     size_t n = 0;
 
     unit_tpm_login(w, TOKEN_SO, UNIT_SO);
-    if (pcr_approve(w->token, key->uuid, values, only, &n, &e) == 0)
+    if ((values != NULL || pcr_approve_now(w->token, key->uuid, &now, &e) == 0) &&
+        pcr_approve(w->token, key->uuid, values != NULL ? values : &now, only, &n, &e) == 0)
         assert_int_equal(n, want);
     again(w, key);
     return e.code;
@@ -141,7 +143,7 @@ static void test_values_known_beforehand(void **state)
     struct unit_tpm *w = *state;
     struct key_spec s = spec();
     struct store_key key = {0};
-    struct pcr_approve_values v;
+    struct pcr_values v;
     struct err e = {0};
     char path[80], script[200], file[4096];
     size_t n;
@@ -177,7 +179,7 @@ static void test_values_as_text(void **state)
 {
     static const char *const bad[] = {"sha256:\n 24: 0x00", "sha256:\n 1: 0x00", "sha256:\nhello",
                                       "sha256:\n : 0x00"};
-    struct pcr_approve_values v;
+    struct pcr_values v;
     char twice[400];
 
     (void)state;
@@ -196,12 +198,16 @@ static void test_only_the_so_approves(void **state)
     struct unit_tpm *w = *state;
     struct key_spec s = spec();
     struct store_key key = {0}, fixed = {0};
+    struct pcr_values v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
     struct err e = {0};
     size_t n;
 
     set_back();
     create(w, &s, &key);
-    assert_int_equal(pcr_approve(w->token, key.uuid, NULL, false, &n, &e), -1);
+    assert_int_equal(pcr_approve_now(w->token, key.uuid, &v, &e), -1);
+    assert_int_equal(e.code, E_LOGIN);
+    e = (struct err){0};
+    assert_int_equal(pcr_approve(w->token, key.uuid, &v, false, &n, &e), -1);
     assert_int_equal(e.code, E_LOGIN);
     s.pcrs_updatable = false;
     create(w, &s, &fixed);
@@ -242,7 +248,7 @@ static void test_an_approval_is_for_one_key(void **state)
 static void test_sixteen_at_most(void **state)
 {
     struct unit_tpm *w = *state;
-    struct pcr_approve_values v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
+    struct pcr_values v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
     struct key_spec s = spec();
     struct store_key key = {0};
 
@@ -346,6 +352,38 @@ static void test_the_policy_is_there_for_all_to_see(void **state)
     store_key_free(&ak);
 }
 
+/* --- a man in the middle ----------------------------------------------------------------- */
+
+static uint8_t lied_about[STORE_UUID];
+
+static int lied_to(struct unit_tpm *w)
+{
+    struct pcr_values v = {.there = 0};
+    struct err e = {0};
+
+    CHILD_MUST(token_login(w->token, TOKEN_SO, unit_pin(UNIT_SO), &e) == 0, &e);
+    CHILD_MUST(pcr_approve_now(w->token, lied_about, &v, &e) == -1, NULL);
+    CHILD_MUST(e.code == E_TAMPERED && v.there == 0, &e);
+    /* Once: the next answer is true. */
+    CHILD_MUST(pcr_approve_now(w->token, lied_about, &v, &e) == 0 && v.there == 1u << 16, &e);
+    return 0;
+}
+
+static void test_values_that_were_changed_on_the_way_are_noticed(void **state)
+{
+    struct unit_tpm *w = *state;
+    struct key_spec s = spec();
+    struct store_key key = {0};
+
+    set_back();
+    create(w, &s, &key);
+    memcpy(lied_about, key.uuid, STORE_UUID);
+    store_key_free(&key);
+    unit_tpm_close(w);
+    assert_int_equal(unit_spy_child(w, "SPY_TAMPER", "1", "PCR_Read", lied_to), 0);
+    unit_tpm_open(w, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -354,6 +392,7 @@ int main(void)
         WITH_TOKEN(test_values_known_beforehand),
         WITH_TOKEN(test_values_as_text),
         WITH_TOKEN(test_only_the_so_approves),
+        WITH_TOKEN(test_values_that_were_changed_on_the_way_are_noticed),
         WITH_TOKEN(test_an_approval_is_for_one_key),
         WITH_TOKEN(test_sixteen_at_most),
         WITH_TOKEN(test_with_a_pin_and_without_any),

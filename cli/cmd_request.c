@@ -7,7 +7,9 @@
 #include "core/evidence.h"
 #include "core/file.h"
 #include "core/oid.h"
+#include "pkcs11/keyspec.h"
 #include "tpm/attest.h"
+#include "tpm/pcr.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -20,8 +22,19 @@ static const struct cli_option options[] = {
     {"key", "LABEL", "certify this key of the token", false},
     {"type", "TYPE", "or make a new key: p256 (default), p384, rsa2048, rsa3072", false},
     {"label", "TEXT", "label of the new key (default: the name that will be certified)", false},
+    {"pcrs", "LIST", "let the TPM quote these PCRs, e.g. sha256:0,2,4,7", false},
     {"ek-chain", "FILE", "certificates between the EK certificate and the pinned issuer", false},
     {0},
+};
+
+/* All that goes into one request. */
+struct parts {
+    struct evidence_invitation invite;
+    struct evidence_request request;
+    struct attest_ek *ek;
+    size_t n_ek;
+    struct store_key ak, key;
+    struct attest_wanted wanted;
 };
 
 /* --- what the request is made of ----------------------------------------- */
@@ -74,6 +87,15 @@ static int choose_ek(const struct attest_ek *ek, size_t n, const struct evidence
     return err_set(e, E_FORMAT, "none of the EK certificates in the TPM can be read");
 }
 
+static int read_pcrs(struct cli *c, struct key_pcrs *out, struct err *e)
+{
+    const char *list = cli_option(c, "pcrs");
+
+    if (list == NULL || (keyspec_pcrs(bytes_of(list, strlen(list)), out) && pcr_check(out, e) == 0))
+        return 0;
+    return cli_misuse(e, "--pcrs is a bank and numbers from 0 to 23, like sha256:0,2,4,7");
+}
+
 /* An existing key by --key, or a new one; `made` says which. */
 static int get_key(struct cli *c, struct keyring *k, const struct evidence_invitation *v,
                    struct keyring_object *key, bool *made, struct err *e)
@@ -88,6 +110,8 @@ static int get_key(struct cli *c, struct keyring *k, const struct evidence_invit
         spec.type = "p256";
     if (spec.label == NULL)
         spec.label = v->subject;
+    /* By this the TPM can say that the key was made for the invitation. */
+    spec.outside = bytes_of(v->nonce, v->nonce_len);
     if (keyring_generate(k, &spec, key, e) != 0)
         return -1;
     *made = true;
@@ -127,22 +151,17 @@ out:
     return rc;
 }
 
-/* The attestation bundle: TPM2_Certify over exactly this request. */
-static int attach_evidence(struct token *t, const struct store_key *key, const struct store_key *ak,
-                           const struct evidence_invitation *v, X509_REQ *csr, struct err *e)
+/* The attestation bundle: what the TPM says over exactly this request. */
+static int attach_evidence(struct token *t, const struct parts *p, X509_REQ *csr, struct err *e)
 {
     struct evidence_bundle b = {0};
     uint8_t qualifying[32];
     int rc = -1;
 
-    if (evidence_qualifying(bytes_of(v->nonce, v->nonce_len), csr, qualifying, e) != 0 ||
-        attest_certify(t, key, ak, qualifying, &b.attest, &b.signature, e) != 0 ||
-        attest_parent(t, &b.parent, e) != 0)
-        goto out;
-    buf_add_bytes(&b.public, buf_bytes(&key->public));
-    if (buf_ok(&b.public, e) == 0)
+    if (evidence_qualifying(bytes_of(p->invite.nonce, p->invite.nonce_len), csr, qualifying, e) ==
+            0 &&
+        attest_collect(t, &p->key, &p->ak, qualifying, &p->wanted, &b, e) == 0)
         rc = evidence_bundle_attach(csr, &b, e);
-out:
     evidence_bundle_free(&b);
     return rc;
 }
@@ -163,15 +182,14 @@ static int detach(X509_REQ *csr, X509_REQ **out, struct err *e)
     return 0;
 }
 
-static int build_csr(struct token *t, const struct store_key *key, const struct store_key *ak,
-                     const struct evidence_invitation *v, X509_REQ **out, struct err *e)
+static int build_csr(struct token *t, const struct parts *p, X509_REQ **out, struct err *e)
 {
     X509_REQ *csr = X509_REQ_new();
     struct signer *signer = NULL;
     EVP_PKEY *evp = NULL, *pub = NULL;
     int rc = -1;
 
-    if (csr == NULL || token_signer(t, key, &signer, e) != 0 ||
+    if (csr == NULL || token_signer(t, &p->key, &signer, e) != 0 ||
         (evp = signer_evp(signer, e)) == NULL || (pub = signer_evp_public(&signer->pub, e)) == NULL)
         goto out;
     /* Version 1 is written as 0 (RFC 2986, 4.1). */
@@ -179,7 +197,7 @@ static int build_csr(struct token *t, const struct store_key *key, const struct 
         err_openssl(e, E_CRYPTO, "building the certification request");
         goto out;
     }
-    if (name_csr(csr, v->subject, e) != 0 || attach_evidence(t, key, ak, v, csr, e) != 0)
+    if (name_csr(csr, p->invite.subject, e) != 0 || attach_evidence(t, p, csr, e) != 0)
         goto out;
     if (X509_REQ_sign(csr, evp, EVP_sha256()) <= 0) {
         err_openssl(e, E_CRYPTO, "signing the certification request with the TPM's key");
@@ -197,14 +215,6 @@ out:
 }
 
 /* --- putting it together ------------------------------------------------- */
-
-struct parts {
-    struct evidence_invitation invite;
-    struct evidence_request request;
-    struct attest_ek *ek;
-    size_t n_ek;
-    struct store_key ak, key;
-};
 
 static void free_parts(struct parts *p)
 {
@@ -233,13 +243,15 @@ static int prepare(struct cli *c, struct token *t, struct parts *p, struct err *
 }
 
 static int finish(struct cli *c, struct keyring *k, struct token *t,
-                  const struct keyring_object *key, struct parts *p, struct err *e)
+                  const struct keyring_object *key, bool made, struct parts *p, struct err *e)
 {
     struct buf pem = {0};
     int rc = -1;
 
-    if (keyring_blob(k, key, &p->key, e) == 0 &&
-        build_csr(t, &p->key, &p->ak, &p->invite, &p->request.csr, e) == 0 &&
+    /* A key that was there before was made for something else. */
+    p->wanted.creation = made;
+    p->wanted.pin = token_row(t)->nv[STORE_NV_U].name.len != 0;
+    if (keyring_blob(k, key, &p->key, e) == 0 && build_csr(t, p, &p->request.csr, e) == 0 &&
         evidence_request_to_pem(&p->request, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
     buf_free(&pem);
@@ -272,12 +284,14 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "--key names a key that exists; --type and --label make a new one");
     if (cli_option(c, "type") != NULL && keyring_check_type(cli_option(c, "type"), e) != 0)
         return -1;
+    if (read_pcrs(c, &p.wanted.quote, e) != 0)
+        return -1;
     if (read_invite(c, &p.invite, e) != 0 ||
         keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
         keyring_token(k, &t, e) != 0 || prepare(c, t, &p, e) != 0 ||
         get_key(c, k, &p.invite, &key, &made, e) != 0)
         goto out;
-    rc = finish(c, k, t, &key, &p, e);
+    rc = finish(c, k, t, &key, made, &p, e);
     if (rc == 0) {
         say_done(c, &p, &key, made);
     } else if (made) {
@@ -299,7 +313,8 @@ const struct cli_command cmd_request = {
     .options = options,
     .summary = "ask an authority for a certificate, with evidence",
     .about = "Answers an authority's invitation: makes or takes a key, lets the TPM certify where "
-             "that key lives, and writes one file with the certification request, that evidence "
+             "that key lives, how it was made, how it counts wrong PINs and, with --pcrs, what the "
+             "platform runs, and writes one file with the certification request, that evidence "
              "and the TPM's endorsement certificate. The file holds no secret.",
     .examples = "fusetsu request --token gateway --invite gw.invite --out gw.request\n"
                 "fusetsu request --token gateway --invite gw.invite --key tls --out gw.request",

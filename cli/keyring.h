@@ -83,6 +83,7 @@ struct keyring_spec {
     const char *purpose;   /* CKA_FUSETSU_PURPOSE; NULL: the label */
     bool pcrs_updatable;   /* CKA_FUSETSU_PCRS_UPDATABLE */
     const char *pcrs;      /* CKA_FUSETSU_PCRS; NULL: none */
+    struct bytes outside;  /* CKA_FUSETSU_OUTSIDE_INFO */
 };
 
 /* 0 when `type` is one that keyring_generate knows; E_USAGE lists them. */

@@ -79,7 +79,7 @@ static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct 
     CK_BBOOL private_object = spec->auth != CK_FUSETSU_AUTH_NONE;
     CK_BBOOL extractable = spec->extractable;
     const char *pcrs = spec->pcrs != NULL ? spec->pcrs : "";
-    CK_ATTRIBUTE private[13] = {
+    CK_ATTRIBUTE private[14] = {
         keyring_attribute(CKA_TOKEN, &yes, sizeof(yes)),
         keyring_attribute(CKA_PRIVATE, &private_object, sizeof(private_object)),
         keyring_attribute(CKA_SENSITIVE, &yes, sizeof(yes)),
@@ -100,6 +100,9 @@ static CK_RV make_pair(struct keyring *k, const struct kind *kind, const struct 
     } else {
         public[n++] = keyring_attribute(CKA_EC_PARAMS, kind->curve.p, kind->curve.len);
     }
+    if (spec->outside.len != 0)
+    private[n_private++] =
+        keyring_attribute(CKA_FUSETSU_OUTSIDE_INFO, spec->outside.p, spec->outside.len);
     if (spec->pcrs_updatable)
     private[n_private++] = keyring_attribute(CKA_FUSETSU_PCRS_UPDATABLE, &yes, sizeof(yes));
     if (spec->approver.len != 0)

@@ -6,125 +6,100 @@
 #include <string.h>
 #include <time.h>
 
-ASN1_SEQUENCE(asn1_statement) =
-    {
-        ASN1_SIMPLE(asn1_statement, type, ASN1_OBJECT),
-        ASN1_SIMPLE(asn1_statement, stmt, ASN1_ANY),
-        ASN1_OPT(asn1_statement, hint, ASN1_UTF8STRING),
+/* clang-format takes these macros for what they are not. */
+/* clang-format off */
+
+ASN1_SEQUENCE(asn1_statement) = {
+    ASN1_SIMPLE(asn1_statement, type, ASN1_OBJECT),
+    ASN1_SIMPLE(asn1_statement, stmt, ASN1_ANY),
+    ASN1_OPT(asn1_statement, hint, ASN1_UTF8STRING),
 } ASN1_SEQUENCE_END(asn1_statement)
 
-        ASN1_SEQUENCE(asn1_bundle) =
-            {
-                ASN1_SEQUENCE_OF(asn1_bundle, attestations, asn1_statement),
-                ASN1_SEQUENCE_OF_OPT(asn1_bundle, certs, ASN1_ANY),
+ASN1_SEQUENCE(asn1_bundle) = {
+    ASN1_SEQUENCE_OF(asn1_bundle, attestations, asn1_statement),
+    ASN1_SEQUENCE_OF_OPT(asn1_bundle, certs, ASN1_ANY),
 } ASN1_SEQUENCE_END(asn1_bundle)
 
-                ASN1_SEQUENCE(asn1_certify) =
-                    {
-                        ASN1_SIMPLE(asn1_certify, attest, ASN1_OCTET_STRING),
-                        ASN1_SIMPLE(asn1_certify, signature, ASN1_OCTET_STRING),
-                        ASN1_OPT(asn1_certify, public, ASN1_OCTET_STRING),
+ASN1_SEQUENCE(asn1_certify) = {
+    ASN1_SIMPLE(asn1_certify, attest, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_certify, signature, ASN1_OCTET_STRING),
+    ASN1_OPT(asn1_certify, public, ASN1_OCTET_STRING),
 } ASN1_SEQUENCE_END(asn1_certify)
 
-                        ASN1_SEQUENCE(asn1_invitation) =
-                            {
-                                ASN1_SIMPLE(asn1_invitation, version, ASN1_INTEGER),
-                                ASN1_SIMPLE(asn1_invitation, authority, ASN1_UTF8STRING),
-                                ASN1_SIMPLE(asn1_invitation, nonce, ASN1_OCTET_STRING),
-                                ASN1_SIMPLE(asn1_invitation, subject, ASN1_UTF8STRING),
-                                ASN1_SIMPLE(asn1_invitation, community, ASN1_INTEGER),
-                                ASN1_SIMPLE(asn1_invitation, level, ASN1_INTEGER),
-                                ASN1_SIMPLE(asn1_invitation, not_after, ASN1_GENERALIZEDTIME),
-                                ASN1_IMP_OPT(asn1_invitation, ek_spki_hash, ASN1_OCTET_STRING, 0),
+ASN1_SEQUENCE(asn1_approver) = {
+    ASN1_SIMPLE(asn1_approver, public, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_approver, purpose, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_approver, record, ASN1_OCTET_STRING),
+} ASN1_SEQUENCE_END(asn1_approver)
+
+ASN1_SEQUENCE(asn1_invitation) = {
+    ASN1_SIMPLE(asn1_invitation, version, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_invitation, authority, ASN1_UTF8STRING),
+    ASN1_SIMPLE(asn1_invitation, nonce, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_invitation, subject, ASN1_UTF8STRING),
+    ASN1_SIMPLE(asn1_invitation, community, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_invitation, level, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_invitation, not_after, ASN1_GENERALIZEDTIME),
+    ASN1_IMP_OPT(asn1_invitation, ek_spki_hash, ASN1_OCTET_STRING, 0),
 } ASN1_SEQUENCE_END(asn1_invitation)
 
-                                ASN1_SEQUENCE(asn1_request) =
-                                    {
-                                        ASN1_SIMPLE(asn1_request, version, ASN1_INTEGER),
-                                        ASN1_SIMPLE(asn1_request, ek_template, ASN1_INTEGER),
-                                        ASN1_SIMPLE(asn1_request, ek_cert, X509),
-                                        ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, X509, 0),
-                                        ASN1_SIMPLE(asn1_request, ak_public, ASN1_OCTET_STRING),
-                                        ASN1_SIMPLE(asn1_request, csr, X509_REQ),
+ASN1_SEQUENCE(asn1_request) = {
+    ASN1_SIMPLE(asn1_request, version, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_request, ek_template, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_request, ek_cert, X509),
+    ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, X509, 0),
+    ASN1_SIMPLE(asn1_request, ak_public, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_request, csr, X509_REQ),
 } ASN1_SEQUENCE_END(asn1_request)
 
-                                        ASN1_SEQUENCE(asn1_record) =
-                                            {
-                                                ASN1_SIMPLE(asn1_record, version, ASN1_INTEGER),
-                                                ASN1_SIMPLE(asn1_record, nonce, ASN1_OCTET_STRING),
-                                                ASN1_SIMPLE(asn1_record, ek_template, ASN1_INTEGER),
-                                                ASN1_SIMPLE(asn1_record, ek_cert, X509),
-                                                ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain,
-                                                                         X509, 0),
-                                                ASN1_SIMPLE(asn1_record, ak_public,
-                                                            ASN1_OCTET_STRING),
-                                                ASN1_SIMPLE(asn1_record, ak_cert, X509),
-                                                ASN1_SIMPLE(asn1_record, csr, X509_REQ),
-                                                ASN1_SIMPLE(asn1_record, issued_at,
-                                                            ASN1_GENERALIZEDTIME),
+ASN1_SEQUENCE(asn1_record) = {
+    ASN1_SIMPLE(asn1_record, version, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_record, nonce, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_record, ek_template, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_record, ek_cert, X509),
+    ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain, X509, 0),
+    ASN1_SIMPLE(asn1_record, ak_public, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_record, ak_cert, X509),
+    ASN1_SIMPLE(asn1_record, csr, X509_REQ),
+    ASN1_SIMPLE(asn1_record, issued_at, ASN1_GENERALIZEDTIME),
 } ASN1_SEQUENCE_END(asn1_record)
 
-                                                ASN1_SEQUENCE(asn1_sealed) =
-                                                    {
-                                                        ASN1_SIMPLE(asn1_sealed, version,
-                                                                    ASN1_INTEGER),
-                                                        ASN1_SIMPLE(asn1_sealed, ak_name,
-                                                                    ASN1_OCTET_STRING),
-                                                        ASN1_SIMPLE(asn1_sealed, blob,
-                                                                    ASN1_OCTET_STRING),
-                                                        ASN1_SIMPLE(asn1_sealed, encrypted_secret,
-                                                                    ASN1_OCTET_STRING),
-                                                        ASN1_SIMPLE(asn1_sealed, nonce,
-                                                                    ASN1_OCTET_STRING),
-                                                        ASN1_SIMPLE(asn1_sealed, sealed,
-                                                                    ASN1_OCTET_STRING),
+ASN1_SEQUENCE(asn1_sealed) = {
+    ASN1_SIMPLE(asn1_sealed, version, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_sealed, ak_name, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_sealed, blob, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_sealed, encrypted_secret, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_sealed, nonce, ASN1_OCTET_STRING),
+    ASN1_SIMPLE(asn1_sealed, sealed, ASN1_OCTET_STRING),
 } ASN1_SEQUENCE_END(asn1_sealed)
 
-                                                        ASN1_SEQUENCE(asn1_issued) =
-                                                            {
-                                                                ASN1_SIMPLE(asn1_issued,
-                                                                            certificate, X509),
-                                                                ASN1_SEQUENCE_OF(asn1_issued, chain,
-                                                                                 X509),
-                                                                ASN1_SIMPLE(asn1_issued, evidence,
-                                                                            asn1_record),
+ASN1_SEQUENCE(asn1_issued) = {
+    ASN1_SIMPLE(asn1_issued, certificate, X509),
+    ASN1_SEQUENCE_OF(asn1_issued, chain, X509),
+    ASN1_SIMPLE(asn1_issued, evidence, asn1_record),
 } ASN1_SEQUENCE_END(asn1_issued)
 
-                                                                ASN1_SEQUENCE(asn1_csrinfo) =
-                                                                    {
-                                                                        ASN1_SIMPLE(asn1_csrinfo,
-                                                                                    version,
-                                                                                    ASN1_INTEGER),
-                                                                        ASN1_SIMPLE(asn1_csrinfo,
-                                                                                    subject,
-                                                                                    ASN1_ANY),
-                                                                        ASN1_SIMPLE(asn1_csrinfo,
-                                                                                    spki, ASN1_ANY),
-                                                                        ASN1_IMP_SET_OF_OPT(
-                                                                            asn1_csrinfo,
-                                                                            attributes,
-                                                                            X509_ATTRIBUTE, 0),
+ASN1_SEQUENCE(asn1_csrinfo) = {
+    ASN1_SIMPLE(asn1_csrinfo, version, ASN1_INTEGER),
+    ASN1_SIMPLE(asn1_csrinfo, subject, ASN1_ANY),
+    ASN1_SIMPLE(asn1_csrinfo, spki, ASN1_ANY),
+    ASN1_IMP_SET_OF_OPT(asn1_csrinfo, attributes, X509_ATTRIBUTE, 0),
 } ASN1_SEQUENCE_END(asn1_csrinfo)
 
-                                                                        ASN1_SEQUENCE(asn1_csr) =
-                                                                            {
-                                                                                ASN1_SIMPLE(
-                                                                                    asn1_csr, info,
-                                                                                    asn1_csrinfo),
-                                                                                ASN1_SIMPLE(
-                                                                                    asn1_csr,
-                                                                                    algorithm,
-                                                                                    X509_ALGOR),
-                                                                                ASN1_SIMPLE(
-                                                                                    asn1_csr,
-                                                                                    signature,
-                                                                                    ASN1_BIT_STRING),
+ASN1_SEQUENCE(asn1_csr) = {
+    ASN1_SIMPLE(asn1_csr, info, asn1_csrinfo),
+    ASN1_SIMPLE(asn1_csr, algorithm, X509_ALGOR),
+    ASN1_SIMPLE(asn1_csr, signature, ASN1_BIT_STRING),
 } ASN1_SEQUENCE_END(asn1_csr)
 
-                                                                                void *
-                                                                            asn1_new(const ASN1_ITEM
-                                                                                         *type,
-                                                                                     struct err *e)
+                                                                                    /* clang-format on */
+
+                                                                                    void *
+                                                                                    asn1_new(
+                                                                                        const ASN1_ITEM
+                                                                                            *type,
+                                                                                        struct err
+                                                                                            *e)
 {
     void *v = ASN1_item_new(type);
 

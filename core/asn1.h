@@ -30,12 +30,21 @@ typedef struct asn1_bundle {
 } asn1_bundle;
 
 /* tcg-attest-tpm-certify ::= SEQUENCE { tpmSAttest, signature, tpmTPublic OPTIONAL },
- * OCTET STRINGs of TPM wire bytes. */
+ * OCTET STRINGs of TPM wire bytes. Our own statements on creation, quote and PIN counter are of
+ * the same form: what stands third is what core/evidence.h says. */
 typedef struct asn1_certify {
     ASN1_OCTET_STRING *attest;
     ASN1_OCTET_STRING *signature;
     ASN1_OCTET_STRING *public;
 } asn1_certify;
+
+/* Approver ::= SEQUENCE { tpmTPublic OCTET STRING, purpose OCTET STRING, record OCTET STRING
+ * (DER of an EvidenceRecord) } */
+typedef struct asn1_approver {
+    ASN1_OCTET_STRING *public;
+    ASN1_OCTET_STRING *purpose;
+    ASN1_OCTET_STRING *record;
+} asn1_approver;
 
 typedef struct asn1_invitation {
     ASN1_INTEGER *version;
@@ -102,6 +111,7 @@ typedef struct asn1_csr {
 DECLARE_ASN1_ITEM(asn1_statement)
 DECLARE_ASN1_ITEM(asn1_bundle)
 DECLARE_ASN1_ITEM(asn1_certify)
+DECLARE_ASN1_ITEM(asn1_approver)
 DECLARE_ASN1_ITEM(asn1_invitation)
 DECLARE_ASN1_ITEM(asn1_request)
 DECLARE_ASN1_ITEM(asn1_record)

@@ -107,13 +107,30 @@ int evidence_hash_get(X509 *cert, uint8_t hash[32], struct err *e) MUST_USE;
 
 /* --- the bundle inside the certification request ---------------------------- */
 
-/* What the CSR attribute 1.2.840.113549.1.9.16.2.59 carries. All wire bytes. Zero-initialise;
+/* Something that the AK signed. Empty when the bundle has none; wire bytes all. */
+struct evidence_signed {
+    struct buf attest;    /* TPMS_ATTEST */
+    struct buf signature; /* TPMT_SIGNATURE */
+    struct buf about;     /* what it is about: see the member of struct evidence_bundle */
+};
+
+/* Whose approval the key wants for each use (TPM2_PolicySigned). */
+struct evidence_approver {
+    struct buf public;  /* TPMT_PUBLIC of the approver's key; empty: none */
+    struct buf purpose; /* policyRef is made of it: core/approval.h */
+    struct buf record;  /* DER of the EvidenceRecord of that key */
+};
+
+/* What the CSR attribute 1.2.840.113549.1.9.16.2.59 carries. Zero-initialise;
  * evidence_bundle_free releases it. */
 struct evidence_bundle {
-    struct buf attest;      /* TPMS_ATTEST of TPM2_Certify */
-    struct buf signature;   /* TPMT_SIGNATURE by the AK */
-    struct buf public;      /* TPMT_PUBLIC of the certified key; empty when absent */
-    struct buf parent;      /* TPMT_PUBLIC of its storage parent; empty when absent */
+    struct evidence_signed certify;  /* TPM2_Certify; TPMT_PUBLIC of the certified key */
+    struct buf parent;               /* TPMT_PUBLIC of its storage parent; empty when absent */
+    struct evidence_signed creation; /* TPM2_CertifyCreation; TPMS_CREATION_DATA */
+    struct evidence_signed quote;    /* TPM2_Quote; the PCRs' values, each a TPM2B_DIGEST, in
+                                      * the order of the selection */
+    struct evidence_signed pin;      /* TPM2_NV_Certify of a PIN index; its TPMS_NV_PUBLIC */
+    struct evidence_approver approver;
     STACK_OF(X509) * certs; /* AK chain; NULL when none */
 };
 
@@ -122,7 +139,7 @@ int evidence_bundle_attach(X509_REQ *csr, const struct evidence_bundle *b, struc
 
 /*
  * Reads the bundle out of a CSR. E_NOT_FOUND: no such attribute; E_FORMAT: two of
- * them, two values, no or two Certify statements, malformed DER. Statements of
+ * them, two values, no Certify statement, two of one kind, malformed DER. Statements of
  * other kinds are passed over.
  */
 int evidence_bundle_extract(X509_REQ *csr, struct evidence_bundle *out, struct err *e) MUST_USE;

@@ -1,6 +1,8 @@
 /* Checks 8 and 12 to 14: what kind of keys AK, certified key and parent are. */
 #include "core/evidence_rules.h"
 
+#include "core/tpmpolicy.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -96,6 +98,31 @@ void evidence_attributes_key(struct evidence_case *c)
               (p->forbidden | TPMA_OBJECT_ENCRYPTEDDUPLICATION) & ~(uint32_t)AUTHORIZATION);
 }
 
+/* The policy of a key that wants its PIN for each use: the counter that check 25 vouches for,
+ * and the key's own authValue. */
+static bool each_policy(const struct evidence_case *c, struct tpmpolicy *out)
+{
+    *out = (struct tpmpolicy){{0}};
+    return c->pin_name.size != 0 && tpmpolicy_secret(out, &c->pin_name, NULL) == 0 &&
+           tpmpolicy_authvalue(out, NULL) == 0;
+}
+
+/* A key that only a policy opens: which one, and that nothing goes round it. */
+static void judge_policy(struct evidence_case *c, struct bytes policy)
+{
+    const struct evidence_profile *p = &c->terms->profile;
+    struct tpmpolicy each;
+    bool has_each = each_policy(c, &each);
+    struct bytes want = bytes_of(each.d, has_each ? sizeof(each.d) : 0);
+
+    if (c->verdict->result[26 - 1].outcome != EVIDENCE_PASS && !bytes_equal(policy, want))
+        evidence_rules_compare(c, 13, "the key's authPolicy", policy, want);
+    else
+        judge(c, 13, "key", c->key.objectAttributes,
+              p->required & AUTHORIZATION & ~(uint32_t)TPMA_OBJECT_USERWITHAUTH,
+              (p->forbidden & AUTHORIZATION) | TPMA_OBJECT_USERWITHAUTH);
+}
+
 void evidence_attributes_authorization(struct evidence_case *c)
 {
     const struct evidence_profile *p = &c->terms->profile;
@@ -106,7 +133,9 @@ void evidence_attributes_authorization(struct evidence_case *c)
         return;
     }
     policy = bytes_of(c->key.authPolicy.buffer, c->key.authPolicy.size);
-    if (!bytes_equal(policy, p->auth_policy))
+    if (policy.len != 0 && p->auth_policy.len == 0)
+        judge_policy(c, policy);
+    else if (!bytes_equal(policy, p->auth_policy))
         evidence_rules_compare(c, 13, "the key's authPolicy", policy, p->auth_policy);
     else
         judge(c, 13, "key", c->key.objectAttributes, p->required & AUTHORIZATION,

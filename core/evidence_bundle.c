@@ -41,24 +41,55 @@ out:
     return rc;
 }
 
-static int certify_der(const struct evidence_bundle *b, struct buf *out, struct err *e)
+static int set_optional(ASN1_OCTET_STRING **to, const struct buf *from, struct err *e)
+{
+    if (from->len == 0)
+        return 0;
+    *to = ASN1_OCTET_STRING_new();
+    return *to != NULL ? asn1_set_octets(*to, buf_bytes(from), e) : -1;
+}
+
+/* Nothing is added for an empty one. */
+static int add_signed(asn1_bundle *b, const char *dotted, const struct evidence_signed *s,
+                      struct err *e)
 {
     const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_certify);
-    asn1_certify *c = asn1_new(type, e);
+    asn1_certify *c;
+    struct buf der = {0};
     int rc = -1;
 
-    if (c == NULL || asn1_set_octets(c->attest, buf_bytes(&b->attest), e) != 0 ||
-        asn1_set_octets(c->signature, buf_bytes(&b->signature), e) != 0)
-        goto out;
-    if (b->public.len != 0) {
-        c->public = ASN1_OCTET_STRING_new();
-        if (c->public == NULL || asn1_set_octets(c->public, buf_bytes(&b->public), e) != 0)
-            goto out;
-    }
-    rc = asn1_encode(c, type, out, e);
-out:
+    if (s->attest.len == 0)
+        return 0;
+    c = asn1_new(type, e);
+    if (c != NULL && asn1_set_octets(c->attest, buf_bytes(&s->attest), e) == 0 &&
+        asn1_set_octets(c->signature, buf_bytes(&s->signature), e) == 0 &&
+        set_optional(&c->public, &s->about, e) == 0 && asn1_encode(c, type, &der, e) == 0)
+        rc = add_statement(b, dotted, V_ASN1_SEQUENCE, buf_bytes(&der), e);
     if (rc != 0)
         err_set(e, E_MEMORY, "out of memory for a statement");
+    buf_free(&der);
+    asn1_free(c, type);
+    return rc;
+}
+
+static int add_approver(asn1_bundle *b, const struct evidence_approver *a, struct err *e)
+{
+    const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_approver);
+    asn1_approver *c;
+    struct buf der = {0};
+    int rc = -1;
+
+    if (a->public.len == 0)
+        return 0;
+    c = asn1_new(type, e);
+    if (c != NULL && asn1_set_octets(c->public, buf_bytes(&a->public), e) == 0 &&
+        asn1_set_octets(c->purpose, buf_bytes(&a->purpose), e) == 0 &&
+        asn1_set_octets(c->record, buf_bytes(&a->record), e) == 0 &&
+        asn1_encode(c, type, &der, e) == 0)
+        rc = add_statement(b, OID_STMT_APPROVER, V_ASN1_SEQUENCE, buf_bytes(&der), e);
+    if (rc != 0)
+        err_set(e, E_MEMORY, "out of memory for a statement");
+    buf_free(&der);
     asn1_free(c, type);
     return rc;
 }
@@ -88,13 +119,15 @@ int evidence_bundle_attach(X509_REQ *csr, const struct evidence_bundle *b, struc
     const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_bundle);
     asn1_bundle *a = asn1_new(type, e);
     ASN1_OBJECT *oid = oid_object(OID_ATTR_ATTESTATION, e);
-    struct buf stmt = {0}, der = {0};
+    struct buf der = {0};
     int rc = -1;
 
-    if (a == NULL || oid == NULL || certify_der(b, &stmt, e) != 0 ||
-        add_statement(a, OID_TCG_CERTIFY, V_ASN1_SEQUENCE, buf_bytes(&stmt), e) != 0 ||
+    if (a == NULL || oid == NULL || add_signed(a, OID_TCG_CERTIFY, &b->certify, e) != 0 ||
         (b->parent.len != 0 &&
          add_statement(a, OID_STMT_PARENT, V_ASN1_OCTET_STRING, buf_bytes(&b->parent), e) != 0) ||
+        add_signed(a, OID_STMT_CREATION, &b->creation, e) != 0 ||
+        add_signed(a, OID_STMT_QUOTE, &b->quote, e) != 0 ||
+        add_signed(a, OID_STMT_PIN, &b->pin, e) != 0 || add_approver(a, &b->approver, e) != 0 ||
         add_certs(a, b->certs, e) != 0 || asn1_encode(a, type, &der, e) != 0)
         goto out;
     if (X509_REQ_get_attr_by_OBJ(csr, oid, -1) >= 0) {
@@ -107,7 +140,6 @@ int evidence_bundle_attach(X509_REQ *csr, const struct evidence_bundle *b, struc
     }
     rc = 0;
 out:
-    buf_free(&stmt);
     buf_free(&der);
     ASN1_OBJECT_free(oid);
     asn1_free(a, type);
@@ -116,28 +148,53 @@ out:
 
 /* --- reading --------------------------------------------------------------- */
 
-static int take_certify(const ASN1_TYPE *stmt, struct evidence_bundle *out, struct err *e)
+static int take_signed(const ASN1_TYPE *stmt, const char *what, struct evidence_signed *out,
+                       struct err *e)
 {
     const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_certify);
     asn1_certify *c = NULL;
     int rc;
 
     if (out->attest.len != 0)
-        return err_set(e, E_FORMAT, "the bundle has two Certify statements");
+        return err_set(e, E_FORMAT, "the bundle has two %s statements", what);
     if (ASN1_TYPE_get(stmt) != V_ASN1_SEQUENCE)
-        return err_set(e, E_FORMAT, "the Certify statement is not a SEQUENCE");
-    c = asn1_decode(type, asn1_octets(stmt->value.sequence), EVIDENCE_MAX, "Certify statement", e);
+        return err_set(e, E_FORMAT, "the %s statement is not a SEQUENCE", what);
+    c = asn1_decode(type, asn1_octets(stmt->value.sequence), EVIDENCE_MAX, what, e);
     if (c == NULL)
         return -1;
     buf_add_bytes(&out->attest, asn1_octets(c->attest));
     buf_add_bytes(&out->signature, asn1_octets(c->signature));
-    buf_add_bytes(&out->public, asn1_octets(c->public));
+    buf_add_bytes(&out->about, asn1_octets(c->public));
     rc = buf_ok(&out->attest, e) != 0 || buf_ok(&out->signature, e) != 0 ||
-                 buf_ok(&out->public, e) != 0
+                 buf_ok(&out->about, e) != 0
              ? -1
              : 0;
     if (rc == 0 && (out->attest.len == 0 || out->signature.len == 0))
-        rc = err_set(e, E_FORMAT, "the Certify statement is empty");
+        rc = err_set(e, E_FORMAT, "the %s statement is empty", what);
+    asn1_free(c, type);
+    return rc;
+}
+
+static int take_approver(const ASN1_TYPE *stmt, struct evidence_approver *out, struct err *e)
+{
+    const ASN1_ITEM *type = ASN1_ITEM_rptr(asn1_approver);
+    asn1_approver *c = NULL;
+    int rc = -1;
+
+    if (out->public.len != 0)
+        return err_set(e, E_FORMAT, "the bundle names two approvers");
+    if (ASN1_TYPE_get(stmt) != V_ASN1_SEQUENCE)
+        return err_set(e, E_FORMAT, "the approver statement is not a SEQUENCE");
+    c = asn1_decode(type, asn1_octets(stmt->value.sequence), EVIDENCE_MAX, "approver statement", e);
+    if (c == NULL)
+        return -1;
+    buf_add_bytes(&out->public, asn1_octets(c->public));
+    buf_add_bytes(&out->purpose, asn1_octets(c->purpose));
+    buf_add_bytes(&out->record, asn1_octets(c->record));
+    if (out->public.len == 0 || out->purpose.len == 0)
+        err_set(e, E_FORMAT, "the approver statement is empty");
+    else if (buf_ok(&out->public, e) == 0 && buf_ok(&out->purpose, e) == 0)
+        rc = buf_ok(&out->record, e);
     asn1_free(c, type);
     return rc;
 }
@@ -178,20 +235,36 @@ static int take_certs(const asn1_bundle *a, struct evidence_bundle *out, struct 
     return 0;
 }
 
+static int take_statement(const asn1_statement *s, struct evidence_bundle *out, struct err *e)
+{
+    const struct {
+        const char *dotted, *what;
+        struct evidence_signed *to;
+    } kinds[] = {
+        {OID_TCG_CERTIFY, "Certify", &out->certify},
+        {OID_STMT_CREATION, "creation", &out->creation},
+        {OID_STMT_QUOTE, "quote", &out->quote},
+        {OID_STMT_PIN, "PIN counter", &out->pin},
+    };
+
+    for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+        if (oid_is(s->type, kinds[i].dotted))
+            return take_signed(s->stmt, kinds[i].what, kinds[i].to, e);
+    }
+    if (oid_is(s->type, OID_STMT_PARENT))
+        return take_parent(s->stmt, out, e);
+    if (oid_is(s->type, OID_STMT_APPROVER))
+        return take_approver(s->stmt, &out->approver, e);
+    return 0;
+}
+
 static int take_bundle(const asn1_bundle *a, struct evidence_bundle *out, struct err *e)
 {
     for (int i = 0; i < sk_asn1_statement_num(a->attestations); i++) {
-        const asn1_statement *s = sk_asn1_statement_value(a->attestations, i);
-
-        if (oid_is(s->type, OID_TCG_CERTIFY)) {
-            if (take_certify(s->stmt, out, e) != 0)
-                return -1;
-        } else if (oid_is(s->type, OID_STMT_PARENT)) {
-            if (take_parent(s->stmt, out, e) != 0)
-                return -1;
-        }
+        if (take_statement(sk_asn1_statement_value(a->attestations, i), out, e) != 0)
+            return -1;
     }
-    if (out->attest.len == 0)
+    if (out->certify.attest.len == 0)
         return err_set(e, E_FORMAT, "the bundle has no Certify statement (2.23.133.20.1)");
     return take_certs(a, out, e);
 }
@@ -252,14 +325,25 @@ out:
     return rc;
 }
 
+static void free_signed(struct evidence_signed *s)
+{
+    buf_free(&s->attest);
+    buf_free(&s->signature);
+    buf_free(&s->about);
+}
+
 void evidence_bundle_free(struct evidence_bundle *b)
 {
     if (b == NULL)
         return;
-    buf_free(&b->attest);
-    buf_free(&b->signature);
-    buf_free(&b->public);
+    free_signed(&b->certify);
+    free_signed(&b->creation);
+    free_signed(&b->quote);
+    free_signed(&b->pin);
     buf_free(&b->parent);
+    buf_free(&b->approver.public);
+    buf_free(&b->approver.purpose);
+    buf_free(&b->approver.record);
     sk_X509_pop_free(b->certs, X509_free);
     *b = (struct evidence_bundle){0};
 }

@@ -1,5 +1,7 @@
 /* Checks 7, 18 and 22 to 24: certificates, and the names in them. */
 #include "core/evidence_rules.h"
+
+#include "core/ekname.h"
 #include "core/oid.h"
 
 #include <openssl/err.h>
@@ -138,36 +140,6 @@ void evidence_chain_ak(struct evidence_case *c)
 
 /* --- 18: the EK ------------------------------------------------------------- */
 
-static bool name_has(const X509_NAME *name, const char *dotted)
-{
-    for (int i = 0; i < X509_NAME_entry_count(name); i++) {
-        const X509_NAME_ENTRY *e = X509_NAME_get_entry(name, i);
-
-        if (oid_is(X509_NAME_ENTRY_get_object(e), dotted))
-            return ASN1_STRING_length(X509_NAME_ENTRY_get_data(e)) > 0;
-    }
-    return false;
-}
-
-/* Manufacturer, model and version of the TPM in a directoryName of the subjectAltName (EK
- * Credential Profile 2.5, 3.2.9). */
-static bool names_tpm(X509 *cert)
-{
-    GENERAL_NAMES *san = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    bool found = false;
-
-    for (int i = 0; san != NULL && i < sk_GENERAL_NAME_num(san); i++) {
-        const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
-
-        if (g->type == GEN_DIRNAME && name_has(g->d.directoryName, OID_TCG_MANUFACTURER) &&
-            name_has(g->d.directoryName, OID_TCG_MODEL) &&
-            name_has(g->d.directoryName, OID_TCG_VERSION))
-            found = true;
-    }
-    GENERAL_NAMES_free(san);
-    return found;
-}
-
 /* Is a certificate above the first of the path a pinned one (`lenient`: one that is pinned as
  * leaving the EKU out)? OpenSSL would be content with the first itself. */
 static bool has_pin(const struct evidence_terms *t, const STACK_OF(X509) * path, bool lenient)
@@ -185,6 +157,7 @@ static bool has_pin(const struct evidence_terms *t, const STACK_OF(X509) * path,
 static const char *ek_fault(const struct evidence_case *c, const STACK_OF(X509) * path)
 {
     uint32_t usage = X509_get_key_usage(c->ek_cert);
+    struct ekname name;
     struct pubkey k;
     bool any;
 
@@ -203,7 +176,7 @@ static const char *ek_fault(const struct evidence_case *c, const STACK_OF(X509) 
         (usage & (k.type == TPM2_ALG_RSA ? KU_KEY_ENCIPHERMENT : KU_KEY_AGREEMENT)) == 0)
         return k.type == TPM2_ALG_RSA ? "the EK certificate's key usage lacks keyEncipherment"
                                       : "the EK certificate's key usage lacks keyAgreement";
-    if (!names_tpm(c->ek_cert))
+    if (ekname_read(c->ek_cert, &name, NULL) != 0)
         return "the EK certificate does not name the TPM's manufacturer, model and version";
     return NULL;
 }

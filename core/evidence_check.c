@@ -8,59 +8,56 @@
 #include <stdio.h>
 #include <string.h>
 
-/* In the order of the project's evidence rules. `run` is NULL for what this evidence does not
- * carry yet; `why` then says so. */
+/* In the order of the project's evidence rules. */
 static const struct rule {
     const char *title;
     const char *clause;
     bool mandatory;
     void (*run)(struct evidence_case *);
-    const char *why;
 } rules[EVIDENCE_CHECKS] = {
     {"the applicant holds the private key of the request", "RFC 2986, 4.2", true,
-     evidence_rules_proof, NULL},
+     evidence_rules_proof},
     {"the evidence is complete and strictly encoded", "X.690, 10; TPM Part 2", true,
-     evidence_rules_form, NULL},
-    {"the attestation begins with the TPM's magic", "TPM Part 2, 6.2", true, evidence_rules_magic,
-     NULL},
-    {"the attestation certifies an object", "TPM Part 2, 6.9", true, evidence_rules_type, NULL},
+     evidence_rules_form},
+    {"the attestation begins with the TPM's magic", "TPM Part 2, 6.2", true, evidence_rules_magic},
+    {"the attestation certifies an object", "TPM Part 2, 6.9", true, evidence_rules_type},
     {"the signature uses the AK's own scheme and a current hash", "TPM Part 2, 12.2.3", true,
-     evidence_rules_scheme, NULL},
-    {"the AK signed the attestation", "TPM Part 3, 18.2", true, evidence_rules_signature, NULL},
+     evidence_rules_scheme},
+    {"the AK signed the attestation", "TPM Part 3, 18.2", true, evidence_rules_signature},
     {"the AK is certified, or proven by sealing", "TCG OID registry, 2.23.133.8.3", true,
-     evidence_chain_ak, NULL},
-    {"the AK signs only what its TPM made", "TPM Part 2, 8.3", true, evidence_attributes_ak, NULL},
-    {"the AK is a child of this EK", "TPM Part 1, 16.3", true, evidence_rules_qualified_signer,
-     NULL},
-    {"the attested Name is that of the public area", "TPM Part 1, 16", true, evidence_rules_name,
-     NULL},
+     evidence_chain_ak},
+    {"the AK signs only what its TPM made", "TPM Part 2, 8.3", true, evidence_attributes_ak},
+    {"the AK is a child of this EK", "TPM Part 1, 16.3", true, evidence_rules_qualified_signer},
+    {"the attested Name is that of the public area", "TPM Part 1, 16", true, evidence_rules_name},
     {"the attested key is the key of the request", "TPM Part 2, 12.2.3", true,
-     evidence_rules_same_key, NULL},
+     evidence_rules_same_key},
     {"the key was made in the TPM and cannot leave it", "TPM Part 2, 8.3", true,
-     evidence_attributes_key, NULL},
+     evidence_attributes_key},
     {"the key is used as its level demands", "TPM Part 2, 8.3; Part 1, 19.7", true,
-     evidence_attributes_authorization, NULL},
+     evidence_attributes_authorization},
     {"the key lies below a storage key of the same TPM", "TPM Part 1, 16.3", true,
-     evidence_attributes_parent, NULL},
+     evidence_attributes_parent},
     {"the attestation was made for this request", "TPM Part 2, 10.12.8", true,
-     evidence_rules_qualifying, NULL},
+     evidence_rules_qualifying},
     {"the nonce is the authority's, unexpired and used once", "csr-attestation-freshness", true,
-     evidence_rules_nonce_state, NULL},
-    {"the key was created with this nonce", "TPM Part 3, 18.3", false, NULL,
-     "the evidence carries no creation statement"},
+     evidence_rules_nonce_state},
+    {"the key was created with this nonce", "TPM Part 3, 18.3", false,
+     evidence_statements_creation},
     {"the EK's certificate comes from a pinned issuer", "EK Credential Profile 2.5, 3.2", true,
-     evidence_chain_ek, NULL},
-    {"the firmware is on no advisory list", "TPM Part 2, 10.12.8", false, NULL,
-     "no advisory list was given"},
-    {"the TPM's clock moved forward", "TPM Part 2, 10.11", false, NULL,
-     "no earlier reading of this TPM was given"},
-    {"the platform configuration is as agreed", "TPM Part 3, 18.4", false, NULL,
-     "the evidence carries no quote"},
-    {"the EK is registered for this subject", "registration", false, evidence_chain_registered,
-     NULL},
-    {"the request asks for no other name", "RFC 2986, 4.1", true, evidence_chain_subject, NULL},
+     evidence_chain_ek},
+    {"the firmware is on no advisory list", "TPM Part 2, 10.12.8", false,
+     evidence_history_firmware},
+    {"the TPM's clock moved forward", "TPM Part 2, 10.11", false, evidence_history_clock},
+    {"the platform configuration is as agreed", "TPM Part 3, 18.4", false,
+     evidence_statements_quote},
+    {"the EK is registered for this subject", "registration", false, evidence_chain_registered},
+    {"the request asks for no other name", "RFC 2986, 4.1", true, evidence_chain_subject},
     {"the issued certificate belongs to this record", "extension " OID_EXT_EVIDENCE, false,
-     evidence_chain_leaf, NULL},
+     evidence_chain_leaf},
+    {"wrong PINs are counted by the TPM", "TPM Part 3, 31.16; Part 2, 13.4", false,
+     evidence_statements_pin},
+    {"each use takes the approval of another TPM", "TPM Part 3, 23.3", false,
+     evidence_approver_check},
 };
 
 struct evidence_profile evidence_profile_signing(bool allow_decrypt)
@@ -120,9 +117,23 @@ static void conclude(struct evidence_verdict *v)
         v->level = 3;
     else
         v->level = v->result[0].outcome == EVIDENCE_PASS ? 1 : 0;
+    if (v->accepted && v->result[26 - 1].outcome == EVIDENCE_PASS)
+        v->level = 4;
 }
 
-static int judge(struct evidence_case *c, struct evidence_verdict *out, struct err *e)
+/* What others build on. */
+static const unsigned earlier[] = {1, 2, 25, 26};
+
+static bool is_earlier(unsigned number)
+{
+    for (size_t i = 0; i < ARRAY_LEN(earlier); i++) {
+        if (earlier[i] == number)
+            return true;
+    }
+    return false;
+}
+
+int evidence_rules_judge(struct evidence_case *c, struct evidence_verdict *out, struct err *e)
 {
     struct evidence_verdict v;
 
@@ -139,12 +150,13 @@ static int judge(struct evidence_case *c, struct evidence_verdict *out, struct e
     }
     read_ek(c);
     read_subject(c);
-    /* All of them, in order: check 2 parses what later ones look at. */
+    /* All of them; check 2 parses what the others look at, and 13 wants to know the policies
+     * that 25 and 26 vouch for. */
+    for (size_t i = 0; i < ARRAY_LEN(earlier); i++)
+        rules[earlier[i] - 1].run(c);
     for (unsigned i = 0; i < EVIDENCE_CHECKS; i++) {
-        if (rules[i].run != NULL)
+        if (!is_earlier(i + 1))
             rules[i].run(c);
-        else
-            evidence_rules_set(c, i + 1, EVIDENCE_NA, "%s", rules[i].why);
     }
     conclude(&v);
     *out = v;
@@ -165,7 +177,7 @@ int evidence_check_request(const struct evidence_request *r, const struct eviden
         .csr = r->csr,
     };
 
-    return judge(&c, out, e);
+    return evidence_rules_judge(&c, out, e);
 }
 
 int evidence_check_record(const struct evidence_record *r, const struct evidence_terms *t,
@@ -182,7 +194,7 @@ int evidence_check_record(const struct evidence_record *r, const struct evidence
         .csr = r->csr,
     };
 
-    return judge(&c, out, e);
+    return evidence_rules_judge(&c, out, e);
 }
 
 int evidence_check_verdict(const struct evidence_verdict *v, struct err *e)

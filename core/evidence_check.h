@@ -9,10 +9,11 @@
  * ally runs on a certificate and its retained record.
  */
 
-/* The profile of a level-3 signing key: fixedTPM, fixedParent, sensitiveDataOrigin,
- * userWithAuth, noDA and sign; not restricted, no encryptedDuplication, no
- * adminWithPolicy, no authPolicy. `decrypt` is forbidden unless `allow_decrypt`
- * (an RSA key whose PSS padding is made outside the TPM has both). */
+/* The profile of a signing key of level 3 or 4: fixedTPM, fixedParent, sensitiveDataOrigin,
+ * noDA and sign; not restricted, no encryptedDuplication, no adminWithPolicy. Either
+ * userWithAuth and no authPolicy, or neither userWithAuth nor another policy than one that
+ * asks the PIN or the approval of another TPM for each use. `decrypt` is forbidden unless
+ * `allow_decrypt` (an RSA key whose PSS padding is made outside the TPM has both). */
 struct evidence_profile evidence_profile_signing(bool allow_decrypt);
 
 /* Judges. 0: the verdict says what came out, acceptance included; -1: it could not be

@@ -178,13 +178,14 @@ void evidence_rules_form(struct evidence_case *c)
                 pubkey_from_tpmt(&c->ak_key, &c->ak, &e) == 0;
     buf_free(&ak);
     if (evidence_bundle_extract(c->csr, &c->bundle, &e) == 0) {
-        c->has_attest = tpmwire_attest(buf_bytes(&c->bundle.attest), &c->attest, &e) == 0;
-        c->has_signature = tpmwire_signature(buf_bytes(&c->bundle.signature), &c->signature, &e) ==
-                           0;
-        if (c->bundle.public.len == 0)
+        c->has_attest = tpmwire_attest(buf_bytes(&c->bundle.certify.attest), &c->attest, &e) == 0;
+        c->has_signature =
+            tpmwire_signature(buf_bytes(&c->bundle.certify.signature), &c->signature, &e) == 0;
+        if (c->bundle.certify.about.len == 0)
             err_set(&e, E_FORMAT, "the Certify statement lacks tpmTPublic");
         else
-            c->has_key = public_area(&c->bundle.public, &c->key, &c->key_name, "certified key", &e);
+            c->has_key =
+                public_area(&c->bundle.certify.about, &c->key, &c->key_name, "certified key", &e);
         if (c->bundle.parent.len == 0)
             err_set(&e, E_FORMAT, "the bundle lacks the parent statement");
         else
@@ -266,48 +267,58 @@ void evidence_rules_scheme(struct evidence_case *c)
                            (unsigned)scheme, (unsigned)hash);
 }
 
-void evidence_rules_signature(struct evidence_case *c)
+int evidence_rules_signed(const struct evidence_case *c, const struct buf *attest,
+                          const TPMT_SIGNATURE *signature, struct err *e)
 {
     uint8_t digest[ALG_MAX_DIGEST];
     const struct alg_hash *h = NULL;
     enum pubkey_scheme scheme = PUBKEY_ECDSA;
     struct buf raw = {0};
+    int rc = -1;
+
+    if (tpmwire_signature_raw(signature, &c->ak_key, &scheme, &h, &raw, e) == 0 &&
+        hash_digest(h, buf_bytes(attest), digest, e) == 0)
+        rc =
+            pubkey_verify(&c->ak_key, scheme, h, -1, bytes_of(digest, h->size), buf_bytes(&raw), e);
+    buf_free(&raw);
+    return rc;
+}
+
+void evidence_rules_signature(struct evidence_case *c)
+{
     struct err e = {0};
 
-    if (!c->has_ak || !c->has_signature || !c->has_attest) {
+    if (!c->has_ak || !c->has_signature || !c->has_attest)
         evidence_rules_set(c, 6, EVIDENCE_NA, NOT_READ);
-        return;
-    }
-    if (tpmwire_signature_raw(&c->signature, &c->ak_key, &scheme, &h, &raw, &e) == 0 &&
-        hash_digest(h, buf_bytes(&c->bundle.attest), digest, &e) == 0 &&
-        pubkey_verify(&c->ak_key, scheme, h, -1, bytes_of(digest, h->size), buf_bytes(&raw), &e) ==
-            0)
+    else if (evidence_rules_signed(c, &c->bundle.certify.attest, &c->signature, &e) == 0)
         evidence_rules_set(c, 6, EVIDENCE_PASS, "the signature by the AK (%s) fits",
                            pubkey_name(&c->ak_key));
     else
         evidence_rules_set(c, 6, EVIDENCE_FAIL, "the attestation is not signed by the AK: %.120s",
                            e.msg);
-    buf_free(&raw);
 }
 
 /* --- 9 to 11: who, what, whose ---------------------------------------------- */
 
+int evidence_rules_ak_qualified(const struct evidence_case *c, TPM2B_NAME *out, struct err *e)
+{
+    TPM2B_NAME root, ek;
+
+    tpmname_handle(TPM2_RH_ENDORSEMENT, &root);
+    if (tpmname_qualified(&root, &c->verdict->ek_name, &ek, e) != 0)
+        return -1;
+    return tpmname_qualified(&ek, &c->verdict->ak_name, out, e);
+}
+
 void evidence_rules_qualified_signer(struct evidence_case *c)
 {
-    const struct evidence_verdict *v = c->verdict;
-    TPM2B_NAME root, ek, ak;
+    TPM2B_NAME ak;
 
-    if (!c->has_attest || v->ak_name.size == 0) {
+    if (!c->has_attest || c->verdict->ak_name.size == 0)
         evidence_rules_set(c, 9, EVIDENCE_NA, NOT_READ);
-        return;
-    }
-    if (!c->has_ek) {
+    else if (!c->has_ek)
         evidence_rules_set(c, 9, EVIDENCE_NA, "not judged: the EK has no Name, see check 18");
-        return;
-    }
-    tpmname_handle(TPM2_RH_ENDORSEMENT, &root);
-    if (tpmname_qualified(&root, &v->ek_name, &ek, NULL) != 0 ||
-        tpmname_qualified(&ek, &v->ak_name, &ak, NULL) != 0)
+    else if (evidence_rules_ak_qualified(c, &ak, NULL) != 0)
         evidence_rules_set(c, 9, EVIDENCE_FAIL, "the qualified name of the AK cannot be computed");
     else
         evidence_rules_compare(c, 9, "the qualified name of the signer",

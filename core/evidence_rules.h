@@ -24,6 +24,8 @@ struct evidence_case {
     TPMT_PUBLIC ak, key, parent;
     struct pubkey ak_key;
     TPM2B_NAME key_name, parent_name;
+    TPM2B_NAME pin_name; /* of the PIN counter, where check 25 passed; else size 0 */
+    bool nested;         /* it is the record of an approver: it has none itself */
 
     struct evidence_verdict *verdict;
 };
@@ -52,11 +54,35 @@ void evidence_rules_same_key(struct evidence_case *c);         /* 11 */
 void evidence_rules_qualifying(struct evidence_case *c);       /* 15 */
 void evidence_rules_nonce_state(struct evidence_case *c);      /* 16 */
 
-/* Checks on attributes: evidence_attributes.c. */
+/* Checks on attributes: evidence_attributes.c. 13 looks at what 25 and 26 found. */
 void evidence_attributes_ak(struct evidence_case *c);            /* 8 */
 void evidence_attributes_key(struct evidence_case *c);           /* 12 */
 void evidence_attributes_authorization(struct evidence_case *c); /* 13 */
 void evidence_attributes_parent(struct evidence_case *c);        /* 14 */
+
+/* Checks on what else the AK signed: evidence_statements.c. */
+void evidence_statements_creation(struct evidence_case *c); /* 17 */
+void evidence_statements_quote(struct evidence_case *c);    /* 21 */
+void evidence_statements_pin(struct evidence_case *c);      /* 25 */
+
+/* Checks on what is known of this TPM: evidence_history.c. */
+void evidence_history_firmware(struct evidence_case *c); /* 19 */
+void evidence_history_clock(struct evidence_case *c);    /* 20 */
+
+/* Check on another TPM's evidence: evidence_approver.c. */
+void evidence_approver_check(struct evidence_case *c); /* 26 */
+
+/* Judges one case: evidence_check.c. */
+int evidence_rules_judge(struct evidence_case *c, struct evidence_verdict *out,
+                         struct err *e) MUST_USE;
+
+/* Does this signature by the AK over `attest` hold? As check 6; the reason in `e`. */
+int evidence_rules_signed(const struct evidence_case *c, const struct buf *attest,
+                          const TPMT_SIGNATURE *signature, struct err *e) MUST_USE;
+
+/* The qualified name that the AK must have: it is the EK's child (Part 1, 16.3). */
+int evidence_rules_ak_qualified(const struct evidence_case *c, TPM2B_NAME *out,
+                                struct err *e) MUST_USE;
 
 /* Checks on certificates and names: evidence_chain.c. */
 void evidence_chain_ak(struct evidence_case *c);         /* 7 */

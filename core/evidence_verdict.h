@@ -24,13 +24,37 @@ struct evidence_pin {
 struct evidence_profile {
     uint32_t required;
     uint32_t forbidden;
-    struct bytes auth_policy; /* exactly this authPolicy; empty: none */
+    struct bytes auth_policy; /* exactly this authPolicy; empty: none, or one of those that the
+                               * evidence itself proves (checks 25 and 26) */
 };
 
 enum evidence_nonce_state {
     EVIDENCE_NONCE_FRESH,    /* the caller issued it, it is unexpired and consumed just now */
     EVIDENCE_NONCE_ASSERTED, /* the caller only knows it from the record */
     EVIDENCE_NONCE_STALE,    /* used before or expired: check 16 fails */
+};
+
+/* Values of PCRs: of PCR n, as long as the bank's hash, where bit n of `there` is set. */
+#define EVIDENCE_PCRS 24
+struct evidence_pcrs {
+    uint16_t hash; /* TPM2_ALG_* */
+    uint32_t there;
+    uint8_t value[EVIDENCE_PCRS][ALG_MAX_DIGEST];
+};
+
+/* TPMs whose firmware must not be trusted any more: of this manufacturer ("id:49465800"), of
+ * this model ("": any), with a firmware version (Part 2, 10.12.8) from `first` to `last`. */
+struct evidence_advisory {
+    char manufacturer[16];
+    char model[64];
+    uint64_t first, last;
+    char why[120];
+};
+
+/* What a TPM's clock and counters said (Part 2, 10.11.1). */
+struct evidence_reading {
+    uint32_t resets, restarts;
+    uint64_t clock; /* milliseconds */
 };
 
 /* Everything borrowed. Zero-initialise; what stays zero is as said. */
@@ -60,9 +84,20 @@ struct evidence_terms {
     bool ek_spki_asserted;  /* ek_spki is NULL because the issuer looked it up */
 
     X509 *leaf; /* issued certificate to compare with; NULL: none */
+
+    /* What is known of the world besides; NULL: nothing, which `..._asserted` calls the
+     * issuer's word. */
+    const struct evidence_advisory *advisory;
+    size_t n_advisory;
+    bool advisories_asserted;
+    const struct evidence_reading *reading; /* the last one of this TPM */
+    bool reading_asserted;
+    const struct evidence_pcrs *pcrs; /* sets of values of which the platform must have one */
+    size_t n_pcrs;
+    bool pcrs_asserted;
 };
 
-#define EVIDENCE_CHECKS 24
+#define EVIDENCE_CHECKS 26
 
 struct evidence_result {
     unsigned number;    /* 1 to EVIDENCE_CHECKS */
@@ -74,19 +109,24 @@ struct evidence_result {
 
 /*
  * Checks 1 to 23 are those of the project's evidence rules; 24 is "the issued
- * certificate carries the hash of this record and its key". A verdict is accepted
- * when none failed and none of the mandatory ones (all but 17, 19-22 and 24) stayed
- * NA.
+ * certificate carries the hash of this record and its key", 25 "wrong PINs are counted by the
+ * TPM", 26 "each use takes the approval of another TPM". A verdict is accepted when none failed
+ * and none of the mandatory ones (all but 17, 19-22 and 24-26) stayed NA.
  */
 struct evidence_verdict {
     bool accepted;
-    unsigned level; /* proven: 3 accepted, 1 when only the CSR's own signature holds, 0 */
+    unsigned level; /* proven: 4 accepted and check 26 passed, 3 accepted, 1 when only the CSR's
+                     * own signature holds, 0 */
     struct evidence_result result[EVIDENCE_CHECKS]; /* result[i].number == i + 1 */
     bool has_subject;
     struct pubkey subject; /* the CSR's key */
     TPM2B_NAME ak_name;    /* computed over the received bytes; size 0 when they do not parse */
     TPM2B_NAME ek_name;    /* of the template with the certificate's key */
     uint8_t ek_spki[32];   /* pubkey_id() of the EK certificate's key, zero when unreadable */
+    bool has_reading;      /* of the Certify statement, when it parses: */
+    struct evidence_reading reading;
+    uint64_t firmware;
+    unsigned pin_limit; /* wrong PINs that the TPM allows, proven by check 25; 0: not */
 };
 
 #endif

@@ -23,7 +23,12 @@
 
 #define OID_EXT_EVIDENCE OID_ARC ".3.1" /* extension: SHA-256 of the EvidenceRecord's DER */
 #define OID_EXT_LEDGER OID_ARC ".3.2"   /* extension: where the ledger holds the issuance */
-#define OID_STMT_PARENT OID_ARC ".3.16" /* statement: TPMT_PUBLIC of the storage parent */
+/* Statements of the attestation bundle, beside TCG's: core/evidence.h. */
+#define OID_STMT_PARENT OID_ARC ".3.16"   /* TPMT_PUBLIC of the storage parent */
+#define OID_STMT_CREATION OID_ARC ".3.17" /* how the key was made: TPM2_CertifyCreation */
+#define OID_STMT_QUOTE OID_ARC ".3.18"    /* the platform's PCRs: TPM2_Quote */
+#define OID_STMT_PIN OID_ARC ".3.19"      /* the counter of wrong PINs: TPM2_NV_Certify */
+#define OID_STMT_APPROVER OID_ARC ".3.20" /* whose approval each use of the key takes */
 
 /* RFC 2985/5911 arc, id-aa-attestation of the csr-attestation draft. */
 #define OID_ATTR_ATTESTATION "1.2.840.113549.1.9.16.2.59"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <tss2/tss2_mu.h>
 
-/* Common to both readers: what tss2-mu read, and what it writes for it again. */
+/* Common to the readers: what tss2-mu read, and what it writes for it again. */
 static int same_bytes(const char *what, TSS2_RC trc, struct bytes in, size_t read, TSS2_RC wrc,
                       struct bytes again, struct err *e)
 {
@@ -49,6 +49,44 @@ int tpmwire_signature(struct bytes in, TPMT_SIGNATURE *out, struct err *e)
     if (trc == TSS2_RC_SUCCESS)
         wrc = Tss2_MU_TPMT_SIGNATURE_Marshal(&got, again, sizeof(again), &m);
     if (same_bytes("signature (Part 2, 11.3.4)", trc, in, n, wrc, bytes_of(again, m), e) != 0)
+        return -1;
+    *out = got;
+    return 0;
+}
+
+int tpmwire_creation(struct bytes in, TPMS_CREATION_DATA *out, struct err *e)
+{
+    uint8_t again[sizeof(TPMS_CREATION_DATA)];
+    TPMS_CREATION_DATA got;
+    size_t n = 0, m = 0;
+    TSS2_RC trc, wrc = TSS2_RC_SUCCESS;
+
+    if (in.len == 0 || in.len > sizeof(TPMS_CREATION_DATA))
+        return err_set(e, E_FORMAT, "%zu bytes are no creation data", in.len);
+    memset(&got, 0, sizeof(got));
+    trc = Tss2_MU_TPMS_CREATION_DATA_Unmarshal(in.p, in.len, &n, &got);
+    if (trc == TSS2_RC_SUCCESS)
+        wrc = Tss2_MU_TPMS_CREATION_DATA_Marshal(&got, again, sizeof(again), &m);
+    if (same_bytes("creation data (Part 2, 15.1)", trc, in, n, wrc, bytes_of(again, m), e) != 0)
+        return -1;
+    *out = got;
+    return 0;
+}
+
+int tpmwire_nv_public(struct bytes in, TPMS_NV_PUBLIC *out, struct err *e)
+{
+    uint8_t again[sizeof(TPMS_NV_PUBLIC)];
+    TPMS_NV_PUBLIC got;
+    size_t n = 0, m = 0;
+    TSS2_RC trc, wrc = TSS2_RC_SUCCESS;
+
+    if (in.len == 0 || in.len > sizeof(TPMS_NV_PUBLIC))
+        return err_set(e, E_FORMAT, "%zu bytes are no public area of an NV index", in.len);
+    memset(&got, 0, sizeof(got));
+    trc = Tss2_MU_TPMS_NV_PUBLIC_Unmarshal(in.p, in.len, &n, &got);
+    if (trc == TSS2_RC_SUCCESS)
+        wrc = Tss2_MU_TPMS_NV_PUBLIC_Marshal(&got, again, sizeof(again), &m);
+    if (same_bytes("public area (Part 2, 13.5)", trc, in, n, wrc, bytes_of(again, m), e) != 0)
         return -1;
     *out = got;
     return 0;

@@ -15,6 +15,10 @@
 /* Part 2, 10.12.8 (TPMS_ATTEST). */
 int tpmwire_attest(struct bytes in, TPMS_ATTEST *out, struct err *e) MUST_USE;
 
+/* Part 2, 15.1 (TPMS_CREATION_DATA), and 13.5 (TPMS_NV_PUBLIC). */
+int tpmwire_creation(struct bytes in, TPMS_CREATION_DATA *out, struct err *e) MUST_USE;
+int tpmwire_nv_public(struct bytes in, TPMS_NV_PUBLIC *out, struct err *e) MUST_USE;
+
 /* Part 2, 11.3.4 (TPMT_SIGNATURE): read, and appended to `out`. */
 int tpmwire_signature(struct bytes in, TPMT_SIGNATURE *out, struct err *e) MUST_USE;
 int tpmwire_marshal_signature(const TPMT_SIGNATURE *sig, struct buf *out, struct err *e) MUST_USE;

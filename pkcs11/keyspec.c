@@ -151,6 +151,9 @@ CK_RV keyspec_of(struct made *priv, struct key_spec *spec)
     if (pcrs != NULL && !keyspec_pcrs(buf_bytes(&pcrs->value), &spec->pcrs))
         return CKR_ATTRIBUTE_VALUE_INVALID;
     spec->pcrs_updatable = make_true(priv, CKA_FUSETSU_PCRS_UPDATABLE);
+    spec->outside_info = row_bytes(priv, CKA_FUSETSU_OUTSIDE_INFO);
+    if (spec->outside_info.len > KEY_OUTSIDE_INFO)
+        return CKR_ATTRIBUTE_VALUE_INVALID;
     return spec->pcrs_updatable && spec->pcrs.hash == 0 ? CKR_TEMPLATE_INCONSISTENT : CKR_OK;
 }
 

@@ -22,6 +22,8 @@
  *   PCRS        text, "sha256:0,2,7", at generation only: it also takes these PCRs as they
  *               are now; empty: none
  *   PCRS_UPDATABLE  CK_BBOOL, at generation: values of these PCRs are approved by the SO
+ *   OUTSIDE_INFO    up to 64 bytes, at generation: into the TPM's creation data, which can be
+ *               certified later (a nonce, say)
  * Of private keys, given at generation, with CK_FUSETSU_AUTH_APPROVED:
  *   APPROVER    whose approval each use takes: the DER of an approver's file
  *   PURPOSE     text, what the approvals are for; default: the label
@@ -41,6 +43,7 @@
 #define CKA_FUSETSU_APPROVER (CKA_FUSETSU | 0x07UL)
 #define CKA_FUSETSU_PURPOSE (CKA_FUSETSU | 0x08UL)
 #define CKA_FUSETSU_PCRS_UPDATABLE (CKA_FUSETSU | 0x09UL)
+#define CKA_FUSETSU_OUTSIDE_INFO (CKA_FUSETSU | 0x0aUL)
 
 #define CK_FUSETSU_AUTH_SESSION (0UL) /* the user's login */
 #define CK_FUSETSU_AUTH_EACH (1UL)    /* the PIN, by C_Login(CKU_CONTEXT_SPECIFIC), each time */

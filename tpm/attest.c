@@ -1,10 +1,8 @@
-#include "tpm/attest.h"
+#include "tpm/attest_priv.h"
 
 #include "core/ektemplate.h"
 #include "core/tpmname.h"
 #include "tpm/ek.h"
-#include "tpm/exec.h"
-#include "tpm/token_priv.h"
 
 #include <openssl/rand.h>
 #include <string.h>
@@ -94,47 +92,72 @@ static int keep(const TPM2B_ATTEST *attest, const TPMT_SIGNATURE *sig, struct bu
     return buf_ok(s, e);
 }
 
+int attest_key_open(struct token *k, const struct store_key *ak, struct attest_key *out,
+                    struct err *e)
+{
+    struct ek ek = {0};
+    int rc = -1;
+
+    *out = (struct attest_key){.token = k};
+    if (token_key_auth(k, ak, out->value, &out->auth, e) == 0 &&
+        ak_load(k, ak, &ek, &out->handle, &out->name, e) == 0)
+        rc = 0;
+    /* The EK is not needed any more: its slot may be. */
+    ek_close(k, &ek);
+    return rc;
+}
+
+void attest_key_close(struct attest_key *a)
+{
+    tpm_flush(a->token->tpm, a->handle);
+    secret_wipe(a->value, sizeof(a->value));
+}
+
+int attest_run(struct attest_key *a, struct exec *x, const char *what, attest_complete *complete,
+               struct buf *attest, struct buf *signature, struct err *e)
+{
+    TPM2B_ATTEST info = {.size = sizeof(info.attestationData)};
+    TSS2_SYS_CONTEXT *sys = tpm_sys(a->token->tpm, e);
+    TPMT_SIGNATURE sig = {0};
+
+    if (sys == NULL || exec_run(a->token->tpm, x, what, e) != 0 ||
+        exec_sapi(complete(sys, &info, &sig), what, e) != 0)
+        return -1;
+    return keep(&info, &sig, attest, signature, e);
+}
+
 /* TPM2_Certify needs two authorisations, and a session may stand in a command only
  * once: the AK gets a second one. */
-static int certify(struct token *k, const struct store_key *key, const struct store_key *ak,
-                   TPM2_HANDLE ak_handle, const TPM2B_NAME *ak_name, const uint8_t qualifying[32],
-                   struct buf *attest, struct buf *signature, struct err *e)
+int attest_run_certify(struct attest_key *a, const struct store_key *key, const TPM2B_DATA *data,
+                       struct buf *attest, struct buf *signature, struct err *e)
 {
-    TPM2B_DATA data = {.size = 32};
-    TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
-    TPM2B_ATTEST info = {.size = sizeof(info.attestationData)};
-    TPMT_SIGNATURE sig = {0};
-    uint8_t key_value[32], ak_value[32];
+    static const TPMT_SIG_SCHEME scheme = {.scheme = TPM2_ALG_NULL};
+    struct token *k = a->token;
     const struct loaded_key *l = NULL;
-    struct bytes key_auth, ak_auth;
+    uint8_t key_value[32];
+    struct bytes key_auth;
     struct session second = {0};
     struct exec x = {.n_names = 2, .n_auth = 2};
     TSS2_SYS_CONTEXT *sys;
     const char *what = "certifying a key";
     int rc = -1;
 
-    memcpy(data.buffer, qualifying, 32);
     if (token_key_auth(k, key, key_value, &key_auth, e) != 0 ||
-        token_key_auth(k, ak, ak_value, &ak_auth, e) != 0 || token_key_load(k, key, &l, e) != 0 ||
+        token_key_load(k, key, &l, e) != 0 ||
         session_start(k->tpm, TPM2_SE_HMAC, &k->salt, &second, e) != 0)
         goto out;
     x.name[0] = &l->name;
-    x.name[1] = ak_name;
+    x.name[1] = &a->name;
     x.auth[0] = (struct exec_auth){.session = token_session(k, e), .auth = key_auth};
-    x.auth[1] = (struct exec_auth){.session = &second, .auth = ak_auth, .last = true};
+    x.auth[1] = (struct exec_auth){.session = &second, .auth = a->auth, .last = true};
     sys = tpm_sys(k->tpm, e);
-    if (sys == NULL || x.auth[0].session == NULL)
+    if (sys == NULL || x.auth[0].session == NULL ||
+        exec_sapi(Tss2_Sys_Certify_Prepare(sys, l->handle, a->handle, data, &scheme), what, e) != 0)
         goto out;
-    if (exec_sapi(Tss2_Sys_Certify_Prepare(sys, l->handle, ak_handle, &data, &scheme), what, e) !=
-            0 ||
-        exec_run(k->tpm, &x, what, e) != 0 ||
-        exec_sapi(Tss2_Sys_Certify_Complete(sys, &info, &sig), what, e) != 0)
-        goto out;
-    rc = keep(&info, &sig, attest, signature, e);
+    rc = attest_run(a, &x, what, Tss2_Sys_Certify_Complete, attest, signature, e);
 out:
     session_end(k->tpm, &second);
     secret_wipe(key_value, sizeof(key_value));
-    secret_wipe(ak_value, sizeof(ak_value));
     return rc;
 }
 
@@ -142,18 +165,14 @@ int attest_certify(struct token *k, const struct store_key *key, const struct st
                    const uint8_t qualifying[32], struct buf *attest, struct buf *signature,
                    struct err *e)
 {
-    TPM2_HANDLE h = 0;
-    TPM2B_NAME name;
-    struct ek ek = {0};
+    TPM2B_DATA data = {.size = 32};
+    struct attest_key a;
     int rc = -1;
 
-    if (ak_load(k, ak, &ek, &h, &name, e) == 0) {
-        /* The EK is not needed any more: its slot may be. */
-        ek_close(k, &ek);
-        rc = certify(k, key, ak, h, &name, qualifying, attest, signature, e);
-    }
-    ek_close(k, &ek);
-    tpm_flush(k->tpm, h);
+    memcpy(data.buffer, qualifying, 32);
+    if (attest_key_open(k, ak, &a, e) == 0)
+        rc = attest_run_certify(&a, key, &data, attest, signature, e);
+    attest_key_close(&a);
     return rc;
 }
 

@@ -1,6 +1,7 @@
 #ifndef TPM_ATTEST_H
 #define TPM_ATTEST_H
 
+#include "core/evidence.h"
 #include "tpm/token.h"
 
 /*
@@ -37,6 +38,23 @@ int attest_ak(struct token *k, uint32_t ek_index, struct store_key *ak, struct e
 int attest_certify(struct token *k, const struct store_key *key, const struct store_key *ak,
                    const uint8_t qualifying[32], struct buf *attest, struct buf *signature,
                    struct err *e) MUST_USE;
+
+/* What a key's evidence shall say, beside where the key lives. */
+struct attest_wanted {
+    bool creation;         /* how it was made: not of imported keys (E_UNSUPPORTED) */
+    bool pin;              /* the counter of the user PIN; E_UNSUPPORTED where the TPM has none */
+    struct key_pcrs quote; /* the PCRs' values; hash 0: none */
+};
+
+/*
+ * The AK's statements on a key, all over the same qualifyingData: TPM2_Certify, and as wanted
+ * TPM2_CertifyCreation (Part 3, 18.3), TPM2_NV_Certify (31.16) and TPM2_Quote (18.4), with the
+ * public areas and values that they are about. The AK is loaded once. Fills all of `out` but
+ * approver and certificates.
+ */
+int attest_collect(struct token *k, const struct store_key *key, const struct store_key *ak,
+                   const uint8_t qualifying[32], const struct attest_wanted *w,
+                   struct evidence_bundle *out, struct err *e) MUST_USE;
 
 /* TPMT_PUBLIC of the storage primary that is the parent of the token's keys. */
 int attest_parent(struct token *k, struct buf *tpmt_public, struct err *e) MUST_USE;

@@ -131,7 +131,7 @@ static int create_once(struct token *k, const struct key_parent *parent, const s
 
     if (sys == NULL)
         return -1;
-    if (auth.len > 32 || outside_info.len > 64)
+    if (auth.len > 32 || outside_info.len > KEY_OUTSIDE_INFO)
         return err_set(e, E_ARG, "a value is too long for a new key");
     if (auth.len != 0)
         memcpy(sensitive.sensitive.userAuth.buffer, auth.p, auth.len);

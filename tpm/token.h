@@ -136,6 +136,8 @@ struct key_pcrs {
     uint8_t select[3]; /* PCR n is bit n % 8 of byte n / 8 (Part 2, 10.6.1) */
 };
 
+#define KEY_OUTSIDE_INFO 64 /* bytes of TPM2B_DATA: no TPM takes less (Part 2, 10.4.3) */
+
 struct key_spec {
     uint16_t type;                 /* TPM2_ALG_ECC, _RSA, _SYMCIPHER (AES) or _KEYEDHASH (HMAC) */
     const struct alg_curve *curve; /* ECC */
@@ -151,7 +153,7 @@ struct key_spec {
                                 * only. Never fixedTPM: never level 3 */
     bool pcrs_updatable;           /* other values of the same PCRs can be approved later */
     struct key_pcrs pcrs;          /* not for keys that are imported or extractable */
-    struct bytes outside_info;     /* into the creation data; up to 64 bytes */
+    struct bytes outside_info;     /* into the creation data; up to KEY_OUTSIDE_INFO bytes */
 };
 
 /* Is this kind of key one that the TPM makes and uses? 0, or E_UNSUPPORTED. Answered from

@@ -26,6 +26,7 @@ static const struct {
     {CKA_START_DATE, BYTES("20250101")},
     {CKA_END_DATE, BYTES("20991231")},
     {CKA_FUSETSU_PCRS, BYTES("sha256:0,2,7")},
+    {CKA_FUSETSU_OUTSIDE_INFO, BYTES("a nonce of somebody")},
 };
 
 static const CK_ULONG numbers[] = {

@@ -363,13 +363,13 @@ static X509_REQ *make_evidence(struct unit_forge *f)
     struct err e = {0};
     TPMT_SIGNATURE sig;
 
-    wire_of(&f->key_pub, &b.public, &key);
+    wire_of(&f->key_pub, &b.certify.about, &key);
     wire_of(&f->parent_pub, &b.parent, &parent);
-    make_attest(f, csr, &key, &parent, &b.attest);
-    sign_attest(f, buf_bytes(&b.attest), &sig);
+    make_attest(f, csr, &key, &parent, &b.certify.attest);
+    sign_attest(f, buf_bytes(&b.certify.attest), &sig);
     if (f->on_signature != NULL)
         f->on_signature(f, &sig);
-    ok(tpmwire_marshal_signature(&sig, &b.signature, &e), &e);
+    ok(tpmwire_marshal_signature(&sig, &b.certify.signature, &e), &e);
     if (f->on_bundle != NULL)
         f->on_bundle(f, &b);
     ok(evidence_bundle_attach(csr, &b, &e), &e);

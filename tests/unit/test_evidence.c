@@ -298,22 +298,22 @@ static void test_a_bundle_with_certificates_is_read(void **state)
     (void)state;
     build(&f);
     X509_REQ_set_pubkey(csr, f.subject);
-    buf_str(&in.attest, "attest");
-    buf_str(&in.signature, "signature");
+    buf_str(&in.certify.attest, "attest");
+    buf_str(&in.certify.signature, "signature");
     in.certs = sk_X509_new_null();
     sk_X509_push(in.certs, f.ca);
     sk_X509_push(in.certs, f.ek_ca);
     assert_int_equal(evidence_bundle_attach(csr, &in, NULL), 0);
     assert_int_equal(evidence_bundle_attach(csr, &in, NULL), -1);
     assert_int_equal(evidence_bundle_extract(csr, &got, NULL), 0);
-    assert_true(bytes_equal(buf_bytes(&got.attest), buf_bytes(&in.attest)));
-    assert_true(bytes_equal(buf_bytes(&got.signature), buf_bytes(&in.signature)));
-    assert_int_equal(got.public.len + got.parent.len, 0);
+    assert_true(bytes_equal(buf_bytes(&got.certify.attest), buf_bytes(&in.certify.attest)));
+    assert_true(bytes_equal(buf_bytes(&got.certify.signature), buf_bytes(&in.certify.signature)));
+    assert_int_equal(got.certify.about.len + got.parent.len, 0);
     assert_int_equal(sk_X509_num(got.certs), 2);
     assert_int_equal(X509_cmp(sk_X509_value(got.certs, 1), f.ek_ca), 0);
     evidence_bundle_free(&got);
-    buf_free(&in.attest);
-    buf_free(&in.signature);
+    buf_free(&in.certify.attest);
+    buf_free(&in.certify.signature);
     sk_X509_free(in.certs);
     X509_REQ_free(csr);
     unit_forge_free(&f);
@@ -349,7 +349,7 @@ static void test_hints_and_unknown_statements_are_passed_over(void **state)
                      1);
     if (evidence_bundle_extract(csr, &got, &e) != 0)
         fail_msg("%s", e.msg);
-    assert_int_equal(got.attest.len, 3);
+    assert_int_equal(got.certify.attest.len, 3);
     assert_null(got.certs);
     evidence_bundle_free(&got);
     assert_int_equal(

@@ -116,13 +116,13 @@ static void trail_attest(struct unit_forge *f, struct buf *wire)
 static void trail_signature(struct unit_forge *f, struct evidence_bundle *b)
 {
     (void)f;
-    buf_u8(&b->signature, 0);
+    buf_u8(&b->certify.signature, 0);
 }
 
 static void trail_public(struct unit_forge *f, struct evidence_bundle *b)
 {
     (void)f;
-    buf_u8(&b->public, 0);
+    buf_u8(&b->certify.about, 0);
 }
 
 static void trail_parent(struct unit_forge *f, struct evidence_bundle *b)
@@ -163,7 +163,7 @@ static void overrun(struct unit_forge *f, struct buf *wire)
 static void no_public(struct unit_forge *f, struct evidence_bundle *b)
 {
     (void)f;
-    buf_free(&b->public);
+    buf_free(&b->certify.about);
 }
 
 static void no_parent(struct unit_forge *f, struct evidence_bundle *b)

@@ -66,7 +66,8 @@ static bool extra_data(X509_REQ *csr, uint8_t out[32])
     bool ok = false;
 
     if (evidence_bundle_extract(csr, &b, NULL) == 0 &&
-        tpmwire_attest(buf_bytes(&b.certify.attest), &attest, NULL) == 0 && attest.extraData.size == 32) {
+        tpmwire_attest(buf_bytes(&b.certify.attest), &attest, NULL) == 0 &&
+        attest.extraData.size == 32) {
         memcpy(out, attest.extraData.buffer, 32);
         ok = true;
     }

@@ -115,7 +115,10 @@ static void judge_policy(struct evidence_case *c, struct bytes policy)
     bool has_each = each_policy(c, &each);
     struct bytes want = bytes_of(each.d, has_each ? sizeof(each.d) : 0);
 
-    if (c->verdict->result[26 - 1].outcome != EVIDENCE_PASS && !bytes_equal(policy, want))
+    if (c->verdict->result[26 - 1].outcome == EVIDENCE_FAIL)
+        evidence_rules_set(c, 13, EVIDENCE_NA,
+                           "not judged: who approves is not proven, see check 26");
+    else if (c->verdict->result[26 - 1].outcome != EVIDENCE_PASS && !bytes_equal(policy, want))
         evidence_rules_compare(c, 13, "the key's authPolicy", policy, want);
     else
         judge(c, 13, "key", c->key.objectAttributes,

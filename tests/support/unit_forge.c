@@ -27,7 +27,7 @@
 
 EVP_PKEY *unit_forge_key(enum unit_key kind, unsigned n)
 {
-    static EVP_PKEY *pool[3][10];
+    static EVP_PKEY *pool[3][12];
     EVP_PKEY **slot = &pool[kind][n];
 
     assert_true(n < ARRAY_LEN(pool[0]));
@@ -79,7 +79,7 @@ void unit_forge_public(EVP_PKEY *key, uint32_t attributes, TPMT_PUBLIC *out)
     memcpy(out->unique.ecc.y.buffer, k.point.y, k.curve->size);
 }
 
-static void set_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme)
+void unit_forge_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme)
 {
     if (p->type == TPM2_ALG_RSA) {
         p->parameters.rsaDetail.scheme.scheme = rsa_scheme;
@@ -119,10 +119,11 @@ void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
                           TPMA_OBJECT_SENSITIVEDATAORIGIN | TPMA_OBJECT_USERWITHAUTH |
                           TPMA_OBJECT_RESTRICTED | TPMA_OBJECT_SIGN_ENCRYPT,
                       &f->ak_pub);
-    set_scheme(&f->ak_pub, TPM2_ALG_RSASSA);
+    unit_forge_scheme(&f->ak_pub, TPM2_ALG_RSASSA);
     unit_forge_public(f->subject, KEY_ATTRIBUTES, &f->key_pub);
     unit_forge_public(f->parent, PARENT_ATTRIBUTES, &f->parent_pub);
     f->parent_pub.parameters.eccDetail.symmetric = aes;
+    unit_forge_defaults(f);
 }
 
 /* --- certificates ---------------------------------------------------------- */
@@ -269,7 +270,7 @@ static void qualified(uint32_t hierarchy, const TPM2B_NAME *parent, const TPM2B_
     ok(tpmname_qualified(&mid, child, out, NULL), &(struct err){0});
 }
 
-static void sign_attest(struct unit_forge *f, struct bytes wire, TPMT_SIGNATURE *s)
+void unit_forge_sign(struct unit_forge *f, struct bytes wire, TPMT_SIGNATURE *s)
 {
     const struct alg_hash *h = alg_hash_of(f->sig_hash);
     bool rsa = EVP_PKEY_get_base_id(f->attest_signer) == EVP_PKEY_RSA;
@@ -328,23 +329,28 @@ static X509_REQ *make_csr(struct unit_forge *f)
     return csr;
 }
 
+void unit_forge_attest(struct unit_forge *f, X509_REQ *csr, uint16_t type, TPMS_ATTEST *a)
+{
+    struct err e = {0};
+
+    memset(a, 0, sizeof(*a));
+    a->magic = TPM2_GENERATED_VALUE;
+    a->type = type;
+    a->clockInfo = f->clock;
+    a->firmwareVersion = f->firmware;
+    qualified(TPM2_RH_ENDORSEMENT, &f->ek_name, &f->ak_name, &a->qualifiedSigner);
+    ok(evidence_qualifying(bytes_of(f->nonce, sizeof(f->nonce)), csr, a->extraData.buffer, &e), &e);
+    a->extraData.size = 32;
+}
+
 static void make_attest(struct unit_forge *f, X509_REQ *csr, const TPM2B_NAME *key,
                         const TPM2B_NAME *parent, struct buf *out)
 {
     uint8_t wire[sizeof(TPMS_ATTEST)];
-    struct err e = {0};
     TPMS_ATTEST a;
     size_t n = 0;
 
-    memset(&a, 0, sizeof(a));
-    a.magic = TPM2_GENERATED_VALUE;
-    a.type = TPM2_ST_ATTEST_CERTIFY;
-    a.clockInfo.clock = 1000;
-    a.clockInfo.safe = TPM2_YES;
-    a.firmwareVersion = 0x2019102300163636;
-    qualified(TPM2_RH_ENDORSEMENT, &f->ek_name, &f->ak_name, &a.qualifiedSigner);
-    ok(evidence_qualifying(bytes_of(f->nonce, sizeof(f->nonce)), csr, a.extraData.buffer, &e), &e);
-    a.extraData.size = 32;
+    unit_forge_attest(f, csr, TPM2_ST_ATTEST_CERTIFY, &a);
     a.attested.certify.name = *key;
     qualified(f->parent_hierarchy, parent, key, &a.attested.certify.qualifiedName);
     if (f->on_attest != NULL)
@@ -366,10 +372,11 @@ static X509_REQ *make_evidence(struct unit_forge *f)
     wire_of(&f->key_pub, &b.certify.about, &key);
     wire_of(&f->parent_pub, &b.parent, &parent);
     make_attest(f, csr, &key, &parent, &b.certify.attest);
-    sign_attest(f, buf_bytes(&b.certify.attest), &sig);
+    unit_forge_sign(f, buf_bytes(&b.certify.attest), &sig);
     if (f->on_signature != NULL)
         f->on_signature(f, &sig);
     ok(tpmwire_marshal_signature(&sig, &b.certify.signature, &e), &e);
+    unit_forge_statements(f, csr, &b);
     if (f->on_bundle != NULL)
         f->on_bundle(f, &b);
     ok(evidence_bundle_attach(csr, &b, &e), &e);
@@ -410,6 +417,20 @@ static void make_leaf(struct unit_forge *f)
     assert_true(X509_sign(f->leaf, f->ca_key, EVP_sha256()) > 0);
 }
 
+/* Those of the approver where there is one: one world judges both. */
+static void make_authorities(struct unit_forge *f)
+{
+    if (f->approver != NULL) {
+        f->ek_root = X509_dup(f->approver->ek_root);
+        f->ek_ca = X509_dup(f->approver->ek_ca);
+        f->ca = X509_dup(f->approver->ca);
+        return;
+    }
+    f->ek_root = make_ca("forged EK root", f->ek_root_key, NULL, f->ek_root_key);
+    f->ek_ca = make_ca("forged EK CA", f->ek_ca_key, f->ek_root, f->ek_root_key);
+    f->ca = make_ca("test CA", f->ca_key, NULL, f->ca_key);
+}
+
 void unit_forge_build(struct unit_forge *f)
 {
     struct evidence_request r = {.ek_template = f->ek_template};
@@ -417,9 +438,7 @@ void unit_forge_build(struct unit_forge *f)
     struct err e = {0};
     X509 *ak_cert;
 
-    f->ek_root = make_ca("forged EK root", f->ek_root_key, NULL, f->ek_root_key);
-    f->ek_ca = make_ca("forged EK CA", f->ek_ca_key, f->ek_root, f->ek_root_key);
-    f->ca = make_ca("test CA", f->ca_key, NULL, f->ca_key);
+    make_authorities(f);
     r.ek_cert = f->genuine_ek != NULL ? X509_dup(f->genuine_ek) : make_ek_cert(f);
     assert_non_null(r.ek_cert);
     r.ek_chain = sk_X509_new_null();

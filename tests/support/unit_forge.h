@@ -35,7 +35,24 @@ struct unit_forge {
     X509 *genuine_ek;     /* stands in the request instead of a made EK certificate; borrowed */
     const char *cn, *san; /* asked for in the CSR; NULL: none */
 
-    void (*on_attest)(struct unit_forge *f, TPMS_ATTEST *a);
+    /* More that the AK signs. */
+    bool with_creation, with_quote, with_pin;
+    uint32_t quoted; /* PCRs of the quote, in bank SHA-256; each is 32 times its number */
+    uint32_t pin_limit;
+    TPMS_CREATION_DATA created;
+    TPMS_NV_PUBLIC pin_pub; /* of the PIN counter */
+    /* Whose approval the key wants: another forge, built, whose subject key is the approver. Its
+     * record goes into the bundle unless `bare_approver`. */
+    struct unit_forge *approver;
+    bool bare_approver;
+    const char *purpose;
+    uint64_t firmware;
+    TPMS_CLOCK_INFO clock;
+
+    void (*on_attest)(struct unit_forge *f, TPMS_ATTEST *a); /* of the Certify statement */
+    /* Of the others, each told apart by its type. */
+    void (*on_statement)(struct unit_forge *f, TPMS_ATTEST *a);
+    void (*on_statement_signature)(struct unit_forge *f, uint16_t type, TPMT_SIGNATURE *s);
     void (*on_attest_wire)(struct unit_forge *f, struct buf *wire); /* before it is signed */
     void (*on_signature)(struct unit_forge *f, TPMT_SIGNATURE *s);
     void (*on_bundle)(struct unit_forge *f, struct evidence_bundle *b);
@@ -64,6 +81,20 @@ void unit_forge_pubkey(EVP_PKEY *key, struct pubkey *out);
 
 /* A signing-key public area for `key` with the given attributes. */
 void unit_forge_public(EVP_PKEY *key, uint32_t attributes, TPMT_PUBLIC *out);
+
+/* The signing scheme of an AK: ECDSA, or this one for RSA; with SHA-256. */
+void unit_forge_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme);
+
+/* What is the same in all that an AK signs, and its signature over the whole. */
+void unit_forge_attest(struct unit_forge *f, X509_REQ *csr, uint16_t type, TPMS_ATTEST *a);
+void unit_forge_sign(struct unit_forge *f, struct bytes wire, TPMT_SIGNATURE *s);
+
+/* The other statements as the fields above ask for them (unit_forge_statements.c). */
+void unit_forge_statements(struct unit_forge *f, X509_REQ *csr, struct evidence_bundle *b);
+void unit_forge_defaults(struct unit_forge *f); /* of init */
+/* The key then has the policy that asks its PIN each time, or the approver. */
+void unit_forge_policy_each(struct unit_forge *f);
+void unit_forge_policy_approved(struct unit_forge *f);
 
 /* Adds an extension written in OpenSSL's configuration form. */
 void unit_forge_ext(X509 *cert, int nid, const char *value);

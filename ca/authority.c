@@ -1,4 +1,7 @@
-#include "ca/authority.h"
+#include "ca/authority_priv.h"
+
+#include "ca/registry_device.h"
+#include "ca/require.h"
 
 #include "core/evidence.h"
 #include "core/file.h"
@@ -18,8 +21,6 @@
 #define PINS_MAX_BYTES ((size_t)1 << 20)
 #define PINS_MAX 1000
 
-#define PINS_FILE "ek-pins.pem"
-
 struct cached {
     X509 *cert;
     struct signer *signer;
@@ -29,12 +30,13 @@ struct authority {
     struct registry *registry;
     struct registry_authority info;
     STACK_OF(X509) * pins;
+    struct require require;
     authority_signer_fn signer_for;
     void *ctx;
     struct cached ca[REGISTRY_ROLES][OID_COMMUNITIES + 1]; /* by role and community */
 };
 
-static int path_in(const char *dir, const char *name, struct buf *out, struct err *e)
+int authority_path(const char *dir, const char *name, struct buf *out, struct err *e)
 {
     buf_printf(out, "%s/%s", dir, name);
     return buf_cstr(out) != NULL ? 0 : buf_ok(out, e);
@@ -43,7 +45,7 @@ static int path_in(const char *dir, const char *name, struct buf *out, struct er
 /* --- pins ---------------------------------------------------------------- */
 
 /* All certificates of a PEM text; at least one. */
-static STACK_OF(X509) * parse_pins(struct bytes pem, struct err *e)
+STACK_OF(X509) * authority_parse_pins(struct bytes pem, struct err *e)
 {
     STACK_OF(X509) *pins = sk_X509_new_null();
     BIO *in = pem.len <= PINS_MAX_BYTES ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
@@ -136,12 +138,14 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
     }
     a->signer_for = signer_for;
     a->ctx = ctx;
-    if (path_in(dir, "registry.db", &path, e) != 0 || path_in(dir, PINS_FILE, &pins_path, e) != 0 ||
+    if (authority_path(dir, "registry.db", &path, e) != 0 ||
+        authority_path(dir, PINS_FILE, &pins_path, e) != 0 ||
         registry_open(&a->registry, buf_cstr(&path), read_only ? REGISTRY_READ : REGISTRY_WRITE,
                       e) != 0 ||
         registry_authority(a->registry, &a->info, e) != 0 ||
         file_read(buf_cstr(&pins_path), PINS_MAX_BYTES, &pem, e) != 0 ||
-        (a->pins = parse_pins(buf_bytes(&pem), e)) == NULL)
+        (a->pins = authority_parse_pins(buf_bytes(&pem), e)) == NULL ||
+        require_load(dir, &a->require, e) != 0)
         goto out;
     if (strcmp(a->info.arc, OID_ARC) != 0) {
         err_set(e, E_VERSION,
@@ -172,6 +176,7 @@ void authority_close(struct authority *a)
         }
     }
     sk_X509_pop_free(a->pins, X509_free);
+    require_free(&a->require);
     registry_close(a->registry);
     free(a);
 }
@@ -184,6 +189,11 @@ const struct registry_authority *authority_info(const struct authority *a)
 struct registry *authority_registry(struct authority *a)
 {
     return a->registry;
+}
+
+const struct require *authority_require(const struct authority *a)
+{
+    return &a->require;
 }
 
 STACK_OF(X509) * authority_ek_pins(const struct authority *a)
@@ -258,185 +268,21 @@ int authority_issuer(struct authority *a, enum registry_role role, unsigned comm
     return 0;
 }
 
-/* --- the making of an authority ------------------------------------------ */
-
-/* What stays the same for all certificates of a new authority. */
-struct making {
-    const struct authority_params *p;
-    struct registry *registry;
-    struct issue_issuer root;
-    struct err *e;
-};
-
-/* Makes, records and returns one CA certificate; without an issuer the root's. */
-static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_role role,
-                     unsigned community, const struct authority_key *key, const char *title)
-{
-    struct issue_issuer issuer = m->root;
-    struct subject s = {
-        .key = &key->signer->pub,
-        .not_before = m->p->now,
-        .community = community,
-        .permit_nation = m->p->nation,
-        .permit_domain = m->p->domain,
-    };
-    int64_t seconds = profile_get(profile)->max_seconds;
-    X509_NAME *name = NULL;
-    struct buf cn = {0}, der = {0};
-    X509 *cert = NULL;
-    bool ok = false;
-
-    buf_printf(&cn, "%s %s", m->p->nation, title);
-    name = issue_name(m->p->nation, m->p->org,
-                      community != 0 ? oid_community_name(community) : NULL,
-                      buf_cstr(&cn) != NULL ? buf_cstr(&cn) : "", m->e);
-    if (name == NULL)
-        goto out;
-    s.name = name;
-    s.not_after = m->p->now + seconds;
-    if (role == REGISTRY_ROOT)
-        issuer = (struct issue_issuer){.signer = key->signer};
-    else if (issue_not_after(issuer.cert, m->p->now, seconds, &s.not_after, m->e) != 0)
-        goto out;
-    if (issue_certificate(profile, &issuer, &s, &cert, m->e) != 0 ||
-        issue_to_der(cert, &der, m->e) != 0 ||
-        registry_add_ca(m->registry, role, community, &key->ref, buf_bytes(&der), m->e) != 0)
-        goto out;
-    ok = role == REGISTRY_ROOT ||
-         authority_record(m->registry,
-                          &(struct authority_entry){.issuer = REGISTRY_ROOT, .cert = cert},
-                          m->e) == 0;
-out:
-    if (!ok) {
-        X509_free(cert);
-        cert = NULL;
-    }
-    X509_NAME_free(name);
-    buf_free(&cn);
-    buf_free(&der);
-    return cert;
-}
-
-static int make_sub(struct making *m, enum profile_id profile, enum registry_role role,
-                    unsigned community, const struct authority_key *key, const char *title)
-{
-    X509 *cert = make_ca(m, profile, role, community, key, title);
-
-    X509_free(cert);
-    return cert != NULL ? 0 : -1;
-}
-
-static int make_all(struct making *m)
-{
-    const struct authority_params *p = m->p;
-    struct registry_authority info = {0};
-    int rc = -1;
-
-    /* The lengths were checked by check_params. */
-    memcpy(info.nation, p->nation, strlen(p->nation));
-    memcpy(info.org, p->org, strlen(p->org));
-    memcpy(info.domain, p->domain, strlen(p->domain));
-    memcpy(info.arc, OID_ARC, sizeof(OID_ARC));
-    if (registry_set_authority(m->registry, &info, m->e) != 0)
-        return -1;
-    m->root.signer = p->root.signer;
-    m->root.cert = make_ca(m, PROFILE_ROOT, REGISTRY_ROOT, 0, &p->root, "Root CA");
-    if (m->root.cert == NULL ||
-        make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, 0, &p->cross, "Cross CA") != 0 ||
-        make_sub(m, PROFILE_ATTESTATION_CA, REGISTRY_ATTESTATION, 0, &p->attestation,
-                 "Attestation CA") != 0)
-        goto out;
-    for (size_t i = 0; i < p->n_communities; i++) {
-        struct buf title = {0};
-
-        buf_printf(&title, "%s Issuing CA", oid_community_name(p->communities[i]));
-        rc = buf_cstr(&title) == NULL
-                 ? buf_ok(&title, m->e)
-                 : make_sub(m, PROFILE_ISSUING_CA, REGISTRY_ISSUING, p->communities[i],
-                            &p->issuing[i], buf_cstr(&title));
-        buf_free(&title);
-        if (rc != 0)
-            goto out;
-    }
-    rc = 0;
-out:
-    X509_free(m->root.cert);
-    m->root.cert = NULL;
-    return rc;
-}
-
-/* The i-th key of all: root, cross, attestation, then the issuing ones. */
-static const struct authority_key *key_at(const struct authority_params *p, size_t i)
-{
-    switch (i) {
-    case 0: return &p->root;
-    case 1: return &p->cross;
-    case 2: return &p->attestation;
-    default: return &p->issuing[i - 3];
-    }
-}
-
-static int check_params(const struct authority_params *p, struct err *e)
-{
-    size_t org = p->org != NULL ? strlen(p->org) : 0;
-
-    if (issue_check_nation(p->nation, e) != 0 || issue_check_dns(p->domain, e) != 0)
-        return -1;
-    if (org < 1 || org > 64)
-        return err_set(e, E_ARG, "the organisation's name has 1 to 64 bytes, not %zu", org);
-    if (p->n_communities < 1 || p->n_communities > OID_COMMUNITIES)
-        return err_set(e, E_ARG, "an authority serves 1 to %d communities", OID_COMMUNITIES);
-    for (size_t i = 0; i < p->n_communities; i++) {
-        if (oid_community_name(p->communities[i]) == NULL)
-            return err_set(e, E_ARG, "there is no community %u; use 1 to %d", p->communities[i],
-                           OID_COMMUNITIES);
-        for (size_t j = 0; j < i; j++)
-            if (p->communities[i] == p->communities[j])
-                return err_set(e, E_ARG, "the community %s is named twice",
-                               oid_community_name(p->communities[i]));
-    }
-    /* A key with two roles would undo the separation of the two. */
-    for (size_t i = 0; i < p->n_communities + 3; i++) {
-        if (key_at(p, i)->signer == NULL)
-            return err_set(e, E_ARG, "an authority needs a key for each of its CAs");
-        for (size_t j = 0; j < i; j++)
-            if (pubkey_equal(&key_at(p, i)->signer->pub, &key_at(p, j)->signer->pub))
-                return err_set(e, E_REJECTED,
-                               "one key was given for two CAs; make a key for each CA");
-    }
-    return 0;
-}
-
-int authority_init(const char *dir, const struct authority_params *p, struct err *e)
-{
-    struct making m = {.p = p, .e = e};
-    struct buf path = {0}, pins_path = {0};
-    STACK_OF(X509) *pins = NULL;
-    bool made = false;
-    int rc = -1;
-
-    if (check_params(p, e) != 0 || (pins = parse_pins(p->ek_pins_pem, e)) == NULL ||
-        path_in(dir, "registry.db", &path, e) != 0 || path_in(dir, PINS_FILE, &pins_path, e) != 0 ||
-        file_mkdirs(dir, e) != 0 ||
-        registry_open(&m.registry, buf_cstr(&path), REGISTRY_CREATE, e) != 0)
-        goto out;
-    made = true;
-    if (registry_begin(m.registry, e) != 0 || make_all(&m) != 0 ||
-        file_write(buf_cstr(&pins_path), p->ek_pins_pem, 0600, e) != 0 ||
-        registry_commit(m.registry, e) != 0)
-        goto out;
-    rc = 0;
-out:
-    registry_close(m.registry);
-    if (rc != 0 && made)
-        remove(buf_cstr(&path));
-    sk_X509_pop_free(pins, X509_free);
-    buf_free(&path);
-    buf_free(&pins_path);
-    return rc;
-}
-
 /* --- invitations and cross-certificates ---------------------------------- */
+
+/* Before any nonce is given there is a TPM that may answer it. */
+static int check_registered(struct authority *a, const struct authority_invite *p, struct err *e)
+{
+    int there =
+        a->info.registration ? registry_device_for_name(a->registry, p->dns, p->community, e) : 1;
+
+    if (there != 0)
+        return there < 0 ? -1 : 0;
+    return err_set(e, E_NOT_FOUND,
+                   "no TPM is registered for %.100s in %s; a registration officer binds it with "
+                   "`fusetsu device register`",
+                   p->dns, oid_community_name(p->community));
+}
 
 static int check_invite(struct authority *a, const struct authority_invite *p, struct err *e)
 {
@@ -462,7 +308,7 @@ static int check_invite(struct authority *a, const struct authority_invite *p, s
     /* What will be the subject must be one (a commonName has at most 64 characters). */
     name = issue_name(a->info.nation, a->info.org, oid_community_name(p->community), p->dns, e);
     X509_NAME_free(name);
-    return name != NULL ? 0 : -1;
+    return name != NULL ? check_registered(a, p, e) : -1;
 }
 
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,

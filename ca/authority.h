@@ -6,8 +6,8 @@
 #include "ca/registry.h"
 
 /*
- * A nation's authority in a directory: registry.db (ca/registry.h) and
- * ek-pins.pem, the certificates of the EK issuers that it trusts. Its private keys
+ * A nation's authority in a directory: registry.db (ca/registry.h), ek-pins.pem, the
+ * certificates of the EK issuers that it trusts, and what ca/require.h reads. Its private keys
  * are elsewhere, in tokens; the caller gives access to them by a callback.
  */
 struct authority;
@@ -35,6 +35,7 @@ struct authority_params {
     struct authority_key root, cross, attestation; /* P-384 */
     const struct authority_key *issuing;           /* n_communities keys: P-256 or P-384 */
     struct bytes ek_pins_pem;                      /* one or more certificates */
+    bool any_tpm; /* TPMs need not be registered (ca/registry_device.h) */
     time_t now;
 };
 
@@ -57,6 +58,10 @@ struct registry *authority_registry(struct authority *a);
 
 /* The pinned EK issuers; borrowed. */
 STACK_OF(X509) * authority_ek_pins(const struct authority *a);
+
+/* What it asks of TPMs and platforms; borrowed. */
+struct require;
+const struct require *authority_require(const struct authority *a);
 
 /* Certificate and key of one of its CAs, borrowed, kept until close. The key must
  * match the certificate (E_REJECTED). `community` is 0 except for issuing CAs. */

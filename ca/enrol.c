@@ -1,11 +1,14 @@
 #include "ca/enrol.h"
 
+#include "ca/device.h"
+#include "ca/require.h"
 #include "ca/tpmnames.h"
 #include "core/credential.h"
 #include "core/ektemplate.h"
 #include "core/oid.h"
 #include "core/tpmwire.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,6 +26,8 @@ struct run {
     struct err *e;
     struct issue_issuer issuing, attestation;
     enum evidence_nonce_state nonce_state;
+    struct device_standing standing;  /* of the TPM that asks */
+    STACK_OF(X509) * roots, *between; /* by which an approver's evidence is judged; borrowed */
     X509 *ak_cert;
     X509 *leaf;
     struct evidence_record record;
@@ -119,6 +124,13 @@ static int terms_of(const struct run *r, struct evidence_terms *t, struct eviden
         .profile = evidence_profile_signing(is_rsa(r->req->csr)),
         .ak_sealed = true,
     };
+    require_into(authority_require(r->a), t);
+    t->registration = r->standing.registration;
+    t->registered = r->standing.text;
+    t->reading = r->standing.known && r->standing.device.has_reading ? &r->standing.device.reading
+                                                                     : NULL;
+    t->ak_roots = r->roots;
+    t->ak_untrusted = r->between;
     if (r->out->invited) {
         t->nonce = bytes_of(i->nonce, i->nonce_len);
         t->subject = i->subject;
@@ -126,6 +138,51 @@ static int terms_of(const struct run *r, struct evidence_terms *t, struct eviden
     }
     *pin = p;
     return 0;
+}
+
+/* The registry is asked about the EK whose certificate came: that it is the EK of the TPM that
+ * made the evidence is the other checks' matter. */
+static int look_up_device(struct run *r)
+{
+    uint8_t ek[32];
+    struct pubkey k;
+
+    if (!r->out->invited || pubkey_from_x509(&k, r->req->ek_cert, NULL) != 0 ||
+        pubkey_id(&k, ek, NULL) != 0) {
+        r->standing.registration = authority_info(r->a)->registration
+                                       ? EVIDENCE_REGISTRATION_UNKNOWN
+                                       : EVIDENCE_REGISTRATION_NONE;
+        snprintf(r->standing.text, sizeof(r->standing.text), "the TPM's EK cannot be read");
+        return 0;
+    }
+    return device_standing(authority_registry(r->a), authority_info(r->a)->registration, ek,
+                           &r->out->invitation, &r->standing, r->e);
+}
+
+/* What an approver's evidence leads to: that of keys which this authority certified. */
+static int look_up_roots(struct run *r)
+{
+    X509 *root = NULL, *attestation = NULL;
+
+    if (authority_cert(r->a, REGISTRY_ROOT, 0, &root, r->e) != 0 ||
+        authority_cert(r->a, REGISTRY_ATTESTATION, 0, &attestation, r->e) != 0)
+        return -1;
+    r->roots = sk_X509_new_null();
+    r->between = sk_X509_new_null();
+    if (r->roots == NULL || r->between == NULL || sk_X509_push(r->roots, root) <= 0 ||
+        sk_X509_push(r->between, attestation) <= 0)
+        return err_set(r->e, E_MEMORY, "out of memory while judging evidence");
+    return 0;
+}
+
+/* What the registry of devices keeps of a run; its failure must not hide why the run ended. */
+static int follow_up(struct run *r)
+{
+    return r->out->judged
+               ? device_follow_up(authority_registry(r->a), &r->out->verdict, r->req->ek_cert,
+                                  &r->standing, r->out->invited ? &r->out->invitation : NULL,
+                                  r->now, r->e)
+               : 0;
 }
 
 static int judge(struct run *r)
@@ -233,34 +290,20 @@ static int make_record(struct run *r)
 /* What an ally will see when it judges the leaf and its record; here first. */
 static int judge_as_ally(struct run *r)
 {
-    STACK_OF(X509) *roots = sk_X509_new_null(), *between = sk_X509_new_null();
     struct evidence_verdict verdict;
     struct evidence_pin *pin = NULL;
     struct evidence_terms t;
-    X509 *root = NULL;
     int rc = -1;
 
-    if (authority_cert(r->a, REGISTRY_ROOT, 0, &root, r->e) != 0 ||
-        terms_of(r, &t, &pin, r->e) != 0)
-        goto out;
-    if (roots == NULL || between == NULL || sk_X509_push(roots, root) <= 0 ||
-        sk_X509_push(between, r->attestation.cert) <= 0) {
-        err_set(r->e, E_MEMORY, "out of memory while judging evidence");
-        goto out;
-    }
+    if (terms_of(r, &t, &pin, r->e) != 0)
+        return -1;
     t.ak_sealed = false;
-    t.ak_roots = roots;
-    t.ak_untrusted = between;
     t.leaf = r->leaf;
     if (evidence_check_record(&r->record, &t, &verdict, r->e) != 0 ||
-        evidence_check_verdict(&verdict, r->e) != 0) {
+        evidence_check_verdict(&verdict, r->e) != 0)
         err_prefix(r->e, "what was made does not verify and was thrown away");
-        goto out;
-    }
-    rc = 0;
-out:
-    sk_X509_free(roots);
-    sk_X509_free(between);
+    else
+        rc = 0;
     free(pin);
     return rc;
 }
@@ -312,6 +355,8 @@ static int record_both(struct run *r)
                                                    .evidence_hash = r->evidence_hash,
                                                    .evidence = buf_bytes(&r->record_der)},
                          r->e) == 0 &&
+        (!r->standing.known || registry_device_read(reg, r->standing.device.id,
+                                                    &r->out->verdict.reading, r->now, r->e) == 0) &&
         registry_commit(reg, r->e) == 0)
         return 0;
     registry_rollback(reg);
@@ -390,13 +435,19 @@ static int enrol(struct authority *a, const struct evidence_request *req, time_t
     struct run r = {.a = a, .req = req, .now = now, .out = out, .e = e};
     int rc = -1;
 
-    if (find_invitation(&r) != 0 || take_nonce(&r) != 0)
+    if (find_invitation(&r) != 0 || take_nonce(&r) != 0 || look_up_device(&r) != 0 ||
+        look_up_roots(&r) != 0)
         goto out;
     if (r.nonce_state != EVIDENCE_NONCE_FRESH)
         rc = refuse_stale(&r);
     else if (judge(&r) == 0)
         rc = issue(&r);
+    /* A nonce that is not good any more proves nothing of the TPM. */
+    if (r.nonce_state == EVIDENCE_NONCE_FRESH && follow_up(&r) != 0)
+        rc = -1;
 out:
+    sk_X509_free(r.roots);
+    sk_X509_free(r.between);
     X509_free(r.ak_cert);
     X509_free(r.leaf);
     evidence_record_free(&r.record);

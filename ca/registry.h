@@ -29,10 +29,11 @@ void registry_rollback(struct registry *r);
 /* --- the authority ------------------------------------------------------- */
 
 struct registry_authority {
-    char nation[3];   /* "US" */
-    char org[65];     /* RFC 5280, appendix A: ub-organization-name */
-    char domain[254]; /* DNS suffix that it speaks for */
-    char arc[128];    /* dotted: the arc of its policies and extensions */
+    char nation[3];    /* "US" */
+    char org[65];      /* RFC 5280, appendix A: ub-organization-name */
+    char domain[254];  /* DNS suffix that it speaks for */
+    char arc[128];     /* dotted: the arc of its policies and extensions */
+    bool registration; /* only TPMs that an officer registered may answer */
 };
 
 int registry_set_authority(struct registry *r, const struct registry_authority *a,

@@ -31,8 +31,10 @@ static int small(struct registry *r, sqlite3_stmt *st, int column, unsigned max,
 
 int registry_set_authority(struct registry *r, const struct registry_authority *a, struct err *e)
 {
-    return registry_db_run(r, e, "INSERT INTO authority VALUES (1, ?, ?, ?, ?)", "tttt", a->nation,
-                           a->org, a->domain, a->arc);
+    return registry_db_run(
+        r, e,
+        "INSERT INTO authority (one, nation, org, domain, arc, registration) VALUES (1, ?, ?, ?, ?, ?)",
+        "tttti", a->nation, a->org, a->domain, a->arc, (int64_t)a->registration);
 }
 
 int registry_authority(struct registry *r, struct registry_authority *a, struct err *e)
@@ -41,7 +43,8 @@ int registry_authority(struct registry *r, struct registry_authority *a, struct 
     sqlite3_stmt *st = NULL;
     int rc = -1, row;
 
-    if (registry_db_prepare(r, &st, e, "SELECT nation, org, domain, arc FROM authority", "") != 0)
+    if (registry_db_prepare(
+            r, &st, e, "SELECT nation, org, domain, arc, registration FROM authority", "") != 0)
         goto out;
     row = registry_db_step(r, st, e);
     if (row == 0)
@@ -52,6 +55,7 @@ int registry_authority(struct registry *r, struct registry_authority *a, struct 
         registry_db_text(r, st, 2, got.domain, sizeof(got.domain), e) != 0 ||
         registry_db_text(r, st, 3, got.arc, sizeof(got.arc), e) != 0)
         goto out;
+    got.registration = sqlite3_column_int64(st, 4) != 0;
     *a = got;
     rc = 0;
 out:

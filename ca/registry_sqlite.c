@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x46537263 /* "FSrc": marks the file as an authority's registry */
-#define SCHEMA_VERSION 1
+#define SCHEMA_VERSION 2
 #define BUSY_MS 5000
 
 /* No table knows more of the world than it needs: dates are seconds, names are text,
@@ -35,6 +35,23 @@ static const char schema[] =
     " issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL,"
     " UNIQUE (role, serial)) STRICT;"
     "CREATE INDEX issued_ek ON issued (ek_hash);";
+
+/* Version 2. An authority that was made before goes on issuing to any TPM of a pinned maker,
+ * until its officers register devices (`registration` = 1). */
+static const char devices[] =
+    "ALTER TABLE authority ADD COLUMN registration INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE device ("
+    " id INTEGER PRIMARY KEY, state INTEGER NOT NULL, operator TEXT NOT NULL,"
+    " officer TEXT NOT NULL, note TEXT NOT NULL,"
+    " manufacturer TEXT NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL,"
+    " created_at INTEGER NOT NULL, changed_at INTEGER NOT NULL,"
+    " resets INTEGER NOT NULL DEFAULT 0, restarts INTEGER NOT NULL DEFAULT 0,"
+    " clock INTEGER NOT NULL DEFAULT 0, read_at INTEGER NOT NULL DEFAULT 0) STRICT;"
+    "CREATE TABLE device_ek ("
+    " ek_hash BLOB PRIMARY KEY, device INTEGER NOT NULL REFERENCES device (id)) STRICT;"
+    "CREATE TABLE device_name ("
+    " device INTEGER NOT NULL REFERENCES device (id), subject TEXT NOT NULL,"
+    " community INTEGER NOT NULL, PRIMARY KEY (device, subject, community)) STRICT;";
 
 /* --- errors -------------------------------------------------------------- */
 
@@ -260,7 +277,48 @@ static int look_at_file(const char *path, struct err *e)
     return 0;
 }
 
-static int check_schema(struct registry *r, struct err *e)
+/* One transaction, so that a version is whole or not there. */
+static int change_schema(struct registry *r, const char *const *sql, size_t n, struct err *e)
+{
+    char mark[100];
+
+    sqlite3_snprintf(sizeof(mark), mark, "PRAGMA application_id=%d; PRAGMA user_version=%d;",
+                     APPLICATION_ID, SCHEMA_VERSION);
+    if (exec(r, "BEGIN IMMEDIATE", e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        if (exec(r, sql[i], e) != 0)
+            goto undo;
+    }
+    if (exec(r, mark, e) == 0 && exec(r, "COMMIT", e) == 0)
+        return 0;
+undo:
+    sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
+    return -1;
+}
+
+static int make_schema(struct registry *r, struct err *e)
+{
+    static const char *const all[] = {schema, devices};
+
+    return change_schema(r, all, ARRAY_LEN(all), e);
+}
+
+/* From version 1. Somebody else may have done it meanwhile: then it fails, and is there. */
+static int migrate(struct registry *r, struct err *e)
+{
+    static const char *const newer[] = {devices};
+    struct err why = {0};
+    int64_t version = 0;
+
+    if (change_schema(r, newer, ARRAY_LEN(newer), &why) == 0)
+        return 0;
+    if (pragma_int(r, "PRAGMA user_version", &version, NULL) == 0 && version == SCHEMA_VERSION)
+        return 0;
+    return err_take(e, &why);
+}
+
+static int check_schema(struct registry *r, enum registry_mode mode, struct err *e)
 {
     int64_t id = 0, version = 0;
 
@@ -276,25 +334,17 @@ static int check_schema(struct registry *r, struct err *e)
             e, E_VERSION,
             "the registry %s was written by a newer fusetsu (version %lld); use that one", r->path,
             (long long)version);
-    if (version < SCHEMA_VERSION)
+    if (version < 1)
         return err_set(e, E_CORRUPT, "the registry %s is incomplete; restore it from a backup",
                        r->path);
-    return 0;
-}
-
-static int make_schema(struct registry *r, struct err *e)
-{
-    char sql[100];
-
-    sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id=%d; PRAGMA user_version=%d;",
-                     APPLICATION_ID, SCHEMA_VERSION);
-    if (exec(r, "BEGIN IMMEDIATE", e) != 0)
-        return -1;
-    if (exec(r, schema, e) != 0 || exec(r, sql, e) != 0 || exec(r, "COMMIT", e) != 0) {
-        sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
-        return -1;
-    }
-    return 0;
+    if (version == SCHEMA_VERSION)
+        return 0;
+    if (mode == REGISTRY_READ)
+        return err_set(e, E_VERSION,
+                       "the registry %s is of an older version; any command that changes it, such "
+                       "as `fusetsu ca invite`, brings it up to date",
+                       r->path);
+    return migrate(r, e);
 }
 
 int registry_open(struct registry **out, const char *path, enum registry_mode mode, struct err *e)
@@ -321,7 +371,7 @@ int registry_open(struct registry **out, const char *path, enum registry_mode mo
              e) != 0 ||
         (mode != REGISTRY_READ &&
          exec(r, "PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL;", e) != 0) ||
-        (mode == REGISTRY_CREATE && make_schema(r, e) != 0) || check_schema(r, e) != 0)
+        (mode == REGISTRY_CREATE && make_schema(r, e) != 0) || check_schema(r, mode, e) != 0)
         goto bad;
     *out = r;
     return 0;

@@ -22,6 +22,7 @@ static const struct cli_option options[] = {
     {"communities", "LIST",
      "those to serve, with commas: communications, electricity, finance, defense", true},
     {"ek-pins", "FILE", "PEM certificates of the EK issuers (TPM makers) that are trusted", true},
+    {"any-tpm", NULL, "let any TPM of a pinned maker answer invitations, registered or not", false},
     {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
     {0},
 };
@@ -163,7 +164,8 @@ static int run(struct cli *c, struct err *e)
     struct authority_params p = {.nation = cli_option(c, "nation"),
                                  .org = cli_option(c, "org"),
                                  .domain = cli_option(c, "domain"),
-                                 .communities = communities};
+                                 .communities = communities,
+                                 .any_tpm = cli_flag(c, "any-tpm")};
     struct buf pins = {0};
     int rc = -1;
 

@@ -29,9 +29,10 @@ static int read_ek(const char *path, uint8_t id[32], struct err *e)
 
     if (certs_read(path, &list, e) != 0)
         return -1;
-    if (sk_X509_num(list) != 1)
-        err_set(e, E_FORMAT, "%s holds %d certificates; --ek takes one EK certificate", path,
-                sk_X509_num(list));
+    /* Of the EKs of a TPM the first is the one that requests use. */
+    if (sk_X509_num(list) < 1)
+        err_set(e, E_FORMAT, "%s holds no certificate; --ek takes what `fusetsu attest ek` wrote",
+                path);
     else if (pubkey_from_x509(&pub, sk_X509_value(list, 0), e) == 0)
         rc = pubkey_id(&pub, id, e);
     certs_free(list);

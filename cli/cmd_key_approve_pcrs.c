@@ -69,7 +69,7 @@ static int find(struct cli *c, struct token *k, uint8_t uuid[STORE_UUID], struct
 }
 
 static int read_values(struct token *k, const uint8_t uuid[STORE_UUID], const char *path,
-                       struct pcr_values *out, struct err *e)
+                       struct pcrvalues *out, struct err *e)
 {
     struct key_pcrs which;
     struct buf text = {0};
@@ -78,13 +78,13 @@ static int read_values(struct token *k, const uint8_t uuid[STORE_UUID], const ch
     if (path == NULL)
         return pcr_approve_now(k, uuid, out, e);
     if (pcr_approve_which(k, uuid, &which, e) == 0 && file_read(path, VALUES_MAX, &text, e) == 0)
-        rc = pcr_approve_read(buf_bytes(&text), which.hash, out, e);
+        rc = pcrvalues_read(buf_bytes(&text), which.hash, out, e);
     buf_free(&text);
     return rc;
 }
 
 /* As `tpm2_pcrread` does: it can be compared, and kept for --pcr-values. */
-static void show(const struct pcr_values *v)
+static void show(const struct pcrvalues *v)
 {
     const struct alg_hash *h = alg_hash_of(v->hash);
     char hex[2 * ALG_MAX_DIGEST + 1];
@@ -118,7 +118,7 @@ static int login(struct cli *c, struct token *k, struct err *e)
 static int run(struct cli *c, struct err *e)
 {
     const char *path = cli_option(c, "pcr-values");
-    struct pcr_values values;
+    struct pcrvalues values;
     struct place at = {0};
     uint8_t uuid[STORE_UUID];
     size_t n = 0;

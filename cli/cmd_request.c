@@ -1,17 +1,9 @@
-#include "ca/issue.h"
-#include "cli/certs.h"
 #include "cli/commands.h"
-#include "cli/keyring.h"
+#include "cli/enrolment.h"
 #include "cli/out.h"
-#include "cli/progress.h"
-#include "core/evidence.h"
 #include "core/file.h"
 #include "core/oid.h"
-#include "pkcs11/keyspec.h"
-#include "tpm/attest.h"
-#include "tpm/pcr.h"
 
-#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -26,18 +18,6 @@ static const struct cli_option options[] = {
     {"ek-chain", "FILE", "certificates between the EK certificate and the pinned issuer", false},
     {0},
 };
-
-/* All that goes into one request. */
-struct parts {
-    struct evidence_invitation invite;
-    struct evidence_request request;
-    struct attest_ek *ek;
-    size_t n_ek;
-    struct store_key ak, key;
-    struct attest_wanted wanted;
-};
-
-/* --- what the request is made of ----------------------------------------- */
 
 static int read_invite(struct cli *c, struct evidence_invitation *v, struct err *e)
 {
@@ -58,42 +38,6 @@ static int read_invite(struct cli *c, struct evidence_invitation *v, struct err 
 out:
     buf_free(&in);
     return rc;
-}
-
-/* The EK certificate to prove the TPM with: the one that the invitation is bound to, or
- * the first. Returns its place in the list. */
-static int choose_ek(const struct attest_ek *ek, size_t n, const struct evidence_invitation *v,
-                     size_t *at, X509 **cert, struct err *e)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct err why = {0}; /* one that cannot be read is passed over */
-        X509 *x = NULL;
-        struct pubkey pub;
-        uint8_t id[32];
-
-        if (issue_from_der(buf_bytes(&ek[i].cert), &x, &why) == 0 &&
-            pubkey_from_x509(&pub, x, &why) == 0 && pubkey_id(&pub, id, &why) == 0 &&
-            (!v->has_ek || bytes_equal(bytes_of(id, 32), bytes_of(v->ek_spki, 32)))) {
-            *at = i;
-            *cert = x;
-            return 0;
-        }
-        X509_free(x);
-    }
-    if (v->has_ek)
-        return err_set(e, E_REJECTED,
-                       "the invitation is bound to the EK of another TPM; use the machine that it "
-                       "was made for, or ask for another invitation");
-    return err_set(e, E_FORMAT, "none of the EK certificates in the TPM can be read");
-}
-
-static int read_pcrs(struct cli *c, struct key_pcrs *out, struct err *e)
-{
-    const char *list = cli_option(c, "pcrs");
-
-    if (list == NULL || (keyspec_pcrs(bytes_of(list, strlen(list)), out) && pcr_check(out, e) == 0))
-        return 0;
-    return cli_misuse(e, "--pcrs is a bank and numbers from 0 to 23, like sha256:0,2,4,7");
 }
 
 /* An existing key by --key, or a new one; `made` says which. */
@@ -118,147 +62,19 @@ static int get_key(struct cli *c, struct keyring *k, const struct evidence_invit
     return 0;
 }
 
-/* Subject and names as the authority will derive them; it copies none of this (check 23 of
- * the evidence rules), but a request that names somebody else is refused. */
-static int name_csr(X509_REQ *csr, const char *dns, struct err *e)
-{
-    STACK_OF(X509_EXTENSION) *exts = NULL;
-    GENERAL_NAMES *names = GENERAL_NAMES_new();
-    GENERAL_NAME *gn = GENERAL_NAME_new();
-    ASN1_IA5STRING *ia5 = ASN1_IA5STRING_new();
-    X509_NAME *subject = X509_NAME_new();
-    int rc = -1;
-
-    if (names == NULL || gn == NULL || ia5 == NULL || subject == NULL ||
-        ASN1_STRING_set(ia5, dns, -1) != 1 || sk_GENERAL_NAME_push(names, gn) <= 0)
-        goto out;
-    GENERAL_NAME_set0_value(gn, GEN_DNS, ia5);
-    gn = NULL;
-    ia5 = NULL;
-    if (X509V3_add1_i2d(&exts, NID_subject_alt_name, names, 0, 0) == 1 &&
-        X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8,
-                                   (const unsigned char *)dns, -1, -1, 0) == 1 &&
-        X509_REQ_set_subject_name(csr, subject) == 1 && X509_REQ_add_extensions(csr, exts) == 1)
-        rc = 0;
-out:
-    if (rc != 0)
-        err_openssl(e, E_CRYPTO, "building the certification request");
-    sk_X509_EXTENSION_pop_free(exts, X509_EXTENSION_free);
-    GENERAL_NAME_free(gn);
-    GENERAL_NAMES_free(names);
-    ASN1_IA5STRING_free(ia5);
-    X509_NAME_free(subject);
-    return rc;
-}
-
-/* The attestation bundle: what the TPM says over exactly this request. */
-static int attach_evidence(struct token *t, const struct parts *p, X509_REQ *csr, struct err *e)
-{
-    struct evidence_bundle b = {0};
-    uint8_t qualifying[32];
-    int rc = -1;
-
-    if (evidence_qualifying(bytes_of(p->invite.nonce, p->invite.nonce_len), csr, qualifying, e) ==
-            0 &&
-        attest_collect(t, &p->key, &p->ak, qualifying, &p->wanted, &b, e) == 0)
-        rc = evidence_bundle_attach(csr, &b, e);
-    evidence_bundle_free(&b);
-    return rc;
-}
-
-/* The same request read back from its bytes: what X509_REQ_set_pubkey() was given borrows
- * the signer, and must not outlive it inside the request. */
-static int detach(X509_REQ *csr, X509_REQ **out, struct err *e)
-{
-    unsigned char *der = NULL;
-    int len = i2d_X509_REQ(csr, &der);
-    const unsigned char *p = der;
-    X509_REQ *copy = len > 0 ? d2i_X509_REQ(NULL, &p, len) : NULL;
-
-    OPENSSL_free(der);
-    if (copy == NULL)
-        return err_openssl(e, E_CRYPTO, "reading back the certification request");
-    *out = copy;
-    return 0;
-}
-
-static int build_csr(struct token *t, const struct parts *p, X509_REQ **out, struct err *e)
-{
-    X509_REQ *csr = X509_REQ_new();
-    struct signer *signer = NULL;
-    EVP_PKEY *evp = NULL, *pub = NULL;
-    int rc = -1;
-
-    if (csr == NULL || token_signer(t, &p->key, &signer, e) != 0 ||
-        (evp = signer_evp(signer, e)) == NULL || (pub = signer_evp_public(&signer->pub, e)) == NULL)
-        goto out;
-    /* Version 1 is written as 0 (RFC 2986, 4.1). */
-    if (X509_REQ_set_version(csr, 0) != 1 || X509_REQ_set_pubkey(csr, pub) != 1) {
-        err_openssl(e, E_CRYPTO, "building the certification request");
-        goto out;
-    }
-    if (name_csr(csr, p->invite.subject, e) != 0 || attach_evidence(t, p, csr, e) != 0)
-        goto out;
-    if (X509_REQ_sign(csr, evp, EVP_sha256()) <= 0) {
-        err_openssl(e, E_CRYPTO, "signing the certification request with the TPM's key");
-        goto out;
-    }
-    rc = detach(csr, out, e);
-out:
-    if (rc != 0)
-        err_set(e, E_MEMORY, "out of memory for a certification request");
-    EVP_PKEY_free(evp);
-    EVP_PKEY_free(pub);
-    signer_free(signer);
-    X509_REQ_free(csr);
-    return rc;
-}
-
-/* --- putting it together ------------------------------------------------- */
-
-static void free_parts(struct parts *p)
-{
-    evidence_request_free(&p->request);
-    attest_ek_free(p->ek, p->n_ek);
-    store_key_free(&p->ak);
-    store_key_free(&p->key);
-}
-
-/* The TPM's own part, before any key is made: EK certificate and attestation key. */
-static int prepare(struct cli *c, struct token *t, struct parts *p, struct err *e)
-{
-    const char *chain = cli_option(c, "ek-chain");
-    size_t at = 0;
-
-    if (attest_ek_read(token_tpm(t), &p->ek, &p->n_ek, e) != 0 ||
-        choose_ek(p->ek, p->n_ek, &p->invite, &at, &p->request.ek_cert, e) != 0)
-        return -1;
-    p->request.ek_template = p->ek[at].index;
-    if (chain != NULL && certs_read(chain, &p->request.ek_chain, e) != 0)
-        return -1;
-    if (attest_ak(t, p->ek[at].index, &p->ak, e) != 0)
-        return -1;
-    buf_add_bytes(&p->request.ak_public, buf_bytes(&p->ak.public));
-    return buf_ok(&p->request.ak_public, e);
-}
-
-static int finish(struct cli *c, struct keyring *k, struct token *t,
-                  const struct keyring_object *key, bool made, struct parts *p, struct err *e)
+static int finish(struct cli *c, struct keyring *k, const struct keyring_object *key, bool made,
+                  struct enrolment *p, struct err *e)
 {
     struct buf pem = {0};
     int rc = -1;
 
-    /* A key that was there before was made for something else. */
-    p->wanted.creation = made;
-    p->wanted.pin = token_row(t)->nv[STORE_NV_U].name.len != 0;
-    if (keyring_blob(k, key, &p->key, e) == 0 && build_csr(t, p, &p->request.csr, e) == 0 &&
-        evidence_request_to_pem(&p->request, &pem, e) == 0)
+    if (enrolment_finish(k, key, made, p, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
     buf_free(&pem);
     return rc;
 }
 
-static void say_done(struct cli *c, const struct parts *p, const struct keyring_object *key,
+static void say_done(struct cli *c, const struct enrolment *p, const struct keyring_object *key,
                      bool made)
 {
     FILE *f = strcmp(cli_option(c, "out"), "-") == 0 ? stderr : stdout;
@@ -275,7 +91,7 @@ static int run(struct cli *c, struct err *e)
     struct keyring_object key = {0};
     struct keyring *k = NULL;
     struct token *t = NULL;
-    struct parts p = {0};
+    struct enrolment p = {0};
     bool made = false;
     int rc = -1;
 
@@ -284,14 +100,15 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "--key names a key that exists; --type and --label make a new one");
     if (cli_option(c, "type") != NULL && keyring_check_type(cli_option(c, "type"), e) != 0)
         return -1;
-    if (read_pcrs(c, &p.wanted.quote, e) != 0)
+    if (enrolment_pcrs(cli_option(c, "pcrs"), &p.wanted.quote, e) != 0)
         return -1;
     if (read_invite(c, &p.invite, e) != 0 ||
         keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
-        keyring_token(k, &t, e) != 0 || prepare(c, t, &p, e) != 0 ||
+        keyring_token(k, &t, e) != 0 ||
+        enrolment_prepare(t, cli_option(c, "ek-chain"), &p, e) != 0 ||
         get_key(c, k, &p.invite, &key, &made, e) != 0)
         goto out;
-    rc = finish(c, k, t, &key, made, &p, e);
+    rc = finish(c, k, &key, made, &p, e);
     if (rc == 0) {
         say_done(c, &p, &key, made);
     } else if (made) {
@@ -302,7 +119,7 @@ static int run(struct cli *c, struct err *e)
     }
 out:
     keyring_object_free(&key);
-    free_parts(&p);
+    enrolment_free(&p);
     keyring_close(k);
     return rc;
 }

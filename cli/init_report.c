@@ -45,7 +45,7 @@ static void explain_ek(const struct token_report *r)
     } else if (r->ek_proved) {
         out_words(stdout, 0,
                   "The storage key to which PINs are sent was proved to be in the TPM that has "
-                  "the endorsement certificate (`fusetsu token ek`). Who signed that was not "
+                  "the endorsement certificate (`fusetsu attest ek`). Who signed that was not "
                   "judged; --ek-pins does.");
     } else {
         out_words(stdout, 0,

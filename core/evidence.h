@@ -131,7 +131,7 @@ struct evidence_bundle {
                                       * the order of the selection */
     struct evidence_signed pin;      /* TPM2_NV_Certify of a PIN index; its TPMS_NV_PUBLIC */
     struct evidence_approver approver;
-    STACK_OF(X509) * certs; /* AK chain; NULL when none */
+    STACK_OF(X509) * certs; /* AK chain, its certificate first; NULL when none */
 };
 
 /* Adds the bundle to a CSR that is complete but for this and its signature. */

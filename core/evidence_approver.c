@@ -47,6 +47,7 @@ static int judge_record(const struct evidence_case *c, const struct evidence_rec
     t.subject = NULL;
     t.profile = evidence_profile_signing(false);
     t.ak_sealed = false;
+    t.registration = EVIDENCE_REGISTRATION_NONE;
     t.ek_spki = NULL;
     t.ek_spki_asserted = true;
     t.leaf = NULL;

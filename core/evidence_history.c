@@ -93,7 +93,7 @@ void evidence_history_clock(struct evidence_case *c)
         evidence_rules_set(c, 20, c->terms->reading_asserted ? EVIDENCE_ASSERTED : EVIDENCE_NA,
                            "no earlier reading of this TPM was given; it is at reset %u",
                            (unsigned)now->resets);
-    else if (went_back(now, before))
+    else if ((c->verdict->went_back = went_back(now, before)))
         evidence_rules_set(c, 20, EVIDENCE_FAIL,
                            "the TPM is at reset %u, restart %u, %" PRIu64 " ms, and was at %u, %u, "
                            "%" PRIu64 " ms before: it went back, or is not the same",

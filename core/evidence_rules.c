@@ -178,6 +178,9 @@ void evidence_rules_form(struct evidence_case *c)
                 pubkey_from_tpmt(&c->ak_key, &c->ak, &e) == 0;
     buf_free(&ak);
     if (evidence_bundle_extract(c->csr, &c->bundle, &e) == 0) {
+        /* A request may bring the AK's certificate along, from an earlier enrolment. */
+        if (c->ak_cert == NULL && c->bundle.certs != NULL)
+            c->ak_cert = sk_X509_value(c->bundle.certs, 0);
         c->has_attest = tpmwire_attest(buf_bytes(&c->bundle.certify.attest), &c->attest, &e) == 0;
         c->has_signature =
             tpmwire_signature(buf_bytes(&c->bundle.certify.signature), &c->signature, &e) == 0;

@@ -166,7 +166,7 @@ void evidence_statements_creation(struct evidence_case *c)
 /* --- 21: the platform ------------------------------------------------------------------ */
 
 /* The values that came with the quote, where its selection says that they belong. */
-static int read_values(const TPML_PCR_SELECTION *sel, struct bytes about, struct evidence_pcrs *out,
+static int read_values(const TPML_PCR_SELECTION *sel, struct bytes about, struct pcrvalues *out,
                        struct buf *joined, struct err *e)
 {
     struct reader r = reader_of(about.p, about.len);
@@ -177,7 +177,7 @@ static int read_values(const TPML_PCR_SELECTION *sel, struct bytes about, struct
         sel->pcrSelections[0].sizeofSelect > 4)
         return err_set(e, E_FORMAT, "the quote is not over one bank of PCRs that is known here");
     out->hash = sel->pcrSelections[0].hash;
-    for (unsigned i = 0; i < EVIDENCE_PCRS; i++) {
+    for (unsigned i = 0; i < PCRVALUES; i++) {
         struct bytes v;
 
         if (i / 8 >= sel->pcrSelections[0].sizeofSelect ||
@@ -196,11 +196,11 @@ static int read_values(const TPML_PCR_SELECTION *sel, struct bytes about, struct
 }
 
 /* Where a set of values differs; -1: nowhere. */
-static int first_difference(const struct evidence_pcrs *have, const struct evidence_pcrs *want)
+static int first_difference(const struct pcrvalues *have, const struct pcrvalues *want)
 {
     const struct alg_hash *h = alg_hash_of(want->hash);
 
-    for (unsigned i = 0; i < EVIDENCE_PCRS; i++) {
+    for (unsigned i = 0; i < PCRVALUES; i++) {
         if ((want->there >> i & 1) == 0)
             continue;
         if (h == NULL || have->hash != want->hash || (have->there >> i & 1) == 0 ||
@@ -210,7 +210,7 @@ static int first_difference(const struct evidence_pcrs *have, const struct evide
     return -1;
 }
 
-static void judge_values(struct evidence_case *c, const struct evidence_pcrs *have)
+static void judge_values(struct evidence_case *c, const struct pcrvalues *have)
 {
     const struct evidence_terms *t = c->terms;
     const struct alg_hash *h = alg_hash_of(have->hash);
@@ -245,7 +245,7 @@ void evidence_statements_quote(struct evidence_case *c)
     const TPM2B_DIGEST *got;
     const struct alg_hash *h;
     uint8_t digest[ALG_MAX_DIGEST];
-    struct evidence_pcrs have;
+    struct pcrvalues have;
     struct buf joined = {0};
     struct err e = {0};
     TPMS_ATTEST a;

@@ -2,6 +2,7 @@
 #define CORE_EVIDENCE_VERDICT_H
 
 #include "core/evidence.h"
+#include "core/pcrvalues.h"
 #include "core/pubkey.h"
 #include "core/tpmname.h"
 
@@ -34,14 +35,6 @@ enum evidence_nonce_state {
     EVIDENCE_NONCE_STALE,    /* used before or expired: check 16 fails */
 };
 
-/* Values of PCRs: of PCR n, as long as the bank's hash, where bit n of `there` is set. */
-#define EVIDENCE_PCRS 24
-struct evidence_pcrs {
-    uint16_t hash; /* TPM2_ALG_* */
-    uint32_t there;
-    uint8_t value[EVIDENCE_PCRS][ALG_MAX_DIGEST];
-};
-
 /* TPMs whose firmware must not be trusted any more: of this manufacturer ("id:49465800"), of
  * this model ("": any), with a firmware version (Part 2, 10.12.8) from `first` to `last`. */
 struct evidence_advisory {
@@ -55,6 +48,15 @@ struct evidence_advisory {
 struct evidence_reading {
     uint32_t resets, restarts;
     uint64_t clock; /* milliseconds */
+};
+
+/* What the registry of devices says of the TPM: check 22. */
+enum evidence_registration {
+    EVIDENCE_REGISTRATION_NONE,   /* was not asked; ek_spki below may decide */
+    EVIDENCE_REGISTRATION_ACTIVE, /* an officer bound it to this name */
+    EVIDENCE_REGISTRATION_UNKNOWN,
+    EVIDENCE_REGISTRATION_QUARANTINED,
+    EVIDENCE_REGISTRATION_OTHER, /* bound, to other names */
 };
 
 /* Everything borrowed. Zero-initialise; what stays zero is as said. */
@@ -80,7 +82,9 @@ struct evidence_terms {
     STACK_OF(X509_CRL) * ak_crls;  /* NULL: revocation is not judged, and check 7 says so */
     STACK_OF(X509_CRL) * ek_crls;
 
-    const uint8_t *ek_spki; /* registered EK: pubkey_id(), 32 bytes; NULL: not judged */
+    enum evidence_registration registration;
+    const char *registered; /* in words, where registration is not NONE */
+    const uint8_t *ek_spki; /* the one EK that may answer: pubkey_id(), 32 bytes; NULL: not judged */
     bool ek_spki_asserted;  /* ek_spki is NULL because the issuer looked it up */
 
     X509 *leaf; /* issued certificate to compare with; NULL: none */
@@ -92,7 +96,7 @@ struct evidence_terms {
     bool advisories_asserted;
     const struct evidence_reading *reading; /* the last one of this TPM */
     bool reading_asserted;
-    const struct evidence_pcrs *pcrs; /* sets of values of which the platform must have one */
+    const struct pcrvalues *pcrs; /* sets of values of which the platform must have one */
     size_t n_pcrs;
     bool pcrs_asserted;
 };
@@ -126,6 +130,7 @@ struct evidence_verdict {
     bool has_reading;      /* of the Certify statement, when it parses: */
     struct evidence_reading reading;
     uint64_t firmware;
+    bool went_back;     /* check 20 failed because the TPM is behind what it said before */
     unsigned pin_limit; /* wrong PINs that the TPM allows, proven by check 25; 0: not */
 };
 

@@ -77,7 +77,7 @@ static int creation(struct attest_key *a, const struct store_key *key, const TPM
 /* --- platform ------------------------------------------------------------------------------ */
 
 /* In the order of the selection, as the quote's digest takes them. */
-static void add_values(const struct pcr_values *v, struct buf *out)
+static void add_values(const struct pcrvalues *v, struct buf *out)
 {
     const struct alg_hash *h = alg_hash_of(v->hash);
 
@@ -94,7 +94,7 @@ static int quote(struct attest_key *a, const struct key_pcrs *which, const TPM2B
     struct session *main = token_session(a->token, e);
     const char *what = "quoting PCRs";
     struct exec x = {.n_names = 0};
-    struct pcr_values values;
+    struct pcrvalues values;
     TSS2_SYS_CONTEXT *sys;
 
     sel.pcrSelections[0].hash = which->hash;
@@ -199,6 +199,22 @@ int attest_collect(struct token *k, const struct store_key *key, const struct st
         (w->quote.hash == 0 || quote(&a, &w->quote, &data, &out->quote, e) == 0))
         rc = 0;
 out:
+    attest_key_close(&a);
+    return rc;
+}
+
+int attest_quote(struct token *k, const struct store_key *ak, struct bytes qualifying,
+                 const struct key_pcrs *which, struct evidence_signed *out, struct err *e)
+{
+    TPM2B_DATA data = {.size = (UINT16)qualifying.len};
+    struct attest_key a;
+    int rc = -1;
+
+    if (qualifying.len > sizeof(data.buffer))
+        return err_set(e, E_ARG, "a nonce has up to %zu bytes", sizeof(data.buffer));
+    memcpy(data.buffer, qualifying.p, qualifying.len);
+    if (attest_key_open(k, ak, &a, e) == 0)
+        rc = quote(&a, which, &data, out, e);
     attest_key_close(&a);
     return rc;
 }

@@ -57,7 +57,7 @@ static bool strike(uint8_t left[PCR_BYTES], uint16_t hash, const TPML_PCR_SELECT
 
 /* One command: what it answers for some of `left`, which they are taken from. */
 static int read_some(struct tpm *t, struct session *main, uint8_t left[PCR_BYTES],
-                     struct pcr_values *out, struct err *e)
+                     struct pcrvalues *out, struct err *e)
 {
     struct exec x = {.auth = {{.session = main, .audit = true}}, .n_auth = 1};
     TPML_PCR_SELECTION want = selection_of(out->hash, left), got = {0};
@@ -87,10 +87,10 @@ static int read_some(struct tpm *t, struct session *main, uint8_t left[PCR_BYTES
 }
 
 int pcr_read(struct tpm *t, struct session *main, const struct key_pcrs *which,
-             struct pcr_values *out, struct err *e)
+             struct pcrvalues *out, struct err *e)
 {
     static const uint8_t none[PCR_BYTES];
-    struct pcr_values v = {.hash = which->hash};
+    struct pcrvalues v = {.hash = which->hash};
     uint8_t left[PCR_BYTES];
 
     if (pcr_check(which, e) != 0)
@@ -104,7 +104,7 @@ int pcr_read(struct tpm *t, struct session *main, const struct key_pcrs *which,
     return 0;
 }
 
-int pcr_bind(const struct pcr_values *v, const struct key_pcrs *which, struct pcr_bound *out,
+int pcr_bind(const struct pcrvalues *v, const struct key_pcrs *which, struct pcr_bound *out,
              struct err *e)
 {
     struct pcr_bound b = {.selection = selection_of(which->hash, which->select), .digest.size = 32};
@@ -135,7 +135,7 @@ out:
 int pcr_now(struct tpm *t, struct session *main, const struct key_pcrs *which,
             struct pcr_bound *out, struct err *e)
 {
-    struct pcr_values v;
+    struct pcrvalues v;
 
     return pcr_read(t, main, which, &v, e) == 0 ? pcr_bind(&v, which, out, e) : -1;
 }

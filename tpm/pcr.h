@@ -1,6 +1,7 @@
 #ifndef TPM_PCR_H
 #define TPM_PCR_H
 
+#include "core/pcrvalues.h"
 #include "core/store.h"
 #include "tpm/session.h"
 #include "tpm/token.h"
@@ -14,23 +15,16 @@ struct pcr_bound {
 /* Is this a selection that a key can be bound to, or none? 0, or E_ARG. */
 int pcr_check(const struct key_pcrs *which, struct err *e) MUST_USE;
 
-/* Values of a bank: of PCR n, as long as the hash, where bit n of `there` is set. */
-struct pcr_values {
-    uint16_t hash; /* TPM2_ALG_* */
-    uint32_t there;
-    uint8_t value[24][64];
-};
-
 /*
  * Reads the values of now with TPM2_PCR_Read (Part 3, 22.4): one command for eight PCRs. The
  * session audits them, so that E_TAMPERED says when something between us and the TPM changed
  * the answer. E_UNSUPPORTED when the TPM does not have such PCRs.
  */
 int pcr_read(struct tpm *t, struct session *main, const struct key_pcrs *which,
-             struct pcr_values *out, struct err *e) MUST_USE;
+             struct pcrvalues *out, struct err *e) MUST_USE;
 
 /* What binds to such values. E_ARG when one is missing, or they are of another hash. */
-int pcr_bind(const struct pcr_values *v, const struct key_pcrs *which, struct pcr_bound *out,
+int pcr_bind(const struct pcrvalues *v, const struct key_pcrs *which, struct pcr_bound *out,
              struct err *e) MUST_USE;
 
 /* Both. */

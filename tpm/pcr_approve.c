@@ -7,78 +7,6 @@
 
 #include <string.h>
 
-/* --- values as text -------------------------------------------------------------- */
-
-static bool blank(char c)
-{
-    return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* The next line without blanks; false at the end. Longer ones are cut: they are none of ours. */
-static bool next_line(struct reader *r, char *out, size_t size)
-{
-    size_t n = 0;
-
-    if (r->left == 0)
-        return false;
-    while (r->left != 0) {
-        char c = (char)reader_u8(r);
-
-        if (c == '\n')
-            break;
-        if (!blank(c) && n + 1 < size)
-            out[n++] = c;
-    }
-    out[n] = 0;
-    return true;
-}
-
-/* "16:0xHEX" */
-static int one_value(const char *line, const struct alg_hash *h, struct pcr_values *out,
-                     struct err *e)
-{
-    unsigned pcr = 0;
-    size_t i = 0;
-
-    for (; i < 2 && line[i] >= '0' && line[i] <= '9'; i++)
-        pcr = 10 * pcr + (unsigned)(line[i] - '0');
-    if (i == 0 || pcr >= 24 || strncmp(line + i, ":0x", 3) != 0 ||
-        strlen(line + i + 3) != 2 * h->size ||
-        hex_decode(out->value[pcr], h->size, line + i + 3) != 0)
-        return err_set(e, E_FORMAT,
-                       "\"%.40s\" is no value of a PCR; write them as `tpm2_pcrread` does", line);
-    if ((out->there & 1u << pcr) != 0)
-        return err_set(e, E_FORMAT, "PCR %u stands there twice", pcr);
-    out->there |= 1u << pcr;
-    return 0;
-}
-
-int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_values *out, struct err *e)
-{
-    const struct alg_hash *h = alg_hash_of(hash);
-    struct reader r = reader_of(text.p, text.len);
-    char line[200];
-    bool ours = false;
-
-    memset(out, 0, sizeof(*out));
-    out->hash = hash;
-    if (h == NULL)
-        return err_set(e, E_ARG, "there are no PCRs of the hash 0x%04x", (unsigned)hash);
-    while (next_line(&r, line, sizeof(line))) {
-        size_t n = strlen(line);
-
-        if (n == 0)
-            continue;
-        if (line[n - 1] == ':') {
-            line[n - 1] = 0;
-            ours = alg_hash_named(line) == h;
-        } else if (ours && one_value(line, h, out, e) != 0) {
-            return -1;
-        }
-    }
-    return 0;
-}
-
 /* --- approving ---------------------------------------------------------------------- */
 
 static const struct pin_so_content *content(struct token *k, struct err *e)
@@ -205,7 +133,7 @@ static int approve(struct token *k, struct store_key *key, struct pcr_bound *b,
     return 0;
 }
 
-int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_values *out,
+int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcrvalues *out,
                     struct err *e)
 {
     struct key_pcrs which;
@@ -216,7 +144,7 @@ int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_
     return pcr_read(k->tpm, main, &which, out, e);
 }
 
-int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcr_values *values,
+int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcrvalues *values,
                 bool only, size_t *n, struct err *e)
 {
     struct store_key key = {.token = 0};

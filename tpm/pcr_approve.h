@@ -9,11 +9,6 @@
  * ends only as far as every copy of it is gone.
  */
 
-/* Reads values from text as `tpm2_pcrread` prints it: a line "sha256:" and lines "16: 0xHEX"
- * below it. E_FORMAT. Only the bank `hash` is read. */
-int pcr_approve_read(struct bytes text, uint16_t hash, struct pcr_values *out,
-                     struct err *e) MUST_USE;
-
 /* The seal of the token's rows, from what R holds: the SO is logged in (E_LOGIN). For finding a
  * key; wipe it. */
 int pcr_approve_seal(struct token *k, struct store_seal *out, struct err *e) MUST_USE;
@@ -23,7 +18,7 @@ int pcr_approve_which(struct token *k, const uint8_t uuid[STORE_UUID], struct ke
                       struct err *e) MUST_USE;
 
 /* The values of now of these PCRs, from the TPM itself (tpm/pcr.h). */
-int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_values *out,
+int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcrvalues *out,
                     struct err *e) MUST_USE;
 
 /*
@@ -31,7 +26,7 @@ int pcr_approve_now(struct token *k, const uint8_t uuid[STORE_UUID], struct pcr_
  * `n` says how many are approved now. The SO is logged in (E_LOGIN); E_ARG as above, or when a
  * value is missing; E_FULL beyond 16. The scalar of K is wiped. Sends nothing.
  */
-int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcr_values *values,
+int pcr_approve(struct token *k, const uint8_t uuid[STORE_UUID], const struct pcrvalues *values,
                 bool only, size_t *n, struct err *e) MUST_USE;
 
 #endif

@@ -12,7 +12,7 @@ story 1 "$@"
 check "an authority's token" "$FUSETSU" token init --label authority --so-pin-file "$D/so" --pin-file "$D/pin"
 check "a gateway's token" "$FUSETSU" token init --label gw --so-pin-file "$D/so" --pin-file "$D/pin"
 ca() { local c=$1; shift; "$FUSETSU" ca "$c" --dir "$D/ca" "$@"; }
-check "an authority" ca init --token authority --pin-file "$D/pin" --nation US --org Test --domain us.example \
+check "an authority" ca init --any-tpm --token authority --pin-file "$D/pin" --nation US --org Test --domain us.example \
     --communities communications --ek-pins "$EK_CA_PEM"
 enrol() { # enrol LABEL REQUEST-OPTION...: invited, requested, issued
     local name=$1.us.example

@@ -25,9 +25,9 @@ issued() { ca list --json | jq '[.certificates[]? // .issued[]? // .[]?] | lengt
 check "an authority's token" token 1 authority
 check "a gateway's token" token 2 gateway
 check "the thief's token" token 3 thief
-check "an authority" ca init --token authority --pin-file "$D/pin" --nation US --org "Test" \
+check "an authority" ca init --any-tpm --token authority --pin-file "$D/pin" --nation US --org "Test" \
     --domain us.example --communities communications,electricity --ek-pins "$EK_CA_PEM"
-check "the EK certificate of the gateway" at 2 "$FUSETSU" token ek --out "$D/ek.pem"
+check "the EK certificate of the gateway" at 2 "$FUSETSU" attest ek --out "$D/ek.pem"
 
 # --- the good path, as the control of everything below -----------------------
 check "invited" invite gw.us.example

@@ -38,8 +38,8 @@ check_out "token list" 'gw .*ready' f token list
 check "token list --json" json '[.. | strings] | any(. == "gw")' token list
 check_out "token info explains" 'thief' f token info --token gw
 check "token info --json" json 'type == "object"' token info
-check_out "token ek shows endorsement certificates" 'RSA|P-384|BEGIN' f token ek
-check "token ek --json" json 'length > 0 and all(.key_id | length == 64)' token ek
+check_out "attest ek shows endorsement certificates" 'RSA|P-384|BEGIN' f attest ek
+check "attest ek --json" json 'length > 0 and all(.key_id | length == 64)' attest ek
 
 check "key generate P-256" f key generate --token gw --type p256 --label ec --pin-file "$D/pin"
 check "key generate RSA" f key generate --token gw --type rsa2048 --label rsa --id 0a0b --pin-file "$D/pin"

@@ -21,9 +21,9 @@ rows() { ca list "$@" --json >"$D/rows" && jq -e "$JQ" "$D/rows"; }
 
 check "an authority's token" token 1 authority
 check "a device's token" token 2 device
-check "an authority" ca init --token authority --pin-file "$D/pin" --nation US --org "Test" \
+check "an authority" ca init --any-tpm --token authority --pin-file "$D/pin" --nation US --org "Test" \
     --domain us.example --communities communications --ek-pins "$EK_CA_PEM"
-check "the EK certificate of the device" at 2 "$FUSETSU" token ek --out "$D/ek.pem"
+check "the EK certificate of the device" at 2 "$FUSETSU" attest ek --out "$D/ek.pem"
 
 # --- a certificate in the clear, before any TPM has proven itself ----------------
 check "invited" invite forged.us.example forged

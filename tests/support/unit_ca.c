@@ -99,7 +99,8 @@ char *unit_ca_dir(void)
 
 void unit_ca_dir_remove(char *dir)
 {
-    static const char *const files[] = {"registry.db", "registry.db-journal", "ek-pins.pem"};
+    static const char *const files[] = {"registry.db", "registry.db-journal", "ek-pins.pem",
+                                        "advisories", "platforms"};
     char path[200];
 
     if (dir == NULL)
@@ -128,6 +129,8 @@ static struct authority_key add_key(struct unit_ca_keys *k, enum registry_role r
     return out;
 }
 
+bool unit_ca_registration;
+
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys)
 {
@@ -140,6 +143,7 @@ struct authority *unit_ca_make(const char *dir, const char *nation, const char *
         .communities = communities,
         .n_communities = 2,
         .ek_pins_pem = pins,
+        .any_tpm = !unit_ca_registration,
         .now = now,
     };
     struct authority *a = NULL;

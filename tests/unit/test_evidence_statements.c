@@ -267,18 +267,18 @@ static void clocks(void **state)
 
 /* --- 21 ------------------------------------------------------------------------------------------ */
 
-static void agreed(struct evidence_pcrs *p, uint32_t there)
+static void agreed(struct pcrvalues *p, uint32_t there)
 {
     memset(p, 0, sizeof(*p));
     p->hash = TPM2_ALG_SHA256;
     p->there = there;
-    for (unsigned i = 0; i < EVIDENCE_PCRS; i++)
+    for (unsigned i = 0; i < PCRVALUES; i++)
         memset(p->value[i], (int)i, 32);
 }
 
 static void platforms(void **state)
 {
-    struct evidence_pcrs sets[2];
+    struct pcrvalues sets[2];
     struct unit_forge f;
 
     (void)state;

@@ -7,7 +7,7 @@
 
 #include <cmocka.h>
 
-#include "ca/registry.h"
+#include "ca/registry_device.h"
 #include "tests/support/unit_ca.h"
 
 #include <sqlite3.h>
@@ -92,7 +92,7 @@ static enum err_code open_code(const char *path, enum registry_mode mode)
 static void test_authority_is_set_once_and_read_back(void **state)
 {
     struct place *p = *state;
-    struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1"}, got;
+    struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
     struct err e = {0};
 
     assert_int_equal(registry_authority(p->r, &got, &e), -1);
@@ -108,6 +108,7 @@ static void test_authority_is_set_once_and_read_back(void **state)
     assert_string_equal(got.org, "Organisation");
     assert_string_equal(got.domain, "us.example");
     assert_string_equal(got.arc, "2.25.1");
+    assert_true(got.registration);
 }
 
 static void test_cas_are_found_by_role_and_community(void **state)
@@ -413,6 +414,42 @@ static void test_wrong_files_are_refused(void **state)
     assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
 }
 
+/* As version 1 made it: no devices, and an authority that asks for none. */
+static void back_to_version_1(const char *path)
+{
+    sqlite3 *db = NULL;
+
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TABLE device_name; DROP TABLE device_ek; DROP TABLE device;"
+                                  "ALTER TABLE authority DROP COLUMN registration;"
+                                  "PRAGMA user_version=1",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+}
+
+static void test_version_1_is_brought_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
+    struct err e = {0};
+
+    assert_int_equal(registry_set_authority(p->r, &a, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    back_to_version_1(p->path);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_READ, &e), -1);
+    assert_int_equal(e.code, E_VERSION);
+    err_clear(&e);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_authority(p->r, &got, &e), 0);
+    assert_string_equal(got.nation, "US");
+    assert_false(got.registration);
+    assert_int_equal(registry_device_for_name(p->r, "a.us.example", 1, &e), 0);
+    reopen(p, REGISTRY_READ);
+}
+
 static void test_newer_version_is_refused(void **state)
 {
     struct place *p = *state;
@@ -496,6 +533,7 @@ int main(void)
         EACH(test_existing_file_is_not_made_again),
         EACH(test_missing_file_is_said_to_be_missing),
         EACH(test_wrong_files_are_refused),
+        EACH(test_version_1_is_brought_up_to_date),
         EACH(test_newer_version_is_refused),
         EACH(test_links_and_open_modes_are_refused),
         EACH(test_damaged_rows_are_refused),

@@ -63,9 +63,9 @@ static void again(struct unit_tpm *w, struct store_key *key)
 }
 
 static enum err_code approve(struct unit_tpm *w, struct store_key *key,
-                             const struct pcr_values *values, bool only, size_t want)
+                             const struct pcrvalues *values, bool only, size_t want)
 {
-    struct pcr_values now;
+    struct pcrvalues now;
     struct err e = {0};
     size_t n = 0;
 
@@ -143,7 +143,7 @@ static void test_values_known_beforehand(void **state)
     struct unit_tpm *w = *state;
     struct key_spec s = spec();
     struct store_key key = {0};
-    struct pcr_values v;
+    struct pcrvalues v;
     struct err e = {0};
     char path[80], script[200], file[4096];
     size_t n;
@@ -159,7 +159,7 @@ static void test_values_known_beforehand(void **state)
     assert_non_null(f);
     n = fread(file, 1, sizeof(file), f);
     assert_int_equal(fclose(f), 0);
-    if (pcr_approve_read(bytes_of(file, n), TPM2_ALG_SHA256, &v, &e) != 0)
+    if (pcrvalues_read(bytes_of(file, n), TPM2_ALG_SHA256, &v, &e) != 0)
         fail_msg("%s", e.msg);
     assert_int_equal(v.there, 0xffffff);
     create(w, &s, &key);
@@ -179,15 +179,15 @@ static void test_values_as_text(void **state)
 {
     static const char *const bad[] = {"sha256:\n 24: 0x00", "sha256:\n 1: 0x00", "sha256:\nhello",
                                       "sha256:\n : 0x00"};
-    struct pcr_values v;
+    struct pcrvalues v;
     char twice[400];
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
-        assert_int_equal(pcr_approve_read(unit_pin(bad[i]), TPM2_ALG_SHA256, &v, NULL), -1);
+        assert_int_equal(pcrvalues_read(unit_pin(bad[i]), TPM2_ALG_SHA256, &v, NULL), -1);
     snprintf(twice, sizeof(twice), "sha256:\n7: 0x%064d\n 7 :0x%064d\n", 1, 2);
-    assert_int_equal(pcr_approve_read(unit_pin(twice), TPM2_ALG_SHA256, &v, NULL), -1);
-    assert_int_equal(pcr_approve_read(unit_pin("sha1:\nhello\n"), TPM2_ALG_SHA256, &v, NULL), 0);
+    assert_int_equal(pcrvalues_read(unit_pin(twice), TPM2_ALG_SHA256, &v, NULL), -1);
+    assert_int_equal(pcrvalues_read(unit_pin("sha1:\nhello\n"), TPM2_ALG_SHA256, &v, NULL), 0);
     assert_int_equal(v.there, 0);
 }
 
@@ -198,7 +198,7 @@ static void test_only_the_so_approves(void **state)
     struct unit_tpm *w = *state;
     struct key_spec s = spec();
     struct store_key key = {0}, fixed = {0};
-    struct pcr_values v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
+    struct pcrvalues v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
     struct err e = {0};
     size_t n;
 
@@ -248,7 +248,7 @@ static void test_an_approval_is_for_one_key(void **state)
 static void test_sixteen_at_most(void **state)
 {
     struct unit_tpm *w = *state;
-    struct pcr_values v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
+    struct pcrvalues v = {.hash = TPM2_ALG_SHA256, .there = 1u << 16};
     struct key_spec s = spec();
     struct store_key key = {0};
 
@@ -358,7 +358,7 @@ static uint8_t lied_about[STORE_UUID];
 
 static int lied_to(struct unit_tpm *w)
 {
-    struct pcr_values v = {.there = 0};
+    struct pcrvalues v = {.there = 0};
     struct err e = {0};
 
     CHILD_MUST(token_login(w->token, TOKEN_SO, unit_pin(UNIT_SO), &e) == 0, &e);

@@ -12,7 +12,8 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
-    {"out", "FILE", "write the first of them here, as PEM, for `fusetsu ca invite --ek`", false},
+    {"out", "FILE", "write them here, as PEM, for `fusetsu device register`; - is standard output",
+     false},
     {0},
 };
 
@@ -53,15 +54,22 @@ static int list(struct cli *c, const struct attest_ek *ek, size_t n, struct err 
     return rc;
 }
 
-static int write_first(const char *path, const struct attest_ek *ek, struct err *e)
+/* All of them are one TPM's, and are registered together; the one that requests use is first. */
+static int write_all(const char *path, const struct attest_ek *ek, size_t n, struct err *e)
 {
     struct buf pem = {0};
-    X509 *cert = NULL;
-    int rc = -1;
+    int rc = 0;
 
-    if (issue_from_der(buf_bytes(&ek[0].cert), &cert, e) == 0 && issue_to_pem(cert, &pem, e) == 0)
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        X509 *cert = NULL;
+
+        rc = issue_from_der(buf_bytes(&ek[i].cert), &cert, e);
+        if (rc == 0)
+            rc = issue_to_pem(cert, &pem, e);
+        X509_free(cert);
+    }
+    if (rc == 0)
         rc = file_write(path, buf_bytes(&pem), 0644, e);
-    X509_free(cert);
     buf_free(&pem);
     return rc;
 }
@@ -78,22 +86,22 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "--out and --json exclude each other");
     if (place_tpm(c, &t, e) != 0 || attest_ek_read(t, &ek, &n, e) != 0)
         goto out;
-    rc = out != NULL ? write_first(out, ek, e) : list(c, ek, n, e);
+    rc = out != NULL ? write_all(out, ek, n, e) : list(c, ek, n, e);
 out:
     attest_ek_free(ek, n);
     tpm_free(t);
     return rc;
 }
 
-const struct cli_command cmd_token_ek = {
-    .group = "token",
+const struct cli_command cmd_attest_ek = {
+    .group = "attest",
     .name = "ek",
     .shared = CLI_JSON,
     .options = options,
     .summary = "show the TPM's endorsement certificates",
-    .about = "Lists the certificates that the TPM's maker put into it, or writes the one that "
-             "`fusetsu request` uses to a file, so that an authority can bind an invitation to "
-             "this TPM. Needs no PIN and no token.",
-    .examples = "fusetsu token ek\nfusetsu token ek --out gw-ek.pem",
+    .about = "Lists the certificates that the TPM's maker put into it, or writes them to a file, "
+             "the one that `fusetsu request` uses first, so that an authority can register this "
+             "TPM. Needs no PIN and no token.",
+    .examples = "fusetsu attest ek\nfusetsu attest ek --out gw-ek.pem",
     .run = run,
 };

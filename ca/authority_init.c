@@ -1,0 +1,185 @@
+/* Makes an authority. */
+#include "ca/authority_priv.h"
+
+#include "core/file.h"
+#include "core/oid.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What stays the same for all certificates of a new authority. */
+struct making {
+    const struct authority_params *p;
+    struct registry *registry;
+    struct issue_issuer root;
+    struct err *e;
+};
+
+/* Makes, records and returns one CA certificate; without an issuer the root's. */
+static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_role role,
+                     unsigned community, const struct authority_key *key, const char *title)
+{
+    struct issue_issuer issuer = m->root;
+    struct subject s = {
+        .key = &key->signer->pub,
+        .not_before = m->p->now,
+        .community = community,
+        .permit_nation = m->p->nation,
+        .permit_domain = m->p->domain,
+    };
+    int64_t seconds = profile_get(profile)->max_seconds;
+    X509_NAME *name = NULL;
+    struct buf cn = {0}, der = {0};
+    X509 *cert = NULL;
+    bool ok = false;
+
+    buf_printf(&cn, "%s %s", m->p->nation, title);
+    name = issue_name(m->p->nation, m->p->org,
+                      community != 0 ? oid_community_name(community) : NULL,
+                      buf_cstr(&cn) != NULL ? buf_cstr(&cn) : "", m->e);
+    if (name == NULL)
+        goto out;
+    s.name = name;
+    s.not_after = m->p->now + seconds;
+    if (role == REGISTRY_ROOT)
+        issuer = (struct issue_issuer){.signer = key->signer};
+    else if (issue_not_after(issuer.cert, m->p->now, seconds, &s.not_after, m->e) != 0)
+        goto out;
+    if (issue_certificate(profile, &issuer, &s, &cert, m->e) != 0 ||
+        issue_to_der(cert, &der, m->e) != 0 ||
+        registry_add_ca(m->registry, role, community, &key->ref, buf_bytes(&der), m->e) != 0)
+        goto out;
+    ok = role == REGISTRY_ROOT ||
+         authority_record(m->registry,
+                          &(struct authority_entry){.issuer = REGISTRY_ROOT, .cert = cert},
+                          m->e) == 0;
+out:
+    if (!ok) {
+        X509_free(cert);
+        cert = NULL;
+    }
+    X509_NAME_free(name);
+    buf_free(&cn);
+    buf_free(&der);
+    return cert;
+}
+
+static int make_sub(struct making *m, enum profile_id profile, enum registry_role role,
+                    unsigned community, const struct authority_key *key, const char *title)
+{
+    X509 *cert = make_ca(m, profile, role, community, key, title);
+
+    X509_free(cert);
+    return cert != NULL ? 0 : -1;
+}
+
+static int make_all(struct making *m)
+{
+    const struct authority_params *p = m->p;
+    struct registry_authority info = {0};
+    int rc = -1;
+
+    /* The lengths were checked by check_params. */
+    memcpy(info.nation, p->nation, strlen(p->nation));
+    memcpy(info.org, p->org, strlen(p->org));
+    memcpy(info.domain, p->domain, strlen(p->domain));
+    memcpy(info.arc, OID_ARC, sizeof(OID_ARC));
+    info.registration = !p->any_tpm;
+    if (registry_set_authority(m->registry, &info, m->e) != 0)
+        return -1;
+    m->root.signer = p->root.signer;
+    m->root.cert = make_ca(m, PROFILE_ROOT, REGISTRY_ROOT, 0, &p->root, "Root CA");
+    if (m->root.cert == NULL ||
+        make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, 0, &p->cross, "Cross CA") != 0 ||
+        make_sub(m, PROFILE_ATTESTATION_CA, REGISTRY_ATTESTATION, 0, &p->attestation,
+                 "Attestation CA") != 0)
+        goto out;
+    for (size_t i = 0; i < p->n_communities; i++) {
+        struct buf title = {0};
+
+        buf_printf(&title, "%s Issuing CA", oid_community_name(p->communities[i]));
+        rc = buf_cstr(&title) == NULL
+                 ? buf_ok(&title, m->e)
+                 : make_sub(m, PROFILE_ISSUING_CA, REGISTRY_ISSUING, p->communities[i],
+                            &p->issuing[i], buf_cstr(&title));
+        buf_free(&title);
+        if (rc != 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    X509_free(m->root.cert);
+    m->root.cert = NULL;
+    return rc;
+}
+
+/* The i-th key of all: root, cross, attestation, then the issuing ones. */
+static const struct authority_key *key_at(const struct authority_params *p, size_t i)
+{
+    switch (i) {
+    case 0: return &p->root;
+    case 1: return &p->cross;
+    case 2: return &p->attestation;
+    default: return &p->issuing[i - 3];
+    }
+}
+
+static int check_params(const struct authority_params *p, struct err *e)
+{
+    size_t org = p->org != NULL ? strlen(p->org) : 0;
+
+    if (issue_check_nation(p->nation, e) != 0 || issue_check_dns(p->domain, e) != 0)
+        return -1;
+    if (org < 1 || org > 64)
+        return err_set(e, E_ARG, "the organisation's name has 1 to 64 bytes, not %zu", org);
+    if (p->n_communities < 1 || p->n_communities > OID_COMMUNITIES)
+        return err_set(e, E_ARG, "an authority serves 1 to %d communities", OID_COMMUNITIES);
+    for (size_t i = 0; i < p->n_communities; i++) {
+        if (oid_community_name(p->communities[i]) == NULL)
+            return err_set(e, E_ARG, "there is no community %u; use 1 to %d", p->communities[i],
+                           OID_COMMUNITIES);
+        for (size_t j = 0; j < i; j++)
+            if (p->communities[i] == p->communities[j])
+                return err_set(e, E_ARG, "the community %s is named twice",
+                               oid_community_name(p->communities[i]));
+    }
+    /* A key with two roles would undo the separation of the two. */
+    for (size_t i = 0; i < p->n_communities + 3; i++) {
+        if (key_at(p, i)->signer == NULL)
+            return err_set(e, E_ARG, "an authority needs a key for each of its CAs");
+        for (size_t j = 0; j < i; j++)
+            if (pubkey_equal(&key_at(p, i)->signer->pub, &key_at(p, j)->signer->pub))
+                return err_set(e, E_REJECTED,
+                               "one key was given for two CAs; make a key for each CA");
+    }
+    return 0;
+}
+
+int authority_init(const char *dir, const struct authority_params *p, struct err *e)
+{
+    struct making m = {.p = p, .e = e};
+    struct buf path = {0}, pins_path = {0};
+    STACK_OF(X509) *pins = NULL;
+    bool made = false;
+    int rc = -1;
+
+    if (check_params(p, e) != 0 || (pins = authority_parse_pins(p->ek_pins_pem, e)) == NULL ||
+        authority_path(dir, "registry.db", &path, e) != 0 ||
+        authority_path(dir, PINS_FILE, &pins_path, e) != 0 || file_mkdirs(dir, e) != 0 ||
+        registry_open(&m.registry, buf_cstr(&path), REGISTRY_CREATE, e) != 0)
+        goto out;
+    made = true;
+    if (registry_begin(m.registry, e) != 0 || make_all(&m) != 0 ||
+        file_write(buf_cstr(&pins_path), p->ek_pins_pem, 0600, e) != 0 ||
+        registry_commit(m.registry, e) != 0)
+        goto out;
+    rc = 0;
+out:
+    registry_close(m.registry);
+    if (rc != 0 && made)
+        remove(buf_cstr(&path));
+    sk_X509_pop_free(pins, X509_free);
+    buf_free(&path);
+    buf_free(&pins_path);
+    return rc;
+}

@@ -14,6 +14,8 @@
 #   consumer_cert N NAME LABEL ID CA CN [EXTENSION...]   a certificate for that key: $D/NAME-LABEL.pem,
 #                                       and on the token beside the key
 #   consumer_p11 NAME OPTION...         pkcs11-tool on that token, within `at N`
+#   consumer_forgive N                  after a wrong PIN: tpm2-pkcs11 counts it for the whole TPM, which
+#                                       shuts after three
 # One token a machine. `at N` sets what each of the modules wants to find.
 
 : "${CONSUMER:=fusetsu}"
@@ -71,6 +73,10 @@ consumer_p11() { # consumer_p11 NAME OPTION...
     local name=$1
     shift
     foreign pkcs11-tool --module "$CONSUMER_MODULE" --token-label "$name" "$@"
+}
+
+consumer_forgive() {
+    ! consumer_is tpm2-pkcs11 || at "$1" tpm2_dictionarylockout -c -T "tabrmd:bus_name=com.intel.tss2.M$1,bus_type=session"
 }
 
 consumer_token() { # consumer_token N NAME

@@ -14,6 +14,8 @@
 #   consumer_cert N NAME LABEL ID CA CN [EXTENSION...]   a certificate for that key: $D/NAME-LABEL.pem,
 #                                       and on the token beside the key
 #   consumer_p11 NAME OPTION...         pkcs11-tool on that token, within `at N`
+#   consumer_tree DIR                   names, kinds, modes and contents of all below it, but for our
+#                                       records of setups in .local
 #   consumer_forgive N                  after a wrong PIN: tpm2-pkcs11 counts it for the whole TPM, which
 #                                       shuts after three
 # One token a machine. `at N` sets what each of the modules wants to find.
@@ -77,6 +79,11 @@ consumer_p11() { # consumer_p11 NAME OPTION...
 
 consumer_forgive() {
     ! consumer_is tpm2-pkcs11 || at "$1" tpm2_dictionarylockout -c -T "tabrmd:bus_name=com.intel.tss2.M$1,bus_type=session"
+}
+
+consumer_tree() {
+    (cd "$1" && find . -path ./.local -prune -o -printf '%p %y %m %u %g %l\n' | sort &&
+        find . -path ./.local -prune -o -type f -print0 | sort -z | xargs -0r sha256sum)
 }
 
 # OpenSC 0.23 makes an EC key from memory that it has freed, and libcrypto compares strings there.

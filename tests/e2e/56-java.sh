@@ -32,9 +32,23 @@ done
 
 # --- what Java is told --------------------------------------------------------
 
-printf '%s\n' "name = token" "library = $CONSUMER_MODULE" 'slotListIndex = 0' >"$D/token.cfg"
-echo "security.provider.12=SunPKCS11 $D/token.cfg" >"$D/java.security"
-PROPERTIES=-Djava.security.properties=$D/java.security
+CONFIG=$HOME/.config/fusetsu
+mkdir -p "$HOME/.config/theirs"
+if consumer_is fusetsu; then
+    unset XDG_CONFIG_HOME XDG_STATE_HOME
+    consumer_tree "$HOME" >"$D/home.before"
+    same_home() { consumer_tree "$HOME" | diff "$D/home.before" -; }
+    setup() { at 1 "$FUSETSU" setup java --user "$@"; }
+    check_out "setup java --dry-run says what it would write" 'security.provider.12=SunPKCS11' setup --dry-run
+    check "and writes nothing" same_home
+    check_out "setup java" "-Djava.security.properties=$CONFIG/java.security" setup
+    # The machines have a store each, and in both it is the first and only token.
+else
+    mkdir -p "$CONFIG"
+    printf '%s\n' "name = fusetsu" "library = $CONSUMER_MODULE" 'slotListIndex = 0' >"$CONFIG/java-pkcs11.cfg"
+    echo "security.provider.12=SunPKCS11 $CONFIG/java-pkcs11.cfg" >"$CONFIG/java.security"
+fi
+PROPERTIES=-Djava.security.properties=$CONFIG/java.security
 keys() { # keys N OPTION...: keytool on the token of machine N
     at "$1" foreign keytool -J"$PROPERTIES" "${@:2}" -keystore NONE -storetype PKCS11 -storepass:file "${PIN_FILE:-$D/pin}"
 }
@@ -134,5 +148,19 @@ if check "a server with the keys of machine 2" serve; then
     expect_fail "a server of another CA is refused" 'unable to find valid certification path' \
         dial stranger "$ec" TLSv1.3 ec
     expect_fail "a wrong PIN opens no channel" 'CKR_PIN_INCORRECT' bad_pin dial ca "$ec" TLSv1.3 ec
+fi
+
+# --- undone -------------------------------------------------------------------
+
+if consumer_is fusetsu; then
+    check "a second token" at 1 "$FUSETSU" token init --label spare --pin-file "$D/pin" --so-pin-file "$D/so"
+    expect_fail "then it has to be said which one" '--token' setup
+    check "the first, by name" setup --token m1
+    check_out "is opened" 'ec, PrivateKeyEntry' keys 1 -list
+    check "the second, by name" setup --token spare
+    check_out "is empty" 'contains 0 entries' keys 1 -list
+    check_out "setup java --undo" 'java.security' setup --undo
+    check "leaves all as it was" same_home
+    expect_fail "and Java finds no token" 'PKCS11 not found|no such provider|KeyStore' keys 1 -list
 fi
 finish

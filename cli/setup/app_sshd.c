@@ -2,9 +2,11 @@
 #include "cli/commands.h"
 #include "cli/setup/setup.h"
 #include "cli/setup/sshkey.h"
+#include "core/file.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #define CONFIG "/etc/ssh/sshd_config.d/fusetsu.conf"
@@ -13,6 +15,32 @@
 #define SOCKET "/run/" RUN_DIR "/socket"
 #define UNIT "/etc/systemd/system/fusetsu-host-agent.service"
 #define ASKPASS "/etc/fusetsu/host-agent-pin"
+
+/* sshd reads our file only where its main one says so, as Debian's does. */
+static int check_included(struct err *e)
+{
+    static const char main_file[] = "/etc/ssh/sshd_config";
+    struct buf text = {0};
+    bool found = false;
+
+    if (file_read(main_file, (size_t)1 << 20, &text, e) != 0)
+        return -1;
+    if (buf_cstr(&text) == NULL)
+        return err_set(e, E_MEMORY, "out of memory for %s", main_file);
+    for (const char *line = (const char *)text.p; line != NULL && !found;
+         line = strchr(line, '\n')) {
+        line += strspn(line, " \t\n");
+        found = strncasecmp(line, "Include", 7) == 0 &&
+                memmem(line, strcspn(line, "\n"), "/etc/ssh/sshd_config.d/*.conf", 29) != NULL;
+    }
+    buf_free(&text);
+    if (found)
+        return 0;
+    return err_set(e, E_NOT_FOUND,
+                   "%s does not read " CONFIG "; put \"Include /etc/ssh/sshd_config.d/*.conf\" at "
+                   "its top",
+                   main_file);
+}
 
 /* The settings here and the units quote alike; none of them takes such a path. */
 static int check_path(const char *path, struct err *e)
@@ -138,7 +166,7 @@ static int plan(struct setup *s, struct err *e)
     if (socket == NULL)
         socket = SOCKET;
     if (module == NULL || (source == NULL && cli_option(setup_cli(s), "pin-source") != NULL) ||
-        check_path(module, e) != 0 || check_path(socket, e) != 0)
+        check_path(module, e) != 0 || check_path(socket, e) != 0 || check_included(e) != 0)
         return -1;
     real = realpath(module, NULL);
     k = setup_key(s, e);

@@ -138,6 +138,10 @@ if can_setup_sshd; then
     check_out "setup sshd --dry-run says what it would write" 'HostKeyAgent /run/' \
         at 2 "$FUSETSU" setup sshd --label ec --dry-run
     check "and writes nothing" same_etc
+    mv "$ETC/ssh/sshd_config" "$D/main_config"
+    grep -v ^Include "$D/main_config" >"$ETC/ssh/sshd_config"
+    expect_fail "where sshd would not read it, setup says so" 'put "Include /etc/ssh/sshd_config.d/' host_key ec
+    mv "$D/main_config" "$ETC/ssh/sshd_config"
     check_out "setup sshd says how others know the host" '^ +ecdsa-sha2-nistp256 .* ec$' host_key ec
     check "as ssh-keygen does" cmp "$ETC/ssh/fusetsu_host_key.pub" "$D/host-ec.pub"
     check "the agent that its service starts" host_agent

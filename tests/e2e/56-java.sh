@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 story 2 "$@"
 # shellcheck source=tests/e2e/consumers.sh
 . tests/e2e/consumers.sh
-for program in java keytool jarsigner jar; do
+for program in java javac keytool jarsigner jar; do
     command -v "$program" >/dev/null || { skip "Java" "there is no $program" && finish; }
 done
 # A Java machine handles SIGSEGV itself, in the course of its work.
@@ -116,14 +116,15 @@ expect_fail "nor does a wrong PIN" 'unable to|PIN|load failed' bad_pin signed ge
 
 # --- TLS ----------------------------------------------------------------------
 
+check "the program for it" javac -d "$D/classes" tests/support/TokenTls.java
 serve() {
-    at 2 background "${FOREIGN[@]}" java "$PROPERTIES" tests/support/TokenTls.java serve "$D/ca.pem" "$D/pin" ec rsa >"$D/server.out" 2>&1 </dev/null
+    at 2 background "${FOREIGN[@]}" java "$PROPERTIES" -cp "$D/classes" TokenTls serve "$D/ca.pem" "$D/pin" ec rsa >"$D/server.out" 2>&1 </dev/null
     server=$LAST
     poll 30 ready && ! gone "$server"
 }
 ready() { gone "$server" || grep -q '^rsa ' "$D/server.out"; }
 dial() { # dial CA [PORT PROTOCOL ALIAS]...
-    at 1 foreign java "$PROPERTIES" tests/support/TokenTls.java dial "$D/$1.pem" "${PIN_FILE:-$D/pin}" "${@:2}"
+    at 1 foreign java "$PROPERTIES" -cp "$D/classes" TokenTls dial "$D/$1.pem" "${PIN_FILE:-$D/pin}" "${@:2}"
 }
 said() { test "$(grep -c "$2" "$3")" -eq "$1"; }
 if check "a server with the keys of machine 2" serve; then

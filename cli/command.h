@@ -39,6 +39,7 @@ enum cli_shared {
     CLI_SETUP = 32,   /* --undo, --dry-run, --module */
     CLI_SCOPE = 64,   /* --user */
     CLI_KEY = 128,    /* --label, --id, --pin-source: the key that an application shall use */
+    CLI_ASKED = 256,  /* --label, --id: the same for one that always asks for the PIN */
 };
 
 struct cli_command {

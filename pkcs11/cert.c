@@ -46,15 +46,33 @@ static CK_RV agree_der(struct store_object *row, CK_ATTRIBUTE_TYPE type, unsigne
     return rv;
 }
 
+/* CKA_SERIAL_NUMBER is DER (4.6.3). Java's SunPKCS11 gives the contents of that alone: taken, and
+ * kept as DER, which others look for. */
+static CK_RV agree_serial(struct store_object *row, X509 *x)
+{
+    const struct store_attr *given = store_object_attr(row, CKA_SERIAL_NUMBER);
+    unsigned char *der = NULL;
+    int len = i2d_ASN1_INTEGER(X509_get_serialNumber(x), &der), tag, class;
+    const unsigned char *contents = der;
+    long n = 0;
+    CK_RV rv;
+
+    if (len <= 0 || ASN1_get_object(&contents, &n, &tag, &class, len) != 0 || given == NULL ||
+        !bytes_equal(buf_bytes(&given->value), bytes_of(contents, (size_t)n)))
+        return agree_der(row, CKA_SERIAL_NUMBER, der, len);
+    rv = template_set(row, ATTR_CERT, CKA_SERIAL_NUMBER, bytes_of(der, (size_t)len));
+    OPENSSL_free(der);
+    return rv;
+}
+
 static CK_RV set_names(struct store_object *row, X509 *x)
 {
-    unsigned char *subject = NULL, *issuer = NULL, *serial = NULL;
+    unsigned char *subject = NULL, *issuer = NULL;
     int n_subject = i2d_X509_NAME(X509_get_subject_name(x), &subject);
     int n_issuer = i2d_X509_NAME(X509_get_issuer_name(x), &issuer);
-    int n_serial = i2d_ASN1_INTEGER(X509_get_serialNumber(x), &serial);
     CK_RV a = agree_der(row, CKA_SUBJECT, subject, n_subject);
     CK_RV b = agree_der(row, CKA_ISSUER, issuer, n_issuer);
-    CK_RV c = agree_der(row, CKA_SERIAL_NUMBER, serial, n_serial);
+    CK_RV c = agree_serial(row, x);
 
     return a != CKR_OK ? a : b != CKR_OK ? b : c;
 }

@@ -7,7 +7,8 @@
 /*
  * Completes a certificate object (4.6.3): SUBJECT, ISSUER, SERIAL_NUMBER,
  * PUBLIC_KEY_INFO and CHECK_VALUE are read from VALUE; what the template gave of
- * them must agree (CKR_TEMPLATE_INCONSISTENT). Without an ID it gets that of the
+ * them must agree (CKR_TEMPLATE_INCONSISTENT); a serial number may lack its DER header,
+ * and gets it. Without an ID it gets that of the
  * key that it certifies, so that applications find one by the other.
  * CKR_ATTRIBUTE_VALUE_INVALID: no X.509 certificate.
  */

@@ -14,6 +14,10 @@
 #   consumer_cert N NAME LABEL ID CA CN [EXTENSION...]   a certificate for that key: $D/NAME-LABEL.pem,
 #                                       and on the token beside the key
 #   consumer_p11 NAME OPTION...         pkcs11-tool on that token, within `at N`
+#   consumer_tree DIR                   names, kinds, modes and contents of all below it, but for our
+#                                       records of setups in .local
+#   consumer_forgive N                  after a wrong PIN: tpm2-pkcs11 counts it for the whole TPM, which
+#                                       shuts after three
 # One token a machine. `at N` sets what each of the modules wants to find.
 
 : "${CONSUMER:=fusetsu}"
@@ -73,6 +77,22 @@ consumer_p11() { # consumer_p11 NAME OPTION...
     foreign pkcs11-tool --module "$CONSUMER_MODULE" --token-label "$name" "$@"
 }
 
+consumer_forgive() {
+    ! consumer_is tpm2-pkcs11 || at "$1" tpm2_dictionarylockout -c -T "tabrmd:bus_name=com.intel.tss2.M$1,bus_type=session"
+}
+
+consumer_tree() {
+    (cd "$1" && find . -path ./.local -prune -o -printf '%p %y %m %u %g %l\n' | sort &&
+        find . -path ./.local -prune -o -type f -print0 | sort -z | xargs -0r sha256sum)
+}
+
+# OpenSC 0.23 makes an EC key from memory that it has freed, and libcrypto compares strings there.
+_consumer_spki() { # like consumer_p11
+    local name=$1
+    shift
+    foreign env ASAN_OPTIONS=detect_leaks=0:intercept_strcmp=0:replace_str=0:replace_intrin=0 pkcs11-tool --module "$CONSUMER_MODULE" --token-label "$name" "$@"
+}
+
 consumer_token() { # consumer_token N NAME
     _consumer_machine "$1" &&
         at "$1" foreign pkcs11-tool --module "$CONSUMER_MODULE" --slot-index 0 --init-token --label "$2" --so-pin "$SO" &&
@@ -95,7 +115,7 @@ consumer_cert() { # consumer_cert N NAME LABEL ID CA CN [EXTENSION...]
     [ $# -gt 0 ] || set -- keyUsage=critical,digitalSignature extendedKeyUsage=clientAuth,serverAuth \
         subjectAltName=DNS:localhost,IP:127.0.0.1
     printf '%s\n' "$@" >"$out.ext"
-    at "$n" consumer_p11 "$name" --login --pin "$PIN" --read-object --type pubkey --id "$id" --output-file "$out.spki" &&
+    at "$n" _consumer_spki "$name" --login --pin "$PIN" --read-object --type pubkey --id "$id" --output-file "$out.spki" &&
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj "/CN=$cn" -out "$out.csr" 2>/dev/null &&
         openssl x509 -req -in "$out.csr" -force_pubkey "$out.spki" -CA "$D/$ca.pem" -CAkey "$D/$ca.key" \
             -set_serial "0x$(openssl rand -hex 16)" -days 20 -extfile "$out.ext" -out "$out.pem" &&

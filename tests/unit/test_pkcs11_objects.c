@@ -213,6 +213,30 @@ static void test_a_certificate_brings_its_names_and_finds_its_id(void **state)
     EVP_PKEY_free(key);
 }
 
+/* As Java's SunPKCS11 gives it: two's complement, without tag and length. */
+static void test_a_serial_number_without_header_becomes_der(void **state)
+{
+    CK_SESSION_HANDLE h = unit_module_open(true);
+    EVP_PKEY *key = key_pair();
+    int len;
+    unsigned char *der = certificate(key, &len);
+    unsigned char serial[] = {2, 2, 0x12, 0x67};
+    CK_ATTRIBUTE t[] = {{CKA_CLASS, &cert_class, sizeof(cert_class)},
+                        {CKA_CERTIFICATE_TYPE, &x509, sizeof(x509)},
+                        {CKA_VALUE, der, (CK_ULONG)len},
+                        {CKA_SERIAL_NUMBER, serial + 2, 2}};
+    CK_ATTRIBUTE by_serial = {CKA_SERIAL_NUMBER, serial, sizeof(serial)};
+    CK_OBJECT_HANDLE o;
+
+    (void)state;
+    assert_int_equal(C_CreateObject(h, t, 4, &o), CKR_OK);
+    assert_int_equal(unit_module_count(h, &by_serial, 1), 1);
+    t[3].ulValueLen = 1;
+    assert_int_equal(C_CreateObject(h, t, 4, &o), CKR_TEMPLATE_INCONSISTENT);
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+}
+
 static void test_only_the_so_may_say_trusted(void **state)
 {
     CK_SESSION_HANDLE h = unit_module_open(true);
@@ -459,6 +483,7 @@ int main(void)
         TOKEN(test_searches_for_what_nobody_has_are_empty),
         TOKEN(test_objects_of_another_process_appear),
         TOKEN(test_a_certificate_brings_its_names_and_finds_its_id),
+        TOKEN(test_a_serial_number_without_header_becomes_der),
         TOKEN(test_only_the_so_may_say_trusted),
         TOKEN(test_signatures_are_verified_without_a_tpm),
         TOKEN(test_digests_come_in_one_part_and_in_many),

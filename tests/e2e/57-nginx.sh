@@ -125,7 +125,7 @@ n=4
 check "many connections, no failure" load "$port" 3 12
 workers() { [ "$(cut -d' ' -f1 "$D/access.log" | sort -u | wc -l)" -ge 2 ] && ! grep -vE ' TLSv1.[23] \. 200$' "$D/access.log"; }
 check "several workers had their share, and each connection was a handshake" workers
-reloads() { local i; for i in 1 2 3 4; do reload || return 1; done; }
+reloads() { local _; for _ in 1 2 3 4; do reload || return 1; done; }
 check "four reloads under load, no failure" load_while "$port" 5 12 reloads
 check "and nothing to complain about in the log" no_complaint
 check "nginx stops" stop

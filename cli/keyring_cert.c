@@ -6,8 +6,8 @@
 
 /* Certificates and evidence beside keys. */
 
-int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
-                     bool *was_there, struct err *e)
+static int make_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool trusted, struct err *e)
 {
     CK_OBJECT_CLASS class = CKO_CERTIFICATE;
     CK_CERTIFICATE_TYPE x509 = CKC_X_509;
@@ -17,31 +17,51 @@ int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const
         keyring_attribute(CKA_CERTIFICATE_TYPE, &x509, sizeof(x509)),
         keyring_attribute(CKA_TOKEN, &yes, sizeof(yes)),
         keyring_attribute(CKA_PRIVATE, &no, sizeof(no)),
+        keyring_attribute(CKA_TRUSTED, trusted ? &yes : &no, sizeof(yes)),
         keyring_attribute(CKA_LABEL, label, strlen(label)),
         keyring_attribute(CKA_VALUE, der.p, der.len),
         keyring_attribute(CKA_ID, id.p, id.len),
     };
-    struct keyring_object *list = NULL;
     CK_OBJECT_HANDLE h = 0;
+    /* The id is the last row: left out when there is none. */
+    CK_RV rv =
+        k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1, &h);
+
+    return rv == CKR_OK ? 0 : keyring_failed(rv, "storing the certificate", e);
+}
+
+static int trust(struct keyring *k, CK_OBJECT_HANDLE cert, struct err *e)
+{
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE t = keyring_attribute(CKA_TRUSTED, &yes, sizeof(yes));
+    CK_RV rv = k->p11->C_SetAttributeValue(k->session, cert, &t, 1);
+
+    return rv == CKR_OK ? 0 : keyring_failed(rv, "marking the certificate as trusted", e);
+}
+
+int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool trusted, bool *was_there, struct err *e)
+{
+    struct keyring_object *list = NULL;
     bool there = false;
     size_t n = 0;
-    CK_RV rv;
+    int rc = 0;
 
     if (keyring_list(k, CKO_CERTIFICATE, &list, &n, e) != 0)
         return -1;
-    for (size_t i = 0; i < n; i++)
-        there = there || bytes_equal(buf_bytes(&list[i].value), der);
-    keyring_objects_free(list, n);
-    if (!there) {
-        /* The id is the last row: left out when there is none. */
-        rv = k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1,
-                                    &h);
-        if (rv != CKR_OK)
-            return keyring_failed(rv, "storing the certificate", e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (!bytes_equal(buf_bytes(&list[i].value), der))
+            continue;
+        there = true;
+        if (trusted && !list[i].trusted)
+            rc = trust(k, list[i].handle, e);
     }
-    if (was_there != NULL)
+    keyring_objects_free(list, n);
+    if (rc == 0 && !there)
+        rc = make_cert(k, der, id, label, trusted, e);
+    if (rc == 0 && was_there != NULL)
         *was_there = there;
-    return 0;
+    return rc;
 }
 
 static int destroy(struct keyring *k, CK_OBJECT_HANDLE object, struct err *e)

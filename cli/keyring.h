@@ -109,6 +109,10 @@ int keyring_public(struct keyring *k, const struct keyring_object *key, struct p
 int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
                      bool trusted, bool *was_there, struct err *e) MUST_USE;
 
+/* A certificate, and above it the issuers that the token has, as PEM in the order in which TLS
+ * sends them; appended. */
+int keyring_chain(struct keyring *k, X509 *leaf, struct buf *out, struct err *e) MUST_USE;
+
 /*
  * Keeps what proves where a key lives: `record` is what `fusetsu verify` reads (PEM),
  * `ak_cert` the certificate (DER) of the attestation key that signed it. An older one of the

@@ -53,17 +53,39 @@ INSIDE=(unshare -m sh -c 'mount --bind "$0" /etc && exec "$@"' "$D/etc"
 key_line() { # key_line LABEL [PIN-FILE]
     echo "ssl_certificate_key \"engine:pkcs11:pkcs11:token=web;object=$1;type=private?pin-source=file:${2:-$D/pin}\";"
 }
-configure() { # configure: what `fusetsu setup nginx` would write, by hand
+# What `fusetsu setup nginx` writes, by hand, for the peers; and for the environment that they need.
+configure() {
+    local v key
     {
         echo "env PKCS11_MODULE_PATH=$CONSUMER_MODULE;"
         for v in "${environment[@]}"; do echo "env $v;"; done
         echo "ssl_engine pkcs11;"
-    } >"$D/etc/nginx/modules-enabled/90-fusetsu.conf"
+    } >"$D/etc/nginx/modules-enabled/60-fusetsu.conf"
     for key in ec rsa; do
-        printf '%s\n' "ssl_certificate $D/web-$key.pem;" "$(key_line "$key")" >"$D/etc/nginx/snippets/$key.conf"
-    done
+        printf '%s\n' "ssl_certificate $D/web-$key.pem;" "$(key_line "$key")"
+    done >"$D/etc/nginx/snippets/fusetsu.conf"
 }
-configure
+# As root of that machine: without its /etc, /var/lib/fusetsu would be the real one's.
+setup_with() { "${SETUP[@]}" "$FUSETSU" setup nginx --label ec --second-label rsa --pin-source "$D/$1" "${@:2}"; }
+setup() { setup_with pin "$@"; }
+# shellcheck disable=SC2016  # for the inner shell
+SETUP=(env -u FUSETSU_STORE -u FUSETSU_TCTI -u FUSETSU_CONF unshare -m sh -c
+    'mount --bind "$0/etc" /etc && mount --bind "$0/lib" /var/lib && exec "$@"' "$D")
+mkdir "$D/lib"
+if consumer_is fusetsu; then
+    check "setup nginx: --dry-run and --undo leave everything as it was" setup_keeps "$D/etc" setup
+    printf 'stories-11\n' >"$D/line"
+    expect_fail "a PIN file that the engine would misread is refused" 'ends with a line end' \
+        setup_with line
+    mkdir "$D/etc/systemd/system/nginx.service.d" && echo '[Service]' >"$D/etc/systemd/system/nginx.service.d/fusetsu.conf"
+    expect_fail "a file of somebody else is not written over" 'is there already' setup
+    rm -r "$D/etc/systemd/system/nginx.service.d"
+    check_out "setup nginx" 'include snippets/fusetsu.conf' setup
+    check_out "systemd would tell the module to nginx" "^Environment=PKCS11_MODULE_PATH=$MODULE" \
+        cat "$D/etc/systemd/system/nginx.service.d/fusetsu.conf"
+else
+    configure
+fi
 
 port=$(free_port)
 cat >"$D/etc/nginx/nginx.conf" <<TEXT
@@ -88,8 +110,7 @@ http {
     ssl_session_cache off;
     server {
         listen 127.0.0.1:$port ssl;
-        include /etc/nginx/snippets/ec.conf;
-        include /etc/nginx/snippets/rsa.conf;
+        include /etc/nginx/snippets/fusetsu.conf;
         location / { return 200 "tally\n"; }
     }
 }
@@ -139,20 +160,19 @@ check "no try was counted" no_tries web
 
 # --- it refuses -------------------------------------------------------------
 
-fails() { "${INSIDE[@]}" timeout 20 nginx -t; }
-key_line other >"$D/wrong"
-sed -i "/ssl_certificate_key/{r $D/wrong
-d}" "$D/etc/nginx/snippets/ec.conf"
-expect_fail "a key that is not the certificate's is refused" 'key values mismatch' fails
-key_line absent >"$D/wrong"
-sed -i "/ssl_certificate_key/{r $D/wrong
-d}" "$D/etc/nginx/snippets/ec.conf"
-expect_fail "so is one that is not on the token" 'ENGINE_load_private_key.* failed' fails
+tries() { "${INSIDE[@]}" timeout 20 nginx -t; }
+consumer_is fusetsu && check "setup nginx --undo" setup --undo
 configure
-sed -i "s|file:$D/pin|file:$D/bad|" "$D/etc/nginx/snippets/ec.conf"
-expect_fail "with a wrong PIN it does not start" 'PIN incorrect|Login failed' fails
-consumer_is softhsm2 || check_out "that try was counted" 'PIN count low' at 1 consumer_p11 web -T
-configure
-check "with the right one it would" fails
+check "the settings by hand are right as well" tries
+with() { # with SED-COMMAND: nginx tries settings that were changed so
+    configure
+    sed -i "$1" "$D/etc/nginx/snippets/fusetsu.conf"
+    tries
+}
+expect_fail "a key that is not the certificate's is refused" 'key values mismatch' with 's/object=ec;/object=other;/'
+expect_fail "so is one that is not on the token" 'ENGINE_load_private_key.* failed' with 's/object=ec;/object=absent;/'
+expect_fail "with a wrong PIN it does not start" 'PIN incorrect|Login failed' with "s|file:$D/pin|file:$D/bad|"
+consumer_is fusetsu && check_out "that try was counted" 'PIN count low' at 1 consumer_p11 web -T
+check "with the right one it would" with ''
 check "and so no try is counted any more" no_tries web
 finish

@@ -61,32 +61,55 @@ check "a page to serve" page
 key_line() { # key_line TOKEN LABEL [PIN-FILE]
     echo "key = pkcs11:token=$1;object=$2;type=private?pin-source=file:${3:-$D/pin}"
 }
-service() { # service TOKEN LABEL: what `fusetsu setup stunnel` would write into a service, by hand
+# What `fusetsu setup stunnel` writes at the top and into a service, by hand, for the peers.
+top() { printf '%s\n' 'engine = pkcs11' "engineCtrl = MODULE_PATH:$CONSUMER_MODULE"; }
+service() { # service TOKEN LABEL
     printf '%s\n' "cert = pkcs11:token=$1;object=$2;type=cert" "$(key_line "$1" "$2")" 'engineId = pkcs11'
 }
-head() { # head NAME: and at the top
-    printf '%s\n' 'foreground = yes' "pid = $D/$1.pid" "output = $D/$1.log" 'syslog = no' 'debug = notice' \
-        'engine = pkcs11'
+global() { # global NAME
+    printf '%s\n' 'foreground = yes' "pid = $D/$1.pid" "output = $D/$1.log" 'syslog = no' 'debug = notice'
 }
 declare -A port
 for key in ec rsa; do port[$key]=$(free_port); done
-configure() { # configure [PIN-FILE [LABEL]]
-    {
-        head gw
-        for key in ec rsa; do
-            # No resumption: each connection a full handshake, with a signature.
-            printf '%s\n' "[$key]" "accept = 127.0.0.1:${port[$key]}" "connect = 127.0.0.1:$behind" \
-                'sslVersionMin = TLSv1.2' 'options = NO_TICKET' 'sessionCacheSize = 1' 'sessionResume = no' \
-                "CAfile = $D/ca.pem"
-            service gw "$key"
-        done
-    } >"$D/gw.conf"
+# No resumption: each connection a full handshake, with a signature.
+plain() { # plain [COMMAND...]: settings of the server; the command prints lines for the service of KEY
+    global gw
+    for key in ec rsa; do
+        printf '%s\n' "[$key]" "accept = 127.0.0.1:${port[$key]}" "connect = 127.0.0.1:$behind" \
+            'sslVersionMin = TLSv1.2' 'options = NO_TICKET' 'sessionCacheSize = 1' 'sessionResume = no' \
+            "CAfile = $D/ca.pem"
+        [ $# -eq 0 ] || "$@" "$key"
+    done
 }
-configure
+by_hand() { { top && plain service gw; } >"$D/gw.conf"; }
+
+setup() { # setup SERVICE LABEL [OPTION...]
+    at 1 "$FUSETSU" setup stunnel --user --file "$D/settings/gw.conf" --service "$1" --label "$2" \
+        --pin-source "$D/pin" "${@:3}"
+}
+export HOME=$D/home
+unset XDG_CONFIG_HOME XDG_STATE_HOME
+mkdir "$HOME" "$D/settings"
+if consumer_is fusetsu; then
+    plain | sed 's/$/\r/' | head -c -2 >"$D/settings/gw.conf" # CRLF, and no line end at the end
+    check "setup stunnel: --dry-run and --undo leave the file as it was" setup_keeps "$D/settings" setup ec ec
+    plain >"$D/settings/gw.conf"
+    cp "$D/settings/gw.conf" "$D/before"
+    expect_fail "a service that is not there" '\[nobody\]' setup nobody ec
+    check "one service, and another one" setup ec ec
+    check_out "in the same file" 'changed' setup rsa rsa
+    check_out "its lines are in the service" "id=%02;type=private" grep -A 5 '^\[rsa\]' "$D/settings/gw.conf"
+    cp "$D/settings/gw.conf" "$D/gw.conf"
+    check "--undo of the first one" setup ec ec --undo
+    check "and of the second one" setup rsa rsa --undo
+    check "and the file is as it was" cmp "$D/settings/gw.conf" "$D/before"
+else
+    by_hand
+fi
 
 stunnel_at() { # stunnel_at N NAME
     : >"$D/$2.log"
-    at "$1" background "${FOREIGN[@]}" PKCS11_MODULE_PATH="$CONSUMER_MODULE" stunnel4 "$D/$2.conf" >"$D/$2.out" 2>&1 </dev/null
+    at "$1" background "${FOREIGN[@]}" stunnel4 "$D/$2.conf" >"$D/$2.out" 2>&1 </dev/null
     server=$LAST
 }
 start() {
@@ -151,15 +174,16 @@ check "no try was counted" no_tries gw
 
 sed -i 's/^CAfile.*/&\nverifyChain = yes\nrequireCert = yes/' "$D/gw.conf"
 near=$(free_port) client=
-tunnel() { # tunnel KEY [PIN-FILE]
+tunnel() { # tunnel KEY [PIN-FILE]: a client, with the key of the other machine
+    local back=$server
     [ -z "$client" ] || end "$client"
     {
-        head peer
+        top
+        global peer
         printf '%s\n' "[$1]" 'client = yes' "accept = 127.0.0.1:$near" "connect = 127.0.0.1:${port[$1]}" \
             "CAfile = $D/ca.pem" 'verifyChain = yes' 'checkHost = localhost'
         [ "$2" = none ] || service peer "$1" | sed "s|file:$D/pin|file:$2|"
     } >"$D/peer.conf"
-    local back=$server
     stunnel_at 2 peer
     client=$server server=$back
     poll 20 listening "$near" "$client" && ! gone "$client" || { cat "$D/peer.log" "$D/peer.out" && return 1; }
@@ -179,18 +203,16 @@ check "stunnel stops" stop
 
 # --- it refuses -------------------------------------------------------------
 
-try() { start && stop; }
-configure
-sed -i "s/object=ec;type=private/object=other;type=private/" "$D/gw.conf"
-expect_fail "a key that is not the certificate's is refused" 'key values mismatch' try
-configure
-sed -i "s/object=ec;type=private/object=absent;type=private/" "$D/gw.conf"
-expect_fail "so is one that is not on the token" 'object not found|failed loading private key' try
-configure
-sed -i "s|file:$D/pin|file:$D/bad|" "$D/gw.conf"
-expect_fail "with a wrong PIN it does not start" 'PIN incorrect|Login failed' try
+with() { # with SED-COMMAND: a start with settings that were changed so
+    by_hand
+    sed -i "$1" "$D/gw.conf"
+    start && stop
+}
+expect_fail "a key that is not the certificate's is refused" 'key values mismatch' with 's/object=ec;type=p/object=other;type=p/'
+expect_fail "so is one that is not on the token" 'object not found|failed loading private key' \
+    with 's/object=ec;type=p/object=absent;type=p/'
+expect_fail "with a wrong PIN it does not start" 'PIN incorrect|Login failed' with "s|file:$D/pin|file:$D/bad|"
 consumer_is softhsm2 || check_out "that try was counted" 'PIN count low' at 1 consumer_p11 gw -T
-configure
-check "with the right one it does" try
+check "with the right one it does" with ''
 check "and so no try is counted any more" no_tries gw
 finish

@@ -33,10 +33,19 @@ cp -a /etc "$D/etc" && mkdir -p "$D/modules" "$D/etc/pkcs11/modules"
 cp /usr/share/p11-kit/modules/p11-kit-trust.module "$D/modules" 2>/dev/null
 # shellcheck disable=SC2016  # for the inner shell
 INSIDE=(unshare -m sh -c 'mount --bind "$0/etc" /etc && mount --bind "$0/modules" /usr/share/p11-kit/modules && exec "$@"' "$D")
-configure() { # configure [LINE...]: what `fusetsu setup p11-kit` would write, by hand
-    printf '%s\n' "module: $CONSUMER_MODULE" "$@" >"$D/etc/pkcs11/modules/fusetsu.module"
+# configure [--trust]
+configure() {
+    if consumer_is fusetsu; then
+        "${SETUP[@]}" "$FUSETSU" setup p11-kit "$@"
+    else
+        printf '%s\n' "module: $CONSUMER_MODULE" ${1:+'trust-policy: yes'} >"$D/etc/pkcs11/modules/fusetsu.module"
+    fi
 }
-configure
+# shellcheck disable=SC2016  # for the inner shell
+SETUP=(unshare -m sh -c 'mount --bind "$0/etc" /etc && mount --bind "$0/lib" /var/lib && exec "$@"' "$D")
+mkdir "$D/lib"
+consumer_is fusetsu && check "setup p11-kit: --dry-run and --undo leave everything as it was" setup_keeps "$D/etc" configure
+check "p11-kit is told of the module" configure
 key_of() { echo "pkcs11:token=$1;object=$2;type=private"; } # key_of TOKEN LABEL
 cert_of() { echo "pkcs11:token=$1;object=$2;type=cert"; }
 check_out "p11-kit knows the token" 'token=srv' at 1 "${INSIDE[@]}" "${FOREIGN[@]}" p11tool --list-tokens
@@ -106,7 +115,7 @@ import() { # import WHO-OPTION...
     fi
 }
 by_token() { dial ec --x509cafile pkcs11:token=cli; }
-configure 'trust-policy: yes'
+configure --trust >/dev/null
 if consumer_is fusetsu; then
     check "the user keeps the CA's certificate on the token" import --pin-file "$D/pin"
     expect_fail "that makes no root of it" 'issuer is unknown' by_token
@@ -124,9 +133,9 @@ else
 fi
 check_out "GnuTLS lists it as trusted" 'CKA_TRUSTED' trusted
 check "and trusts the server by it" by_token
-configure
+configure >/dev/null
 expect_fail "not where p11-kit takes no trust from the token" 'issuer is unknown' by_token
-configure 'trust-policy: yes'
+configure --trust >/dev/null
 if consumer_is fusetsu; then
     expect_fail "the user cannot change a root" 'rror' \
         env GNUTLS_PIN="$PIN" FUSETSU_TCTI="$TPM_TCTI_2" FUSETSU_STORE="$D/2/store.db" "${FOREIGN[@]}" p11tool \

@@ -13,6 +13,8 @@
 #   consumer_ca CA [CN]                 a software CA: $D/CA.pem and $D/CA.key
 #   consumer_cert N NAME LABEL ID CA CN [EXTENSION...]   a certificate for that key: $D/NAME-LABEL.pem,
 #                                       and on the token beside the key
+#   setup_keeps DIR COMMAND...          of `fusetsu setup`: --dry-run leaves all files below DIR as they are, and
+#                                       so does the thing itself with its --undo
 #   consumer_p11 NAME OPTION...         pkcs11-tool on that token, within `at N`
 # One token a machine. `at N` sets what each of the modules wants to find.
 
@@ -103,4 +105,17 @@ consumer_cert() { # consumer_cert N NAME LABEL ID CA CN [EXTENSION...]
             -set_serial "0x$(openssl rand -hex 16)" -days 20 -extfile "$out.ext" -out "$out.pem" &&
         openssl x509 -in "$out.pem" -outform DER -out "$out.der" &&
         at "$n" consumer_p11 "$name" --login --pin "$PIN" --write-object "$out.der" --type cert --id "$id" --label "$label"
+}
+
+_setup_files() { (cd "$1" && find . -printf '%p %y %m %u %g %l\n' | sort && find . -type f -exec sha256sum {} + | sort); }
+setup_keeps() { # setup_keeps DIR COMMAND...
+    local dir=$1 before
+    shift
+    before=$(_setup_files "$dir")
+    "$@" --dry-run || return 1
+    [ "$(_setup_files "$dir")" = "$before" ] || { echo "--dry-run changed files" && return 1; }
+    "$@" || return 1
+    [ "$(_setup_files "$dir")" != "$before" ] || { echo "it changed nothing" && return 1; }
+    "$@" --undo || return 1
+    [ "$(_setup_files "$dir")" = "$before" ] || { diff <(echo "$before") <(_setup_files "$dir") && return 1; }
 }

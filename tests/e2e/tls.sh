@@ -28,7 +28,7 @@ load() {
     cat "$D/load"
     ! grep -qE 'Socket errors|Non-2xx' "$D/load" || return 1
     got=$(sed -n 's/^ *\([0-9]*\) requests in .*/\1/p' "$D/load")
-    [ "${got:-0}" -ge 50 ] || { echo "only ${got:-no} requests" && return 1; }
+    [ "${got:-0}" -ge 10 ] || { echo "only ${got:-no} requests" && return 1; }
 }
 # load_while PORT SECONDS CONNECTIONS COMMAND...: the same while the command runs
 load_while() {

@@ -109,7 +109,7 @@ $(BUILD)/conform/%.o: tests/conformance/%.c
 $(BUILD)/conformance: $(CONFORM)
 	$(CC) -o $@ $^ -lcmocka -lcrypto -ldl
 
-$(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c) $(BUILD)/libcore.a
+$(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
 # --- the two commands, and the rest -----------------------------------------

@@ -17,50 +17,6 @@ static const struct cli_option options[] = {
     {0},
 };
 
-/* The certificate that issued `cert`, among those of the token. */
-static int find_issuer(const struct keyring_object *o, size_t n, X509 *cert, X509 **out)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct err ignored = {0}; /* a damaged one is nobody's issuer */
-        X509 *other = NULL;
-
-        if (issue_from_der(buf_bytes(&o[i].value), &other, &ignored) == 0 &&
-            X509_check_issued(other, cert) == X509_V_OK && X509_cmp(other, cert) != 0) {
-            *out = other;
-            return 0;
-        }
-        X509_free(other);
-    }
-    return -1;
-}
-
-static int write_chain(struct keyring *k, X509 *leaf, struct buf *out, struct err *e)
-{
-    struct keyring_object *o = NULL;
-    X509 *at = leaf, *next = NULL;
-    size_t n = 0;
-    int rc = -1;
-
-    if (keyring_list(k, CKO_CERTIFICATE, &o, &n, e) != 0)
-        return -1;
-    /* Two cross-certified CAs can issue each other: the number of steps is bounded. */
-    for (size_t steps = 0; steps <= n; steps++) {
-        if (issue_to_pem(at, out, e) != 0)
-            goto out;
-        if (X509_check_issued(at, at) == X509_V_OK || find_issuer(o, n, at, &next) != 0)
-            break;
-        if (at != leaf)
-            X509_free(at);
-        at = next;
-    }
-    rc = 0;
-out:
-    if (at != leaf)
-        X509_free(at);
-    keyring_objects_free(o, n);
-    return rc;
-}
-
 /* The record that came with the sealed credential of a key. */
 static int export_evidence(struct cli *c, struct err *e)
 {
@@ -102,7 +58,7 @@ static int run(struct cli *c, struct err *e)
     if (cli_flag(c, "der"))
         rc = issue_to_der(cert, &out, e);
     else if (cli_flag(c, "chain"))
-        rc = write_chain(k, cert, &out, e);
+        rc = keyring_chain(k, cert, &out, e);
     else
         rc = issue_to_pem(cert, &out, e);
     if (rc == 0)

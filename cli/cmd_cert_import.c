@@ -16,16 +16,20 @@ static const struct cli_option options[] = {
     {"label", "TEXT", "label of the first certificate (default: its key's label or its name)",
      false},
     {"evidence", "FILE", "from a sealed credential: write the evidence record here", false},
+    {"trusted", NULL, "as trusted roots, which the SO says with the SO PIN", false},
     {"out", "FILE", "also write the certificate and its issuers here, as PEM", false},
     {0},
 };
 
 /* --- keeping ------------------------------------------------------------- */
 
-static void say_kept(const char *name, bool was_there, const struct keyring_object *key)
+static void say_kept(const char *name, bool was_there, const struct keyring_object *key,
+                     bool trusted)
 {
     printf("%s ", was_there ? "already there:" : "imported:");
     out_text(stdout, name);
+    if (trusted)
+        printf(", trusted");
     if (key->label[0] != 0) {
         printf(", for key \"");
         out_text(stdout, key->label);
@@ -34,8 +38,13 @@ static void say_kept(const char *name, bool was_there, const struct keyring_obje
     putchar('\n');
 }
 
-/* One certificate, joined to its key by id where the token has it. */
-static int keep(struct keyring *k, X509 *cert, const char *label, bool key_needed, struct err *e)
+enum keep_as {
+    KEEP_CERT,    /* joined to its key by id where the token has it */
+    KEEP_OF_KEY,  /* whose key the token has */
+    KEEP_TRUSTED, /* a root; the SO sees no private key to join it to */
+};
+
+static int keep(struct keyring *k, X509 *cert, const char *label, enum keep_as as, struct err *e)
 {
     struct keyring_object key = {0};
     struct err none = {0};
@@ -47,22 +56,22 @@ static int keep(struct keyring *k, X509 *cert, const char *label, bool key_neede
 
     certs_name(X509_get_subject_name(cert), name);
     /* A chain may hold kinds of keys that a token cannot: they have no pair here. */
-    if (pubkey_from_x509(&pub, cert, &none) == 0 && keyring_find_pair(k, &pub, &key, &none) != 0 &&
-        none.code != E_NOT_FOUND) {
+    if (as != KEEP_TRUSTED && pubkey_from_x509(&pub, cert, &none) == 0 &&
+        keyring_find_pair(k, &pub, &key, &none) != 0 && none.code != E_NOT_FOUND) {
         err_set(e, none.code, "%s", none.msg);
         goto out;
     }
-    if (key_needed && key.handle == 0) {
+    if (as == KEEP_OF_KEY && key.handle == 0) {
         err_set(e, none.code != E_OK ? none.code : E_NOT_FOUND, "%s", none.msg);
         goto out;
     }
     if (label == NULL)
         label = key.label[0] != 0 ? key.label : name;
     if (issue_to_der(cert, &der, e) != 0 ||
-        keyring_put_cert(k, buf_bytes(&der), bytes_of(key.id, key.id_len), label, &was_there, e) !=
-            0)
+        keyring_put_cert(k, buf_bytes(&der), bytes_of(key.id, key.id_len), label,
+                         as == KEEP_TRUSTED, &was_there, e) != 0)
         goto out;
-    say_kept(name, was_there, &key);
+    say_kept(name, was_there, &key, as == KEEP_TRUSTED);
     rc = 0;
 out:
     keyring_object_free(&key);
@@ -104,6 +113,8 @@ out:
 
 static int import_plain(struct cli *c, struct bytes in, struct err *e)
 {
+    const bool trusted = cli_flag(c, "trusted");
+    const unsigned use = KEYRING_WRITE | (trusted ? KEYRING_SO : KEYRING_LOGIN);
     STACK_OF(X509) *list = NULL;
     struct keyring *k = NULL;
     int rc = -1;
@@ -111,11 +122,11 @@ static int import_plain(struct cli *c, struct bytes in, struct err *e)
     if (cli_option(c, "evidence") != NULL)
         return cli_misuse(e, "--evidence goes with a sealed credential; this file holds plain "
                              "certificates, which carry no evidence record");
-    if (certs_parse(in, cli_arg(c, 0), &list, e) != 0 ||
-        keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0)
+    if (certs_parse(in, cli_arg(c, 0), &list, e) != 0 || keyring_open(&k, c, use, e) != 0)
         goto out;
     for (int i = 0; i < sk_X509_num(list); i++) {
-        if (keep(k, sk_X509_value(list, i), i == 0 ? cli_option(c, "label") : NULL, false, e) != 0)
+        if (keep(k, sk_X509_value(list, i), i == 0 ? cli_option(c, "label") : NULL,
+                 trusted ? KEEP_TRUSTED : KEEP_CERT, e) != 0)
             goto out;
     }
     rc = write_pem(c, sk_X509_value(list, 0), list, e);
@@ -213,14 +224,17 @@ static int import_sealed(struct cli *c, struct bytes in, struct err *e)
     struct token *t = NULL;
     int rc = -1;
 
+    if (cli_flag(c, "trusted"))
+        return cli_misuse(e, "--trusted goes with plain certificates of roots; this file holds a "
+                             "sealed credential");
     if (credential_from_pem(in, &sealed, e) != 0 ||
         keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
         keyring_token(k, &t, e) != 0 || open_sealed(t, &sealed, &issued, e) != 0)
         goto out;
-    if (keep(k, issued.cert, cli_option(c, "label"), true, e) != 0)
+    if (keep(k, issued.cert, cli_option(c, "label"), KEEP_OF_KEY, e) != 0)
         goto out;
     for (int i = 0; i < sk_X509_num(issued.chain); i++) {
-        if (keep(k, sk_X509_value(issued.chain, i), NULL, false, e) != 0)
+        if (keep(k, sk_X509_value(issued.chain, i), NULL, KEEP_CERT, e) != 0)
             goto out;
     }
     if (keep_evidence(c, k, &issued, e) != 0)
@@ -255,14 +269,17 @@ const struct cli_command cmd_cert_import = {
     .args = "FILE",
     .min_args = 1,
     .max_args = 1,
-    .shared = CLI_TOKEN | CLI_USER_PIN,
+    .shared = CLI_TOKEN | CLI_USER_PIN | CLI_SO_PIN,
     .options = options,
     .summary = "keep certificates beside their keys",
     .about = "Imports certificates (PEM or DER), each joined to the token's key of the same "
              "public half; or a sealed credential as `fusetsu ca issue` makes it, which only the "
              "TPM that made the request can open. The evidence of the latter is kept in the "
-             "token, beside the key.",
+             "token, beside the key. With --trusted they become roots that programs trust which "
+             "ask the token, as GnuTLS does after `fusetsu setup p11-kit --trust`; these programs "
+             "do not log in and so believe what the store's file says.",
     .examples = "fusetsu cert import --token gateway gw.sealed --evidence gw.evidence\n"
-                "fusetsu cert import --token gateway chain.pem",
+                "fusetsu cert import --token gateway chain.pem\n"
+                "fusetsu cert import --token gateway --trusted root.pem",
     .run = run,
 };

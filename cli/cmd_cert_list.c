@@ -36,16 +36,17 @@ static int add(struct listing *l, const struct keyring_object *o, struct err *e)
     hex_encode(id, o->id, o->id_len);
     read_row(o, &r);
     snprintf(day, sizeof(day), "%.10s", r.until);
-    return listing_row(l, (const char *[]){o->label, r.subject, r.issuer, day, id},
-                       json_pack("{s:o,s:s,s:o,s:o,s:s}", "label", out_json_text(o->label), "id",
-                                 id, "subject", out_json_text(r.subject), "issuer",
-                                 out_json_text(r.issuer), "not_after", r.until),
-                       e);
+    return listing_row(
+        l, (const char *[]){o->label, r.subject, r.issuer, day, o->trusted ? "trusted" : "", id},
+        json_pack("{s:o,s:s,s:o,s:o,s:s,s:b}", "label", out_json_text(o->label), "id", id,
+                  "subject", out_json_text(r.subject), "issuer", out_json_text(r.issuer),
+                  "not_after", r.until, "trusted", (int)o->trusted),
+        e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
-    static const char *const heads[] = {"LABEL", "SUBJECT", "ISSUER", "UNTIL", "ID"};
+    static const char *const heads[] = {"LABEL", "SUBJECT", "ISSUER", "UNTIL", "TRUST", "ID"};
     struct listing *l = listing_new(c, heads, ARRAY_LEN(heads), e);
     struct keyring_object *o = NULL;
     struct keyring *k = NULL;

@@ -63,7 +63,7 @@ static int find_row(struct cli *c, const char *name, struct store_token *row, st
     return rc;
 }
 
-static int login(struct keyring *k, struct cli *c, struct err *e)
+static int login(struct keyring *k, struct cli *c, bool officer, struct err *e)
 {
     struct err ignored = {0}; /* the login's own failure is told then */
     struct secret *pin = NULL;
@@ -72,18 +72,21 @@ static int login(struct keyring *k, struct cli *c, struct err *e)
     CK_RV rv;
     int rc = -1;
 
-    snprintf(what, sizeof(what), "user PIN of %s", k->row.label);
-    if (pin_obtain(c, PIN_USER, what, false, &pin, e) != 0)
+    snprintf(what, sizeof(what), "%s PIN of %s", officer ? "SO" : "user", k->row.label);
+    if (pin_obtain(c, officer ? PIN_SO : PIN_USER, what, false, &pin, e) != 0)
         return -1;
     /* The table's argument is not const, but the PIN is only read (PKCS#11 2.40, 5.6). */
-    rv = k->p11->C_Login(k->session, CKU_USER, secret_data(pin), secret_len(pin));
+    rv =
+        k->p11->C_Login(k->session, officer ? CKU_SO : CKU_USER, secret_data(pin), secret_len(pin));
     if (rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN) {
         k->logged_in = true;
+        k->officer = officer;
         rc = 0;
     } else {
         keyring_failed(rv, "login", e);
         if (find_row(c, k->row.serial, &now, &ignored) == 0)
-            pin_tries_left(e, what, now.user_fails, now.user_limit);
+            pin_tries_left(e, what, officer ? now.so_fails : now.user_fails,
+                           officer ? now.so_limit : now.user_limit);
     }
     secret_free(pin);
     return rc;
@@ -114,7 +117,7 @@ int keyring_open_named(struct keyring **out, struct cli *c, const char *name, un
         goto fail;
     }
     k->in_session = true;
-    if ((use & KEYRING_LOGIN) != 0 && login(k, c, e) != 0)
+    if ((use & (KEYRING_LOGIN | KEYRING_SO)) != 0 && login(k, c, (use & KEYRING_SO) != 0, e) != 0)
         goto fail;
     *out = k;
     return 0;
@@ -155,7 +158,7 @@ int keyring_token_info(struct keyring *k, CK_TOKEN_INFO *out, struct err *e)
 
 int keyring_token(struct keyring *k, struct token **out, struct err *e)
 {
-    struct token *t = k->logged_in ? p11_session_token(k->session) : NULL;
+    struct token *t = k->logged_in && !k->officer ? p11_session_token(k->session) : NULL;
 
     if (t == NULL)
         return err_set(e, E_LOGIN, "token %s is not open with its user PIN", k->row.label);
@@ -191,6 +194,14 @@ static int read_value(struct keyring *k, CK_OBJECT_HANDLE h, CK_ATTRIBUTE_TYPE t
     return buf_ok(out, e);
 }
 
+static bool read_true(struct keyring *k, CK_OBJECT_HANDLE h, CK_ATTRIBUTE_TYPE type)
+{
+    CK_BBOOL value = CK_FALSE;
+    CK_ATTRIBUTE a = {type, &value, sizeof(value)};
+
+    return k->p11->C_GetAttributeValue(k->session, h, &a, 1) == CKR_OK && value == CK_TRUE;
+}
+
 int keyring_read(struct keyring *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE h,
                  struct keyring_object *out, struct err *e)
 {
@@ -210,6 +221,7 @@ int keyring_read(struct keyring *k, CK_OBJECT_CLASS class, CK_OBJECT_HANDLE h,
         memcpy(o.id, id.p, id.len);
         o.id_len = id.len;
     }
+    o.trusted = class == CKO_CERTIFICATE && read_true(k, h, CKA_TRUSTED);
     *out = o;
     rc = 0;
 out:

@@ -17,6 +17,7 @@ enum keyring_use {
     KEYRING_LOOK = 0,  /* public objects */
     KEYRING_LOGIN = 1, /* asks for the user PIN */
     KEYRING_WRITE = 2, /* may make and destroy objects */
+    KEYRING_SO = 4,    /* asks for the SO PIN instead; public objects, with KEYRING_WRITE */
 };
 
 /* Opens the token that --token or --uri name. */
@@ -42,6 +43,7 @@ struct keyring_object {
     char label[128]; /* cut when longer */
     uint8_t id[KEYRING_ID_MAX];
     size_t id_len;    /* 0 when absent or longer */
+    bool trusted;     /* certificates: CKA_TRUSTED */
     struct buf value; /* certificates: DER; public keys: SubjectPublicKeyInfo; else empty */
 };
 
@@ -102,9 +104,14 @@ int keyring_public(struct keyring *k, const struct keyring_object *key, struct p
 /* --- certificates and the rest ------------------------------------------- */
 
 /* Keeps a certificate (DER) under an id and a label; one that is there already, byte for
- * byte, is left as it is and `*was_there` set (may be NULL). */
+ * byte, is left as it is and `*was_there` set (may be NULL). `trusted`: CKA_TRUSTED becomes
+ * true, also of one that is there; that is the SO's to say (2.40, 4.6.2). */
 int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
-                     bool *was_there, struct err *e) MUST_USE;
+                     bool trusted, bool *was_there, struct err *e) MUST_USE;
+
+/* A certificate, and above it the issuers that the token has, as PEM in the order in which TLS
+ * sends them; appended. */
+int keyring_chain(struct keyring *k, X509 *leaf, struct buf *out, struct err *e) MUST_USE;
 
 /*
  * Keeps what proves where a key lives: `record` is what `fusetsu verify` reads (PEM),

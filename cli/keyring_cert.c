@@ -1,3 +1,4 @@
+#include "ca/issue.h"
 #include "cli/keyring_priv.h"
 
 #include <stdio.h>
@@ -6,8 +7,8 @@
 
 /* Certificates and evidence beside keys. */
 
-int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
-                     bool *was_there, struct err *e)
+static int make_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool trusted, struct err *e)
 {
     CK_OBJECT_CLASS class = CKO_CERTIFICATE;
     CK_CERTIFICATE_TYPE x509 = CKC_X_509;
@@ -17,31 +18,95 @@ int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const
         keyring_attribute(CKA_CERTIFICATE_TYPE, &x509, sizeof(x509)),
         keyring_attribute(CKA_TOKEN, &yes, sizeof(yes)),
         keyring_attribute(CKA_PRIVATE, &no, sizeof(no)),
+        keyring_attribute(CKA_TRUSTED, trusted ? &yes : &no, sizeof(yes)),
         keyring_attribute(CKA_LABEL, label, strlen(label)),
         keyring_attribute(CKA_VALUE, der.p, der.len),
         keyring_attribute(CKA_ID, id.p, id.len),
     };
-    struct keyring_object *list = NULL;
     CK_OBJECT_HANDLE h = 0;
+    /* The id is the last row: left out when there is none. */
+    CK_RV rv =
+        k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1, &h);
+
+    return rv == CKR_OK ? 0 : keyring_failed(rv, "storing the certificate", e);
+}
+
+static int trust(struct keyring *k, CK_OBJECT_HANDLE cert, struct err *e)
+{
+    CK_BBOOL yes = CK_TRUE;
+    CK_ATTRIBUTE t = keyring_attribute(CKA_TRUSTED, &yes, sizeof(yes));
+    CK_RV rv = k->p11->C_SetAttributeValue(k->session, cert, &t, 1);
+
+    return rv == CKR_OK ? 0 : keyring_failed(rv, "marking the certificate as trusted", e);
+}
+
+int keyring_put_cert(struct keyring *k, struct bytes der, struct bytes id, const char *label,
+                     bool trusted, bool *was_there, struct err *e)
+{
+    struct keyring_object *list = NULL;
     bool there = false;
     size_t n = 0;
-    CK_RV rv;
+    int rc = 0;
 
     if (keyring_list(k, CKO_CERTIFICATE, &list, &n, e) != 0)
         return -1;
-    for (size_t i = 0; i < n; i++)
-        there = there || bytes_equal(buf_bytes(&list[i].value), der);
-    keyring_objects_free(list, n);
-    if (!there) {
-        /* The id is the last row: left out when there is none. */
-        rv = k->p11->C_CreateObject(k->session, t, id.len != 0 ? ARRAY_LEN(t) : ARRAY_LEN(t) - 1,
-                                    &h);
-        if (rv != CKR_OK)
-            return keyring_failed(rv, "storing the certificate", e);
+    for (size_t i = 0; rc == 0 && i < n; i++) {
+        if (!bytes_equal(buf_bytes(&list[i].value), der))
+            continue;
+        there = true;
+        if (trusted && !list[i].trusted)
+            rc = trust(k, list[i].handle, e);
     }
-    if (was_there != NULL)
+    keyring_objects_free(list, n);
+    if (rc == 0 && !there)
+        rc = make_cert(k, der, id, label, trusted, e);
+    if (rc == 0 && was_there != NULL)
         *was_there = there;
-    return 0;
+    return rc;
+}
+
+/* The certificate that issued `cert`, among those of the token. */
+static int find_issuer(const struct keyring_object *o, size_t n, X509 *cert, X509 **out)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct err ignored = {0}; /* a damaged one is nobody's issuer */
+        X509 *other = NULL;
+
+        if (issue_from_der(buf_bytes(&o[i].value), &other, &ignored) == 0 &&
+            X509_check_issued(other, cert) == X509_V_OK && X509_cmp(other, cert) != 0) {
+            *out = other;
+            return 0;
+        }
+        X509_free(other);
+    }
+    return -1;
+}
+
+int keyring_chain(struct keyring *k, X509 *leaf, struct buf *out, struct err *e)
+{
+    struct keyring_object *o = NULL;
+    X509 *at = leaf, *next = NULL;
+    size_t n = 0;
+    int rc = -1;
+
+    if (keyring_list(k, CKO_CERTIFICATE, &o, &n, e) != 0)
+        return -1;
+    /* Two cross-certified CAs can issue each other: the number of steps is bounded. */
+    for (size_t steps = 0; steps <= n; steps++) {
+        if (issue_to_pem(at, out, e) != 0)
+            goto out;
+        if (X509_check_issued(at, at) == X509_V_OK || find_issuer(o, n, at, &next) != 0)
+            break;
+        if (at != leaf)
+            X509_free(at);
+        at = next;
+    }
+    rc = 0;
+out:
+    if (at != leaf)
+        X509_free(at);
+    keyring_objects_free(o, n);
+    return rc;
 }
 
 static int destroy(struct keyring *k, CK_OBJECT_HANDLE object, struct err *e)

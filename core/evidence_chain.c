@@ -225,10 +225,9 @@ void evidence_chain_registered(struct evidence_case *c)
                  bytes_equal(bytes_of(c->verdict->ek_spki, 32), bytes_of(t->ek_spki, 32));
 
     if (t->registration != EVIDENCE_REGISTRATION_NONE && bound)
-        evidence_rules_set(c, 22,
-                           t->registration == EVIDENCE_REGISTRATION_ACTIVE ? EVIDENCE_PASS
-                                                                           : EVIDENCE_FAIL,
-                           "%.200s", t->registered);
+        evidence_rules_set(
+            c, 22, t->registration == EVIDENCE_REGISTRATION_ACTIVE ? EVIDENCE_PASS : EVIDENCE_FAIL,
+            "%.200s", t->registered);
     else if (t->ek_spki != NULL)
         evidence_rules_compare(c, 22, "the hash of the EK", bytes_of(c->verdict->ek_spki, 32),
                                bytes_of(t->ek_spki, 32));

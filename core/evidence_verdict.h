@@ -84,8 +84,9 @@ struct evidence_terms {
 
     enum evidence_registration registration;
     const char *registered; /* in words, where registration is not NONE */
-    const uint8_t *ek_spki; /* the one EK that may answer: pubkey_id(), 32 bytes; NULL: not judged */
-    bool ek_spki_asserted;  /* ek_spki is NULL because the issuer looked it up */
+    const uint8_t
+        *ek_spki;          /* the one EK that may answer: pubkey_id(), 32 bytes; NULL: not judged */
+    bool ek_spki_asserted; /* ek_spki is NULL because the issuer looked it up */
 
     X509 *leaf; /* issued certificate to compare with; NULL: none */
 

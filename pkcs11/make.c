@@ -108,14 +108,23 @@ CK_RV make_read(const struct p11_session *s, const struct template *t, enum temp
     return rv;
 }
 
+/* The SO writes public objects without a key in the TPM; the store refuses others. */
+static const struct store_seal *seal_for(const struct token *k, const struct made *m)
+{
+    if (k == NULL)
+        return NULL;
+    return m->row.is_private || m->row.has_key ? token_seal(k) : token_stamp(k);
+}
+
 static int write_all(struct p11_session *s, struct made *const *m, size_t n, struct err *e)
 {
-    const struct store_seal *seal = s->slot->token != NULL ? token_seal(s->slot->token) : NULL;
     struct store *store = s->lib->store;
 
     if (store_begin(store, e) != 0)
         return -1;
     for (size_t i = 0; i < n; i++) {
+        const struct store_seal *seal = seal_for(s->slot->token, m[i]);
+
         if (!m[i]->token)
             continue;
         if ((m[i]->key != NULL && store_key_put(store, m[i]->key, seal, e) != 0) ||

@@ -141,7 +141,7 @@ CK_RV C_GetAttributeValue(CK_SESSION_HANDLE handle, CK_OBJECT_HANDLE object, CK_
 static CK_RV change_stored(struct p11_session *s, struct object *o, const struct template *t,
                            struct store_object *row)
 {
-    const struct store_seal *seal = s->slot->token != NULL ? token_seal(s->slot->token) : NULL;
+    const struct store_seal *seal = s->slot->token != NULL ? token_stamp(s->slot->token) : NULL;
     struct store *store = s->lib->store;
     struct object now = *o;
     struct err e = {0};

@@ -58,8 +58,7 @@ int attest_collect(struct token *k, const struct store_key *key, const struct st
 
 /* A quote alone, over any qualifyingData of up to 64 bytes. */
 int attest_quote(struct token *k, const struct store_key *ak, struct bytes qualifying,
-                 const struct key_pcrs *which, struct evidence_signed *out,
-                 struct err *e) MUST_USE;
+                 const struct key_pcrs *which, struct evidence_signed *out, struct err *e) MUST_USE;
 
 /* TPMT_PUBLIC of the storage primary that is the parent of the token's keys. */
 int attest_parent(struct token *k, struct buf *tpmt_public, struct err *e) MUST_USE;

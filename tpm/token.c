@@ -98,9 +98,14 @@ struct store *token_store(struct token *k)
     return k->store;
 }
 
-const struct store_seal *token_seal(const struct token *k)
+const struct store_seal *token_stamp(const struct token *k)
 {
     return k->seal != NULL ? (const struct store_seal *)(const void *)secret_peek(k->seal) : NULL;
+}
+
+const struct store_seal *token_seal(const struct token *k)
+{
+    return k->who == TOKEN_USER ? token_stamp(k) : NULL;
 }
 
 struct session *token_session(struct token *k, struct err *e)
@@ -226,6 +231,25 @@ out:
     return rc;
 }
 
+static int seal_of(enum token_user who, const struct secret *content, struct secret **out,
+                   struct err *e)
+{
+    struct bytes secret = secret_bytes(content);
+    struct secret *seal = secret_new(sizeof(struct store_seal), e);
+
+    if (seal == NULL)
+        return -1;
+    if (who == TOKEN_SO)
+        secret =
+            bytes_of(((const struct pin_so_content *)(const void *)secret.p)->secret, PIN_SECRET);
+    if (store_seal_derive(secret, (struct store_seal *)(void *)secret_data(seal), e) != 0) {
+        secret_free(seal);
+        return -1;
+    }
+    *out = seal;
+    return 0;
+}
+
 int token_login(struct token *k, enum token_user who, struct bytes pin, struct err *e)
 {
     struct secret *content = NULL, *seal = NULL;
@@ -234,15 +258,9 @@ int token_login(struct token *k, enum token_user who, struct bytes pin, struct e
     if (token_reload(k, e) != 0 || token_check_pin(k, who, pin, e) != 0 ||
         token_open_guard(k, who, pin, &content, e) != 0)
         return -1;
-    if (who == TOKEN_USER) {
-        seal = secret_new(sizeof(struct store_seal), e);
-        if (seal == NULL ||
-            store_seal_derive(secret_bytes(content), (struct store_seal *)(void *)secret_data(seal),
-                              e) != 0) {
-            secret_free(content);
-            secret_free(seal);
-            return -1;
-        }
+    if (seal_of(who, content, &seal, e) != 0) {
+        secret_free(content);
+        return -1;
     }
     forget_login(k);
     k->secret = content;

@@ -127,6 +127,9 @@ int token_owner(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;
 
 /* The seal of the store's rows: NULL unless the user is logged in. */
 const struct store_seal *token_seal(const struct token *k);
+/* The same for writing public rows, which the SO does, too: what the SO says of an object
+ * counts after the user's login only if its row has a tag. NULL when nobody is logged in. */
+const struct store_seal *token_stamp(const struct token *k);
 
 /* --- keys ---------------------------------------------------------------- */
 

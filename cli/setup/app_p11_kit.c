@@ -3,6 +3,11 @@
 #include "cli/commands.h"
 #include "cli/setup/setup.h"
 
+static const struct cli_option options[] = {
+    {"trust", NULL, "certificates that the SO trusts are roots for everybody", false},
+    {0},
+};
+
 static int plan(struct setup *s, struct err *e)
 {
     const char *module = setup_module(s, e);
@@ -15,7 +20,8 @@ static int plan(struct setup *s, struct err *e)
         buf_str(&path, "/etc/pkcs11/modules/fusetsu.module");
     else if (setup_config_path(s, &path, "pkcs11/modules/fusetsu.module", e) != 0)
         goto out;
-    buf_printf(&text, "# written by fusetsu setup p11-kit\nmodule: %s\n", module);
+    buf_printf(&text, "# written by fusetsu setup p11-kit\nmodule: %s\n%s", module,
+               cli_flag(setup_cli(s), "trust") ? "trust-policy: yes\n" : "");
     if (buf_cstr(&path) != NULL && buf_ok(&text, e) == 0)
         rc = setup_file(s, (const char *)path.p, 0644, buf_bytes(&text), e);
     setup_say(s, "Programs that ask p11-kit see the tokens now; `p11-kit list-modules` shows it.");
@@ -37,9 +43,11 @@ const struct cli_command cmd_setup_p11_kit = {
     .group = "setup",
     .name = "p11-kit",
     .shared = CLI_SETUP | CLI_SCOPE | CLI_JSON,
+    .options = options,
     .summary = "register the module with p11-kit, for GnuTLS and all who ask it",
     .about = "Writes one file that names the module: in /etc/pkcs11/modules as root, else in this "
-             "user's own settings.",
+             "user's own settings. With --trust, programs that ask p11-kit for roots take the "
+             "certificates that were imported with `fusetsu cert import --trusted` for such.",
     .examples = "fusetsu setup p11-kit\nfusetsu setup p11-kit --undo",
     .run = run,
 };

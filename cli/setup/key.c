@@ -18,6 +18,7 @@ void setup_key_free(struct setup_key *k)
         return;
     buf_free(&k->cert);
     buf_free(&k->spki);
+    buf_free(&k->chain);
     free(k);
 }
 
@@ -136,7 +137,22 @@ static int fill(struct setup_key *k, const CK_TOKEN_INFO *info, const struct key
     return buf_ok(&k->spki, e) == 0 && buf_ok(&k->cert, e) == 0 ? 0 : -1;
 }
 
-static int find(struct setup *s, struct setup_key *k, struct err *e)
+static int read_chain(struct keyring *ring, struct setup_key *k, struct err *e)
+{
+    X509 *cert = NULL;
+    int rc;
+
+    if (k->cert.len == 0)
+        return 0;
+    rc = issue_from_der(buf_bytes(&k->cert), &cert, e);
+    if (rc == 0)
+        rc = keyring_chain(ring, cert, &k->chain, e);
+    X509_free(cert);
+    return rc;
+}
+
+/* With `label` the key of that label, whatever the command line says. */
+static int find(struct setup *s, const char *label, struct setup_key *k, struct err *e)
 {
     struct keyring_object *pub = NULL, *cert = NULL;
     size_t n_pub = 0, n_cert = 0, at = 0;
@@ -145,12 +161,21 @@ static int find(struct setup *s, struct setup_key *k, struct err *e)
     struct wanted w;
     int rc = -1;
 
-    if (read_wanted(s->cli, &w, e) == 0 && keyring_open(&ring, s->cli, KEYRING_LOOK, e) == 0 &&
+    if (read_wanted(s->cli, &w, e) != 0)
+        goto out;
+    if (label != NULL) {
+        w.label = label;
+        w.id = bytes_of(NULL, 0);
+    }
+    if (keyring_open(&ring, s->cli, KEYRING_LOOK, e) == 0 &&
         keyring_list(ring, CKO_PUBLIC_KEY, &pub, &n_pub, e) == 0 &&
         keyring_list(ring, CKO_CERTIFICATE, &cert, &n_cert, e) == 0 &&
         keyring_token_info(ring, &info, e) == 0 &&
         choose(&w, pub, n_pub, cert, n_cert, &at, e) == 0)
         rc = fill(k, &info, &pub[at], cert_of(&pub[at], cert, n_cert), e);
+    if (rc == 0)
+        rc = read_chain(ring, k, e);
+out:
     keyring_objects_free(pub, n_pub);
     keyring_objects_free(cert, n_cert);
     keyring_close(ring);
@@ -158,27 +183,31 @@ static int find(struct setup *s, struct setup_key *k, struct err *e)
     return rc;
 }
 
-const struct setup_key *setup_key(struct setup *s, struct err *e)
+static const struct setup_key *once(struct setup *s, const char *label, struct setup_key **slot,
+                                    struct err *e)
 {
     struct setup_key *k;
 
-    if (s->key != NULL)
-        return s->key;
+    if (*slot != NULL)
+        return *slot;
     k = calloc(1, sizeof(*k));
     if (k == NULL) {
         no_memory(e);
-    } else if (find(s, k, e) != 0) {
+    } else if (find(s, label, k, e) != 0) {
         setup_key_free(k);
     } else {
-        s->key = k;
+        *slot = k;
     }
-    return s->key;
+    return *slot;
 }
 
-const struct setup_key *setup_certified_key(struct setup *s, struct err *e)
+const struct setup_key *setup_key(struct setup *s, struct err *e)
 {
-    const struct setup_key *k = setup_key(s, e);
+    return once(s, NULL, &s->key, e);
+}
 
+static const struct setup_key *certified(const struct setup_key *k, struct err *e)
+{
     if (k != NULL && k->cert.len == 0) {
         err_set(e, E_NOT_FOUND,
                 "the key %s has no certificate on the token; `fusetsu cert import` puts it there",
@@ -186,6 +215,16 @@ const struct setup_key *setup_certified_key(struct setup *s, struct err *e)
         return NULL;
     }
     return k;
+}
+
+const struct setup_key *setup_certified_key(struct setup *s, struct err *e)
+{
+    return certified(setup_key(s, e), e);
+}
+
+const struct setup_key *setup_second_key(struct setup *s, const char *label, struct err *e)
+{
+    return certified(once(s, label, &s->second, e), e);
 }
 
 /* --- naming it ------------------------------------------------------------------------------ */

@@ -286,6 +286,7 @@ int setup_run(struct cli *c, const struct setup_app *app, struct err *e)
     json_decref(s.new);
     json_decref(s.notes);
     setup_key_free(s.key);
+    setup_key_free(s.second);
     buf_free(&s.record);
     buf_free(&s.module);
     buf_free(&s.pin_file);

@@ -57,8 +57,9 @@ struct setup_key {
     char label[128];                                          /* of the certificate or public key */
     uint8_t id[64];
     size_t id_len;
-    struct buf cert; /* DER; empty when there is none */
-    struct buf spki; /* SubjectPublicKeyInfo, DER */
+    struct buf cert;  /* DER; empty when there is none */
+    struct buf spki;  /* SubjectPublicKeyInfo, DER */
+    struct buf chain; /* the certificate and those of its issuers that the token has, PEM */
 };
 
 /* The key that --token, --uri, --label and --id name, or the only one that has a certificate;
@@ -66,6 +67,9 @@ struct setup_key {
 const struct setup_key *setup_key(struct setup *s, struct err *e);
 /* The same, E_NOT_FOUND unless it has a certificate. */
 const struct setup_key *setup_certified_key(struct setup *s, struct err *e);
+
+/* A second one, of that label, on the same token. */
+const struct setup_key *setup_second_key(struct setup *s, const char *label, struct err *e);
 
 /* Its URI (RFC 7512): token, serial and id; `type` "private", "cert"... or NULL. With --pin-source
  * also where its PIN is, unless `type` is "cert". `out` is a C string. */

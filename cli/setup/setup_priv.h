@@ -15,9 +15,9 @@ struct setup {
     json_t *old, *new; /* records: what was done, what shall be */
     struct buf module;
     struct buf pin_file;
-    struct setup_key *key; /* NULL: not read yet */
-    struct buf said;       /* paragraphs and lines, as they are printed */
-    json_t *notes;         /* the same for JSON */
+    struct setup_key *key, *second; /* NULL: not read yet */
+    struct buf said;                /* paragraphs and lines, as they are printed */
+    json_t *notes;                  /* the same for JSON */
     size_t blocks;
 };
 

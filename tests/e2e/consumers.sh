@@ -13,6 +13,8 @@
 #   consumer_ca CA [CN]                 a software CA: $D/CA.pem and $D/CA.key
 #   consumer_cert N NAME LABEL ID CA CN [EXTENSION...]   a certificate for that key: $D/NAME-LABEL.pem,
 #                                       and on the token beside the key
+#   setup_keeps DIR COMMAND...          of `fusetsu setup`: --dry-run leaves all files below DIR as they are, and
+#                                       so does the thing itself with its --undo
 #   consumer_p11 NAME OPTION...         pkcs11-tool on that token, within `at N`
 #   consumer_tree DIR                   names, kinds, modes and contents of all below it, but for our
 #                                       records of setups in .local
@@ -86,13 +88,6 @@ consumer_tree() {
         find . -path ./.local -prune -o -type f -print0 | sort -z | xargs -0r sha256sum)
 }
 
-# OpenSC 0.23 makes an EC key from memory that it has freed, and libcrypto compares strings there.
-_consumer_spki() { # like consumer_p11
-    local name=$1
-    shift
-    foreign env ASAN_OPTIONS=detect_leaks=0:intercept_strcmp=0:replace_str=0:replace_intrin=0 pkcs11-tool --module "$CONSUMER_MODULE" --token-label "$name" "$@"
-}
-
 consumer_token() { # consumer_token N NAME
     _consumer_machine "$1" &&
         at "$1" foreign pkcs11-tool --module "$CONSUMER_MODULE" --slot-index 0 --init-token --label "$2" --so-pin "$SO" &&
@@ -115,10 +110,25 @@ consumer_cert() { # consumer_cert N NAME LABEL ID CA CN [EXTENSION...]
     [ $# -gt 0 ] || set -- keyUsage=critical,digitalSignature extendedKeyUsage=clientAuth,serverAuth \
         subjectAltName=DNS:localhost,IP:127.0.0.1
     printf '%s\n' "$@" >"$out.ext"
-    at "$n" _consumer_spki "$name" --login --pin "$PIN" --read-object --type pubkey --id "$id" --output-file "$out.spki" &&
+    # Not by pkcs11-tool, which reads freed memory when it writes EC keys.
+    GNUTLS_PIN=$PIN at "$n" foreign p11tool --batch --provider="$CONSUMER_MODULE" --login --export --outfile "$out.spki" \
+        "pkcs11:token=$name;id=$(sed 's/../%&/g' <<<"$id");type=public" &&
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj "/CN=$cn" -out "$out.csr" 2>/dev/null &&
         openssl x509 -req -in "$out.csr" -force_pubkey "$out.spki" -CA "$D/$ca.pem" -CAkey "$D/$ca.key" \
             -set_serial "0x$(openssl rand -hex 16)" -days 20 -extfile "$out.ext" -out "$out.pem" &&
         openssl x509 -in "$out.pem" -outform DER -out "$out.der" &&
         at "$n" consumer_p11 "$name" --login --pin "$PIN" --write-object "$out.der" --type cert --id "$id" --label "$label"
+}
+
+_setup_files() { (cd "$1" && find . -printf '%p %y %m %u %g %l\n' | sort && find . -type f -exec sha256sum {} + | sort); }
+setup_keeps() { # setup_keeps DIR COMMAND...
+    local dir=$1 before
+    shift
+    before=$(_setup_files "$dir")
+    "$@" --dry-run || return 1
+    [ "$(_setup_files "$dir")" = "$before" ] || { echo "--dry-run changed files" && return 1; }
+    "$@" || return 1
+    [ "$(_setup_files "$dir")" != "$before" ] || { echo "it changed nothing" && return 1; }
+    "$@" --undo || return 1
+    [ "$(_setup_files "$dir")" = "$before" ] || { diff <(echo "$before") <(_setup_files "$dir") && return 1; }
 }

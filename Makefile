@@ -122,7 +122,8 @@ demo: deps
 	@$(MAKE) --no-print-directory -s -j2 all $(BUILD)/forge
 	@tests/demo
 
-test: deps
+test:
+	@swtpm-ci/deps --test
 	@tests/run
 
 lint:

@@ -33,6 +33,11 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) p11-kit-1 2>/dev/null)
 PKG_LIBS   := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 endif
 
+# The module has its own SQLite within. A program may bring another one, as Firefox does, whose functions
+# would be taken for some of the system's, by name, while those that it lacks are still the system's.
+SQLITE_A   := $(wildcard $(shell pkg-config --variable=libdir sqlite3 2>/dev/null)/libsqlite3.a)
+MODULE_LIBS = $(if $(SQLITE_A),$(SQLITE_A) $(filter-out -lsqlite3,$(PKG_LIBS)) -lm,$(PKG_LIBS))
+
 ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(OPT) $(WARN) $(HARDEN) $(SAN) \
               -fPIC -fvisibility=hidden $(CFLAGS)
 ALL_LDFLAGS = $(SAN) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
@@ -73,7 +78,7 @@ $(PROGRAM): $(call obj,$(call src,cli)) $(ROOM_LIBS)
 
 $(MODULE): $(call obj,$(call src,pkcs11)) $(BUILD)/libtpm.a $(BUILD)/libcore.a pkcs11/module.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=pkcs11/module.map \
-	    -Wl,-soname,fusetsu-pkcs11.so -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
+	    -Wl,-soname,fusetsu-pkcs11.so -o $@ $(filter %.o %.a,$^) $(MODULE_LIBS) -lpthread
 
 $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(BUILD)/libcli.a $(ROOM_LIBS)
 	@mkdir -p $(@D)

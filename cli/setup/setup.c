@@ -75,6 +75,22 @@ static void sweep(json_t *record)
     }
 }
 
+/* What they change, by their proofs: two can work on one. */
+static void tools_change(json_t *changes, const json_t *tools)
+{
+    json_t *tool, *last;
+    size_t i;
+
+    json_array_foreach (tools, i, tool) {
+        json_t *path = json_object_get(tool, "proof");
+
+        last = json_array_get(changes, json_array_size(changes) - 1);
+        if (!json_equal(json_object_get(last, "path"), path))
+            (void)json_array_append_new(changes,
+                                        json_pack("{s:O,s:s}", "path", path, "change", "change"));
+    }
+}
+
 static int undo_tools(const json_t *tools, struct err *e)
 {
     for (size_t i = json_array_size(tools); i > 0; i--) {
@@ -110,14 +126,10 @@ static int carry_out(struct setup *s, struct err *e)
 {
     const char *record = (const char *)s->record.p;
     json_t *dropped = tools_of(s->old, false), *to_run = tools_of(s->new, false);
-    json_t *changes = show_changes(s), *tool;
-    size_t i;
+    json_t *changes = show_changes(s);
     int rc = -1;
 
-    json_array_foreach (to_run, i, tool)
-        (void)json_array_append_new(
-            changes,
-            json_pack("{s:O,s:s}", "path", json_object_get(tool, "proof"), "change", "change"));
+    tools_change(changes, to_run);
     forget_marks(s->new);
     if (dropped == NULL || to_run == NULL || changes == NULL)
         no_memory(e);
@@ -159,9 +171,8 @@ static int take_back(struct setup *s, json_t *left, struct err *e)
 static int undo(struct setup *s, struct err *e)
 {
     const char *record = (const char *)s->record.p;
-    json_t *tools = tools_of(s->old, false), *changes = NULL, *tool;
+    json_t *tools = tools_of(s->old, false), *changes = NULL;
     struct err kept = {0};
-    size_t i;
     int rc = -1;
 
     if (take_back(s, s->new, &kept) != 0 && kept.code != E_EXISTS && kept.code != E_FORMAT) {
@@ -173,10 +184,7 @@ static int undo(struct setup *s, struct err *e)
         goto out;
     }
     changes = show_changes(s);
-    json_array_foreach (tools, i, tool)
-        (void)json_array_append_new(
-            changes,
-            json_pack("{s:O,s:s}", "path", json_object_get(tool, "proof"), "change", "change"));
+    tools_change(changes, tools);
     if (tree_probe(s->tree, e) != 0 || undo_tools(tools, e) != 0 || tree_commit(s->tree, e) != 0 ||
         record_save(record, s->new, e) != 0)
         goto out;

@@ -124,7 +124,7 @@ export -f answer
 start() { # start N [PIN-FILE]
     local n=$1
     : >"$D/$n.log"
-    spawn "$n" "${FOREIGN[@]}" openvpn --config "$D/$n.ovpn" >"$D/$n.log" 2>&1 </dev/null
+    at "$n" spawn "$n" "${FOREIGN[@]}" openvpn --config "$D/$n.ovpn" >"$D/$n.log" 2>&1 </dev/null
     VPN[n]=$LAST
     # shellcheck disable=SC2016  # it expands there
     spawn "$n" timeout "$LIMIT" bash -c 'answer "$1"' - "${2:-$D/pin}" >"$D/$n.asked" 2>&1 </dev/null
@@ -221,6 +221,7 @@ expect_fail "also when it brings the certificate of its issuer along" \
 settings 1 gw gw tls-exit
 settings 2 gw gw tls-exit 'verb 9'
 expect_fail "with a wrong PIN there is no tunnel" 'CKR_PIN_INCORRECT' no_tunnel 2 'TLS handshake failed' "$D/bad"
+consumer_forgive 2
 lose() { at 2 consumer_p11 jp --login --pin "$PIN" --delete-object --type privkey --id 01; }
 check "jp loses its key, and keeps the certificate" lose
 expect_fail "without the key there is no tunnel" 'getObjectById return.*CKR_FUNCTION_REJECTED' no_tunnel 2 'TLS handshake failed'

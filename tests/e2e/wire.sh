@@ -4,7 +4,7 @@
 #
 #   wire_missing              says what this machine lacks for that, and succeeds; fails when all is there
 #   wire_up                   makes both; they are 192.0.2.1 and 192.0.2.2, on the device `wire`
-#   within N COMMAND...       at N, in its namespace
+#   within N COMMAND...       in the namespace of N; `at N within N` where it needs N's TPM, too
 #   spawn N COMMAND...        the same in the background
 
 WIRE_HOLDER=()
@@ -17,8 +17,8 @@ wire_missing() {
     ! unshare --net true 2>/dev/null && echo "no right to make network namespaces"
 }
 
-within() { at "$1" nsenter --net="/proc/${WIRE_HOLDER[$1]}/ns/net" "${@:2}"; }
-spawn() { at "$1" background nsenter --net="/proc/${WIRE_HOLDER[$1]}/ns/net" "${@:2}"; }
+within() { nsenter --net="/proc/${WIRE_HOLDER[$1]}/ns/net" "${@:2}"; }
+spawn() { background nsenter --net="/proc/${WIRE_HOLDER[$1]}/ns/net" "${@:2}"; }
 
 _wire_apart() { [ "$(readlink "/proc/$1/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
 wire_up() {

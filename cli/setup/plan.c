@@ -226,8 +226,12 @@ void setup_lines(struct setup *s, const char *text)
     for (const char *p = text; *p != 0;) {
         size_t n = strcspn(p, "\n");
 
+        char *line = strndup(p, n);
+
         buf_printf(&s->said, "    %.*s\n", (int)n, p);
+        if (line != NULL)
+            (void)json_array_append_new(s->notes, out_json_text(line));
+        free(line);
         p += n + (p[n] == '\n' ? 1 : 0);
     }
-    (void)json_array_append_new(s->notes, out_json_text(text));
 }

@@ -18,6 +18,11 @@ command -v openvpn >/dev/null || { skip openvpn "it is not installed (Debian: op
 [ -c /dev/net/tun ] || { skip openvpn "there is no /dev/net/tun" && finish; }
 ! why=$(wire_missing) || { skip openvpn "$why" && finish; }
 
+# Where setup keeps what it did.
+export HOME=$D/home
+mkdir "$HOME"
+unset XDG_CONFIG_HOME XDG_STATE_HOME
+
 # --- two nations ------------------------------------------------------------
 
 # Machine 1 is the gateway of us, machine 2 that of jp. Each authority's token is beside its gateway's
@@ -93,6 +98,9 @@ identity() { # identity N LABEL: what --pkcs11-id wants
     at "$1" foreign openvpn --show-pkcs11-ids "$CONSUMER_MODULE" 2>/dev/null |
         awk -v name="CN=$2.${NATION[$1]}.example\$" '/DN:/ { mine = $0 ~ name } /Serialized id:/ && mine { print $3; exit }'
 }
+setup() { # setup N OPTION...
+    at "$1" "$FUSETSU" setup openvpn --user --token "${NATION[$1]}" "${@:2}"
+}
 settings() { # settings N LABEL PEER-LABEL LINE...: $D/N.ovpn
     local n=$1 label=$2 other=$((3 - $1)) role=server
     [ "$n" = 1 ] || role=client
@@ -102,11 +110,62 @@ settings() { # settings N LABEL PEER-LABEL LINE...: $D/N.ovpn
             'data-ciphers AES-256-GCM' 'connect-retry 1 1' 'script-security 1' \
             'management 127.0.0.1 7505' 'management-query-passwords' 'verb 3'
         if [ "$n" = 1 ]; then printf '%s\n' 'remote-cert-tls client' 'dh none'; else echo 'remote-cert-tls server'; fi
-        printf '%s\n' "pkcs11-providers $CONSUMER_MODULE" "pkcs11-id '$(identity "$n" "$label")'"
         shift 3
         [ $# -eq 0 ] || printf '%s\n' "$@"
     } >"$D/$n.ovpn"
+    if consumer_is fusetsu; then
+        setup "$n" --label "$label" --file "$D/$n.ovpn" >"$D/setup.out" 2>&1 ||
+            not_ok "the key's lines in $n.ovpn" "$(<"$D/setup.out")"
+    else
+        printf '%s\n' "pkcs11-providers $CONSUMER_MODULE" "pkcs11-id '$(identity "$n" "$label")'" >>"$D/$n.ovpn"
+    fi
 }
+
+# --- the lines for a key ----------------------------------------------------
+
+setup_story() {
+    local file=$D/theirs.ovpn name='gw "%&#@!?$*<>{}[]()|:;,.+-~=é'
+    same() { cmp "$file" "$D/before"; }
+    check_out "setup without a file prints the lines" "pkcs11-providers '$MODULE'" setup 1 --label gw
+    as_printed() { setup 1 --label gw | grep -F "pkcs11-id '$(identity 1 gw)'"; }
+    check_out "the identity is the one that OpenVPN prints" "/us/01'" as_printed
+    expect_exit 2 "of several keys one has to be chosen" 'choose one with --label' setup 1 --file "$file"
+    expect_fail "no file was made" 'No such file' ls "$file"
+
+    printf 'client\r\nremote vpn.example 1194\r\n# no line end here' >"$file"
+    cp "$file" "$D/before"
+    check_out "--dry-run shows them" "\\+ pkcs11-id 'fusetsu/" setup 1 --label gw --file "$file" --dry-run
+    check "and changes nothing" same
+    check_out "setup writes them" 'changed .*theirs.ovpn' setup 1 --label gw --file "$file"
+    check_out "with the file's line ends" $'^pkcs11-id .*\r$' cat "$file"
+    check_out "once more, for another key" 'changed' setup 1 --label rsa --file "$file"
+    check_out "there is that one alone" '^1$' grep -c "^pkcs11-id .*/02'" "$file"
+    check "--undo" setup 1 --file "$file" --undo
+    check "leaves the file as it was" same
+    check "again" setup 1 --label gw --file "$file"
+    printf 'verb 3\r\n' >>"$file"
+    check "--undo after somebody added a line" setup 1 --file "$file" --undo
+    { cat "$D/before" && printf '\r\nverb 3\r\n'; } >"$D/with"
+    check "keeps that line" cmp "$file" "$D/with"
+    printf 'client\n  key client.key\n' >"$file"
+    cp "$file" "$D/before"
+    expect_exit 5 "a file with another key is refused" 'line 2, has "key".*put a #' setup 1 --label gw --file "$file"
+    check "and stays" same
+    sed -i 's/^  key/# key/' "$file"
+    check "not when that is a comment" setup 1 --label gw --file "$file"
+
+    check "a token with an odd name" at 1 "$FUSETSU" token init --label "$name" --so-pin-file "$D/so" --pin-file "$D/pin"
+    check "a CA for it" consumer_ca odd
+    check "a key" consumer_key 1 "$name" EC:prime256v1 odd 0a0b
+    check "a certificate" consumer_cert 1 "$name" odd 0a0b odd odd.us.example
+    odd_as_printed() {
+        at 1 "$FUSETSU" setup openvpn --user --token "$name" --json | jq -r '.notes[]'
+        identity 1 odd
+        at 1 "$FUSETSU" setup openvpn --user --token "$name" | grep -F "pkcs11-id '$(identity 1 odd)'"
+    }
+    check_out "its identity is the one that OpenVPN prints, too" "/0A0B'" odd_as_printed
+}
+! consumer_is fusetsu || setup_story
 
 # What sits at the management interface: it answers each question for the PIN from a file.
 answer() { # answer PIN-FILE

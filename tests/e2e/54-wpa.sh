@@ -20,6 +20,11 @@ engine=$(openssl version -e | sed 's/.*"\(.*\)"/\1/')/pkcs11.so
 [ -e "$engine" ] || { skip EAP-TLS "OpenSSL's pkcs11 engine is missing (Debian: libengine-pkcs11-openssl)" && finish; }
 ! why=$(wire_missing) || { skip EAP-TLS "$why" && finish; }
 
+# Where setup keeps what it did.
+export HOME=$D/home
+mkdir "$HOME"
+unset XDG_CONFIG_HOME XDG_STATE_HOME
+
 # --- who is who -------------------------------------------------------------
 
 check "a token" consumer_token 1 m1
@@ -65,22 +70,29 @@ modules=$(pkg-config --variable=p11_module_path p11-kit-1)
 cp "$CONSUMER_MODULE" "$D/modules/" || not_ok "a place below /usr/lib" "nothing to copy"
 MODULE_THERE=$modules/${CONSUMER_MODULE##*/}
 
-settings() { # settings LABEL [LINE...]: $D/wpa.conf
-    local label=$1
+settings() { # settings LABEL [LINE...]: $D/wpa.conf; the lines are the network's
+    local label=$1 line pin=()
     shift
-    {
-        printf '%s\n' "ctrl_interface=DIR=$D/wpa" ap_scan=0 "pkcs11_engine_path=$engine" "pkcs11_module_path=$MODULE_THERE" \
-            'network={' 'key_mgmt=IEEE8021X' 'eap=TLS' 'eapol_flags=0' "identity=\"$label.m1.example\"" "ca_cert=\"$D/ca.pem\"" \
-            "client_cert=\"pkcs11:token=m1;object=$label;type=cert\"" \
-            "private_key=\"pkcs11:token=m1;object=$label;type=private${PIN_FILE:+?pin-source=file:$PIN_FILE}\""
-        [ $# -eq 0 ] || printf '%s\n' "$@"
-        echo '}'
-    } >"$D/wpa.conf"
+    printf '%s\n' "ctrl_interface=DIR=$D/wpa" >"$D/wpa.conf"
+    if consumer_is fusetsu; then
+        [ -z "$PIN_FILE" ] || pin=(--pin-source "$PIN_FILE")
+        setup --label "$label" --identity "$label.m1.example" --server "${SERVER:-radius.example}" --module "$MODULE_THERE" \
+            "${pin[@]}" --file "$D/wpa.conf" >"$D/setup.out" 2>&1 ||
+            not_ok "the settings" "$(<"$D/setup.out")"
+    else
+        printf '%s\n' ap_scan=0 "pkcs11_engine_path=$engine" "pkcs11_module_path=$MODULE_THERE" 'network={' 'key_mgmt=IEEE8021X' \
+            'eapol_flags=0' 'eap=TLS' "identity=\"$label.m1.example\"" "ca_cert=\"$D/ca.pem\"" \
+            "domain_match=\"${SERVER:-radius.example}\"" "client_cert=\"pkcs11:token=m1;object=$label;type=cert\"" \
+            "private_key=\"pkcs11:token=m1;object=$label;type=private${PIN_FILE:+?pin-source=file:$PIN_FILE}\"" '}' >>"$D/wpa.conf"
+    fi
+    for line; do sed -i "s/^eap=TLS\$/&\n$line/" "$D/wpa.conf"; done
 }
+setup() { at 1 "$FUSETSU" setup wpa_supplicant --user --token m1 --ca "$D/ca.pem" "$@"; }
+MOUNT=("$D/modules" "$modules")
 supplicant() {
     : >"$D/wpa.log"
     # shellcheck disable=SC2016  # it expands there
-    at 1 spawn 1 unshare --mount bash -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' - "$D/modules" "$modules" \
+    at 1 spawn 1 unshare --mount bash -c 'mount --bind "$1" "$2" && shift 2 && exec "$@"' - "${MOUNT[@]}" \
         "${FOREIGN[@]}" wpa_supplicant -dd -D wired -i wire -c "$D/wpa.conf" >"$D/wpa.log" 2>&1 </dev/null
     SUPPLICANT=$LAST
 }
@@ -93,6 +105,48 @@ logged() { # logged TIMES PATTERN FILE
     [ "$(grep -cE -e "$2" "$D/$3")" -ge "$1" ]
 }
 logged_or_gone() { logged "$@" || gone "$SUPPLICANT"; }
+
+# --- the settings -----------------------------------------------------------
+
+setup_story() {
+    local file=$D/theirs.conf
+    same() { cmp "$file" "$D/before"; }
+    wire() { setup --label ec --module "$MODULE_THERE" "$@"; }
+    office() { setup --label ec --module "$MODULE_THERE" --ssid 'Büro "1"' --file "$file" "$@"; }
+    check_out "setup without a file prints the lines" 'key_mgmt=IEEE8021X' wire
+    check_out "the identity is the certificate's name" 'identity="ec.m1.example"' wire
+    check_out "no PIN is in them" 'private_key="pkcs11:token=m1;serial=[0-9a-f]+;id=%01;type=private"' wire
+    check_out "with a file of the PIN its name is" 'type=private\?pin-source=file:/' wire --pin-source "$D/pin"
+    no_ca() { at 1 "$FUSETSU" setup wpa_supplicant --user --label ec --file "$file"; }
+    expect_exit 2 "not without a CA" 'believes any network' no_ca
+    expect_exit 2 "nor for a name of no network" '1 to 32 bytes' wire --ssid ''
+
+    printf 'country=JP\r\nnetwork={\r\n\tssid="home"\r\n\tkey_mgmt=NONE\r\n}' >"$file"
+    cp "$file" "$D/before"
+    check_out "--dry-run shows them" '\+ network=' wire --file "$file" --dry-run
+    check "and changes nothing" same
+    check_out "setup writes them" 'changed .*theirs.conf' wire --file "$file"
+    check_out "a wireless network beside it" 'changed .*theirs.conf' office --identity me@office.example
+    check_out "its lines alone are taken back" 'changed' wire --file "$file" --undo
+    check_out "the others stay" 'key_mgmt=WPA-EAP' cat "$file"
+    check "until they are taken back" office --undo
+    check "and the file is as it was" same
+    echo "pkcs11_module_path=/usr/lib/their.so" >"$file"
+    cp "$file" "$D/before"
+    expect_exit 5 "a file with another module is refused" 'line 1, sets pkcs11_module_path' office
+    check "and stays" same
+
+    printf '%s\n' "ctrl_interface=DIR=$D/wpa" >"$file"
+    cp "$file" "$D/wpa.conf"
+    office_again() { file=$D/wpa.conf && office --identity me && wire --file "$file"; }
+    check "both in a file that it is started with" office_again
+    supplicant
+    poll 10 wpa ping >/dev/null 2>&1
+    check_out "wpa_supplicant reads the wireless one" 'B\\xc3\\xbcro \\"1\\"' wpa list_networks
+    check_out "and the wired one" '^1' wpa list_networks
+    end "$SUPPLICANT"
+}
+! consumer_is fusetsu || setup_story
 
 # --- let in -----------------------------------------------------------------
 
@@ -143,6 +197,22 @@ check "and is let in with the right one" let_in 1
 check_out "(the first was wrong indeed)" 'cannot load private key.*PIN incorrect' cat "$D/wpa.log"
 leave
 
+# Where it lies, our module would not be loaded; p11-kit, the engine's default, leads to it.
+if consumer_is fusetsu; then
+    mkdir "$D/p11-kit"
+    echo "module: $MODULE" >"$D/p11-kit/fusetsu.module"
+    by_p11_kit() {
+        local MODULE_THERE=$MODULE MOUNT=("$D/p11-kit" "$(pkg-config --variable=p11_module_configs p11-kit-1)")
+        settings ec
+        network ca
+        supplicant
+        ! grep pkcs11_module_path "$D/wpa.conf" && let_in 1
+    }
+    PIN_FILE=$D/pin
+    check "by way of p11-kit: let in" by_p11_kit
+    leave
+fi
+
 # --- not let in -------------------------------------------------------------
 
 shut() { # shut FILE PATTERN SERVER-CA LABEL [LINE...]: what the log FILE has when the pattern is there
@@ -162,4 +232,7 @@ expect_fail "not without the key" 'cannot load private key.*object not found' sh
 expect_fail "not by a certificate of another authority" 'alert: write.*unknown CA' shut hostapd.log 'CTRL-EVENT-EAP-FAILURE' ca stray
 expect_fail "nor does the machine enter a network of another authority" 'alert: write.*unknown CA' \
     shut wpa.log 'CTRL-EVENT-EAP-FAILURE' other ec
+SERVER=other.example
+expect_fail "nor one whose server has another name" "err='Domain mismatch'" \
+    shut wpa.log 'CTRL-EVENT-EAP-FAILURE' ca ec
 finish

@@ -39,6 +39,19 @@ static int add_path(struct buf *out, const char *path, struct err *e)
     return 0;
 }
 
+/* The login comes with the first signature, and that after the change of users. */
+static void tell_of_users(struct setup *s, struct bytes have)
+{
+    static const char *const words[] = {"user", "group", "chroot", NULL};
+    struct lines_hit hit;
+
+    if (lines_find(have, words, &hit))
+        setup_say(s,
+                  "By \"%s\", line %zu, OpenVPN becomes another user before it uses the key: that "
+                  "user must be able to read the token store and to open the TPM (group tss).",
+                  hit.word, hit.number);
+}
+
 /* OpenVPN refuses a key in a file beside one on a token, and of two identities takes the last. */
 static int check_rest(struct setup *s, const char *path, struct err *e)
 {
@@ -55,6 +68,7 @@ static int check_rest(struct setup *s, const char *path, struct err *e)
                        "%s, line %zu, has \"%s\", and OpenVPN takes one key only; put a # before "
                        "that line, then try again",
                        path, hit.number, hit.word);
+    tell_of_users(s, have);
     return 0;
 }
 

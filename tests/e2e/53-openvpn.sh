@@ -152,7 +152,9 @@ setup_story() {
     expect_exit 5 "a file with another key is refused" 'line 2, has "key".*put a #' setup 1 --label gw --file "$file"
     check "and stays" same
     sed -i 's/^  key/# key/' "$file"
-    check "not when that is a comment" setup 1 --label gw --file "$file"
+    echo 'user nobody' >>"$file"
+    check_out "not when that is a comment; who must reach the TPM is said" '"user", line 3, OpenVPN becomes another user.*group tss' \
+        setup 1 --label gw --file "$file"
 
     check "a token with an odd name" at 1 "$FUSETSU" token init --label "$name" --so-pin-file "$D/so" --pin-file "$D/pin"
     check "a CA for it" consumer_ca odd
@@ -256,6 +258,20 @@ check "both end when told" ended
 tunnel "RSA, TLS 1.2" rsa 'TLSv1.2.*ECDHE-RSA.* 2048 bits RSA' 'tls-version-max 1.2' 'reneg-sec 3 3'
 check "RSA, TLS 1.2: the keys are negotiated anew" renegotiated
 check "and the pings go on" both_ways
+check "both end when told" ended
+
+# The module is initialised before the daemon is forked.
+daemonised() {
+    start 1
+    start 2
+    poll 10 test -s "$D/2.pid" || return 1
+    VPN[2]=$(<"$D/2.pid")
+    STORY_PIDS+=("${VPN[2]}")
+    ready 1 && both_ways
+}
+settings 1 gw gw
+settings 2 gw gw daemon "log-append $D/2.log" "writepid $D/2.pid"
+check "as a daemon: the tunnel is up" daemonised
 check "both end when told" ended
 
 # --- no tunnel --------------------------------------------------------------

@@ -60,6 +60,8 @@ static const struct cli_command *const commands[] = {
     &cmd_setup_stunnel,
     &cmd_setup_firefox,
     &cmd_setup_chromium,
+    &cmd_setup_openvpn,
+    &cmd_setup_wpa_supplicant,
     &cmd_request,
     &cmd_approve,
     &cmd_verify,

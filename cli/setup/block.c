@@ -126,6 +126,24 @@ static void drop_end(struct buf *out, const char *end)
         out->len -= n;
 }
 
+/* Where another block follows at once, the line end that was added is its to drop from now on. */
+static void hand_on(struct reader *r, const char *comment, const char *end, struct buf *out)
+{
+    struct reader look = *r;
+    struct bytes line = trimmed(next_line(&look));
+    char begin[200];
+
+    marker(begin, comment, "begin", "", "");
+    if (line.len <= strlen(begin) || memcmp(line.p, begin, strlen(begin)) != 0)
+        return;
+    *r = look;
+    buf_add_bytes(out, line);
+    if (line.len < strlen(JOINED) ||
+        memcmp(&line.p[line.len - strlen(JOINED)], JOINED, strlen(JOINED)) != 0)
+        buf_str(out, JOINED);
+    buf_str(out, end);
+}
+
 int block_take(const char *name, const char *comment, struct bytes in, struct buf *out, bool *found,
                struct err *e)
 {
@@ -146,6 +164,8 @@ int block_take(const char *name, const char *comment, struct bytes in, struct bu
             /* What somebody appended since keeps its line of its own. */
             if (joined && r.left == 0)
                 drop_end(out, line_end(in));
+            else if (joined)
+                hand_on(&r, comment, line_end(in), out);
         } else if (!within) {
             buf_add_bytes(out, line);
         }

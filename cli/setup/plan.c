@@ -83,6 +83,16 @@ int setup_config_path(struct setup *s, struct buf *out, const char *rest, struct
     return conf != NULL ? below(out, conf_config_home(conf), rest, e) : -1;
 }
 
+int setup_content(struct setup *s, const char *path, struct bytes *out, struct err *e)
+{
+    const struct tree_state *is;
+
+    if (tree_get(s->tree, path, &is, e) != 0)
+        return -1;
+    *out = buf_bytes(&is->content);
+    return 0;
+}
+
 /* --- what a plan says -------------------------------------------------------------------------- */
 
 /* Notes one file for the record: the entry's other members are there already, and its reference
@@ -226,8 +236,12 @@ void setup_lines(struct setup *s, const char *text)
     for (const char *p = text; *p != 0;) {
         size_t n = strcspn(p, "\n");
 
+        char *line = strndup(p, n);
+
         buf_printf(&s->said, "    %.*s\n", (int)n, p);
+        if (line != NULL)
+            (void)json_array_append_new(s->notes, out_json_text(line));
+        free(line);
         p += n + (p[n] == '\n' ? 1 : 0);
     }
-    (void)json_array_append_new(s->notes, out_json_text(text));
 }

@@ -51,6 +51,10 @@ int setup_config_path(struct setup *s, struct buf *out, const char *below, struc
 /* The absolute form of a path that was given as an option. `out` is a C string. */
 int setup_absolute(const char *path, struct buf *out, struct err *e) MUST_USE;
 
+/* What a file holds, but for what an earlier run of this setup put into it; empty when it is
+ * missing. Borrowed until the plan says something. */
+int setup_content(struct setup *s, const char *path, struct bytes *out, struct err *e) MUST_USE;
+
 /* A key on a token and its certificate: public objects, read without login. */
 struct setup_key {
     char token[128], serial[64], manufacturer[64], model[64]; /* as in CK_TOKEN_INFO, trimmed */

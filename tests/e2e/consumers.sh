@@ -112,7 +112,7 @@ consumer_cert() { # consumer_cert N NAME LABEL ID CA CN [EXTENSION...]
     printf '%s\n' "$@" >"$out.ext"
     # Not by pkcs11-tool, which reads freed memory when it writes EC keys.
     GNUTLS_PIN=$PIN at "$n" foreign p11tool --batch --provider="$CONSUMER_MODULE" --login --export --outfile "$out.spki" \
-        "pkcs11:token=$name;id=$(sed 's/../%&/g' <<<"$id");type=public" &&
+        "pkcs11:token=$(printf %s "$name" | xxd -p | tr -d '\n' | sed 's/../%&/g');id=$(sed 's/../%&/g' <<<"$id");type=public" &&
         openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout /dev/null -subj "/CN=$cn" -out "$out.csr" 2>/dev/null &&
         openssl x509 -req -in "$out.csr" -force_pubkey "$out.spki" -CA "$D/$ca.pem" -CAkey "$D/$ca.key" \
             -set_serial "0x$(openssl rand -hex 16)" -days 20 -extfile "$out.ext" -out "$out.pem" &&

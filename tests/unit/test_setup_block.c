@@ -107,6 +107,30 @@ static void two_of_them(void **state)
     buf_free(&c);
 }
 
+/* The line end that the first had to add is taken away with the last of them. */
+static void one_below_the_other(void **state)
+{
+    static const char *const ends[] = {"a", "a\n", "a\r\nb"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        for (int first = 0; first < 2; first++) {
+            struct block one = {"me", "#", BLOCK_BOTTOM, NULL},
+                         two = {"me.2", "#", BLOCK_BOTTOM, NULL};
+            struct buf a = put(&one, ends[i], "k\n"), b = put(&two, buf_cstr(&a), "l\n"), c = {0};
+            struct err e = {0};
+            bool found;
+
+            assert_int_equal(
+                block_take(first == 0 ? "me" : "me.2", "#", buf_bytes(&b), &c, &found, &e), 0);
+            comes_out(first == 0 ? "me.2" : "me", buf_bytes(&c), ends[i]);
+            buf_free(&a);
+            buf_free(&b);
+            buf_free(&c);
+        }
+    }
+}
+
 static void refused(void **state)
 {
     struct block b = {"me", "#", BLOCK_AFTER, "[svc]"};
@@ -185,13 +209,10 @@ static void json_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_file_everywhere),
-        cmocka_unit_test(where_it_stands),
-        cmocka_unit_test(edits_around_it_stay),
-        cmocka_unit_test(two_of_them),
-        cmocka_unit_test(refused),
-        cmocka_unit_test(a_value_in_json),
-        cmocka_unit_test(json_refused),
+        cmocka_unit_test(every_file_everywhere), cmocka_unit_test(where_it_stands),
+        cmocka_unit_test(edits_around_it_stay),  cmocka_unit_test(two_of_them),
+        cmocka_unit_test(one_below_the_other),   cmocka_unit_test(refused),
+        cmocka_unit_test(a_value_in_json),       cmocka_unit_test(json_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,6 +43,7 @@ extern const struct cli_command cmd_setup_java;
 extern const struct cli_command cmd_setup_curl;
 extern const struct cli_command cmd_setup_nginx;
 extern const struct cli_command cmd_setup_stunnel;
+extern const struct cli_command cmd_setup_strongswan;
 extern const struct cli_command cmd_ca_init;
 extern const struct cli_command cmd_ca_invite;
 extern const struct cli_command cmd_ca_issue;

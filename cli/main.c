@@ -58,6 +58,7 @@ static const struct cli_command *const commands[] = {
     &cmd_setup_curl,
     &cmd_setup_nginx,
     &cmd_setup_stunnel,
+    &cmd_setup_strongswan,
     &cmd_request,
     &cmd_approve,
     &cmd_verify,

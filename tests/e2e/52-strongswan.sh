@@ -219,6 +219,7 @@ for n in 1 2; do
             setup $n ec --pin-source "$D/pin" --dry-run
         cp "$D/out" "$D/shown"
         check_out "and what a connection needs" "id = $(named ec $n)" cat "$D/shown"
+        check_out "of the peer as well" "cert_policy = $("$FUSETSU" policy communications 3) " cat "$D/shown"
         check "but not the PIN" sh -c '! grep -- "$1" "$2"' - "$PIN" "$D/shown"
         check "it writes nothing" as_before $n
     fi

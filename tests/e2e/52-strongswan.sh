@@ -87,7 +87,7 @@ _ca() { FUSETSU_STORE=$D/ca$1/store.db "$FUSETSU" ca "$2" --dir "$D/ca$1/authori
 founded() { # founded N NATION: an authority with a store of its own
     mkdir "$D/ca$1"
     ca_token() { FUSETSU_STORE=$D/ca$1/store.db "$FUSETSU" token init --label ca --so-pin-file "$D/so" --pin-file "$D/pin"; }
-    at "$1" ca_token "$1" && ca "$1" init --token ca --pin-file "$D/pin" --nation "$2" --org "Authority of $2" \
+    at "$1" ca_token "$1" && ca "$1" init --any-tpm --token ca --pin-file "$D/pin" --nation "$2" --org "Authority of $2" \
         --domain "${NATION[$1]}.example" --communities communications,electricity --ek-pins "$EK_CA_PEM" &&
         ca "$1" export issuing:communications --out "$D/ca$1/communications.pem" &&
         ca "$1" export issuing:electricity --out "$D/ca$1/electricity.pem"

@@ -328,7 +328,8 @@ ended() { # ended N: by itself, and with nothing to complain of
     local rc=0
     end "${CHARON[$1]}"
     wait "${CHARON[$1]}" || rc=$?
-    cat "$D/$1/charon.out"
+    # strongSwan has letters of its own in its formats, of which the sanitizer warns.
+    grep -v 'unexpected format specifier' "$D/$1/charon.out"
     return "$rc"
 }
 for n in 1 2; do check "${NATION[n]}: charon ends when it is told to" ended $n; done

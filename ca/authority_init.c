@@ -15,18 +15,24 @@ struct making {
     struct err *e;
 };
 
-/* Makes, records and returns one CA certificate; without an issuer the root's. */
-static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_role role,
-                     unsigned community, const struct authority_key *key, const char *title)
+static struct subject subject_of(const struct making *m, unsigned community,
+                                 const struct authority_key *key)
 {
-    struct issue_issuer issuer = m->root;
-    struct subject s = {
+    return (struct subject){
         .key = &key->signer->pub,
         .not_before = m->p->now,
         .community = community,
         .permit_nation = m->p->nation,
         .permit_domain = m->p->domain,
     };
+}
+
+/* Makes, records and returns one CA certificate; without an issuer the root's. */
+static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_role role,
+                     unsigned community, const struct authority_key *key, const char *title)
+{
+    struct issue_issuer issuer = m->root;
+    struct subject s = subject_of(m, community, key);
     int64_t seconds = profile_get(profile)->max_seconds;
     X509_NAME *name = NULL;
     struct buf cn = {0}, der = {0};
@@ -64,10 +70,47 @@ out:
     return cert;
 }
 
-static int make_sub(struct making *m, enum profile_id profile, enum registry_role role,
-                    unsigned community, const struct authority_key *key, const char *title)
+/* The issuing CA's second certificate, for IKE; among what was issued, not among the CAs. */
+static int make_ike(struct making *m, unsigned community, const struct authority_key *key,
+                    X509 *issuing)
 {
-    X509 *cert = make_ca(m, profile, role, community, key, title);
+    struct subject s = subject_of(m, community, key);
+    struct authority_entry entry = {.issuer = REGISTRY_ROOT, .community = community};
+    int rc = -1;
+
+    s.name = X509_get_subject_name(issuing);
+    s.ski = issue_ski(issuing);
+    if (issue_not_after(m->root.cert, m->p->now, profile_get(PROFILE_ISSUING_IKE)->max_seconds,
+                        &s.not_after, m->e) != 0 ||
+        issue_certificate(PROFILE_ISSUING_IKE, &m->root, &s, &entry.cert, m->e) != 0 ||
+        authority_record(m->registry, &entry, m->e) != 0)
+        goto out;
+    rc = 0;
+out:
+    X509_free(entry.cert);
+    return rc;
+}
+
+/* Both certificates of a community's issuing CA. */
+static int make_issuing(struct making *m, unsigned community, const struct authority_key *key)
+{
+    struct buf title = {0};
+    X509 *cert = NULL;
+    int rc = -1;
+
+    buf_printf(&title, "%s Issuing CA", oid_community_name(community));
+    if (buf_ok(&title, m->e) == 0 && (cert = make_ca(m, PROFILE_ISSUING_CA, REGISTRY_ISSUING,
+                                                     community, key, buf_cstr(&title))) != NULL)
+        rc = make_ike(m, community, key, cert);
+    X509_free(cert);
+    buf_free(&title);
+    return rc;
+}
+
+static int make_sub(struct making *m, enum profile_id profile, enum registry_role role,
+                    const struct authority_key *key, const char *title)
+{
+    X509 *cert = make_ca(m, profile, role, 0, key, title);
 
     X509_free(cert);
     return cert != NULL ? 0 : -1;
@@ -90,22 +133,13 @@ static int make_all(struct making *m)
     m->root.signer = p->root.signer;
     m->root.cert = make_ca(m, PROFILE_ROOT, REGISTRY_ROOT, 0, &p->root, "Root CA");
     if (m->root.cert == NULL ||
-        make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, 0, &p->cross, "Cross CA") != 0 ||
-        make_sub(m, PROFILE_ATTESTATION_CA, REGISTRY_ATTESTATION, 0, &p->attestation,
+        make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, &p->cross, "Cross CA") != 0 ||
+        make_sub(m, PROFILE_ATTESTATION_CA, REGISTRY_ATTESTATION, &p->attestation,
                  "Attestation CA") != 0)
         goto out;
-    for (size_t i = 0; i < p->n_communities; i++) {
-        struct buf title = {0};
-
-        buf_printf(&title, "%s Issuing CA", oid_community_name(p->communities[i]));
-        rc = buf_cstr(&title) == NULL
-                 ? buf_ok(&title, m->e)
-                 : make_sub(m, PROFILE_ISSUING_CA, REGISTRY_ISSUING, p->communities[i],
-                            &p->issuing[i], buf_cstr(&title));
-        buf_free(&title);
-        if (rc != 0)
+    for (size_t i = 0; i < p->n_communities; i++)
+        if (make_issuing(m, p->communities[i], &p->issuing[i]) != 0)
             goto out;
-    }
     rc = 0;
 out:
     X509_free(m->root.cert);

@@ -3,7 +3,7 @@
 #include "ca/issue.h"
 #include "core/oid.h"
 
-#include <string.h>
+#include <openssl/x509v3.h>
 
 static int add_der(struct bytes der, struct buf *out, struct err *e)
 {
@@ -29,38 +29,77 @@ static int add_ca(struct registry *r, enum registry_role role, unsigned communit
     return rc;
 }
 
-struct crosses {
-    unsigned community;
-    int64_t now;
+/* Is it one of the certificates for IKE? Their one extended key usage tells. */
+static bool for_ike(struct bytes der)
+{
+    const char *ike = profile_get(PROFILE_CROSS_IKE)->eku[0];
+    EXTENDED_KEY_USAGE *eku = NULL;
+    X509 *cert = NULL;
+    bool yes = false;
+
+    if (issue_from_der(der, &cert, NULL) == 0 &&
+        (eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL)) != NULL)
+        yes = sk_ASN1_OBJECT_num(eku) == 1 && oid_is(sk_ASN1_OBJECT_value(eku, 0), ike);
+    EXTENDED_KEY_USAGE_free(eku);
+    X509_free(cert);
+    return yes;
+}
+
+/* The search in what was issued by one of our CAs for a community. */
+struct search {
+    const struct bundle *b;
+    enum registry_role issuer;
     struct buf *out;
     struct err *e;
+    size_t found;
     bool failed;
 };
 
-static bool add_cross(void *ctx, const struct registry_issued *i)
+static bool add_found(void *ctx, const struct registry_issued *i)
 {
-    struct crosses *c = ctx;
+    struct search *s = ctx;
 
-    if (i->issuer != REGISTRY_CROSS || i->community != c->community || i->issued_at > c->now ||
-        i->expires_at <= c->now)
+    if (i->issuer != s->issuer || i->community != s->b->community || i->issued_at > s->b->now ||
+        i->expires_at <= s->b->now || for_ike(i->der) != s->b->ike)
         return true;
-    c->failed = add_der(i->der, c->out, c->e) != 0;
-    return !c->failed;
+    s->found++;
+    s->failed = add_der(i->der, s->out, s->e) != 0;
+    return !s->failed;
 }
 
-int bundle_pem(struct registry *r, unsigned community, bool own, time_t now, struct buf *out,
-               struct err *e)
+static int add_issued(struct registry *r, struct search *s)
+{
+    return registry_issued(r, add_found, s, s->e) != 0 || s->failed ? -1 : 0;
+}
+
+static int add_own(struct registry *r, const struct bundle *b, struct buf *out, struct err *e)
+{
+    struct search ike = {.b = b, .issuer = REGISTRY_ROOT, .out = out, .e = e};
+
+    if (!b->ike)
+        return add_ca(r, REGISTRY_ISSUING, b->community, out, e);
+    if (add_issued(r, &ike) != 0)
+        return -1;
+    if (ike.found == 0)
+        return err_set(e, E_NOT_FOUND,
+                       "there is no certificate for IKE of the issuing CA for %s; `ca init` makes "
+                       "one for each community that it is given",
+                       oid_community_name(b->community));
+    return 0;
+}
+
+int bundle_pem(struct registry *r, const struct bundle *b, struct buf *out, struct err *e)
 {
     struct buf made = {0};
-    struct crosses c = {.community = community, .now = now, .out = &made, .e = e};
+    struct search crosses = {.b = b, .issuer = REGISTRY_CROSS, .out = &made, .e = e};
     int rc = -1;
 
-    if (oid_community_name(community) == NULL)
-        return err_set(e, E_ARG, "there is no community %u; use 1 to %d", community,
+    if (oid_community_name(b->community) == NULL)
+        return err_set(e, E_ARG, "there is no community %u; use 1 to %d", b->community,
                        OID_COMMUNITIES);
     if (add_ca(r, REGISTRY_ROOT, 0, &made, e) != 0 || add_ca(r, REGISTRY_CROSS, 0, &made, e) != 0 ||
-        registry_issued(r, add_cross, &c, e) != 0 || c.failed ||
-        (own && add_ca(r, REGISTRY_ISSUING, community, &made, e) != 0) || buf_ok(&made, e) != 0)
+        add_issued(r, &crosses) != 0 || (b->own && add_own(r, b, &made, e) != 0) ||
+        buf_ok(&made, e) != 0)
         goto out;
     buf_add_bytes(out, buf_bytes(&made));
     rc = buf_ok(out, e);

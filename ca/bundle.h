@@ -10,9 +10,14 @@
  * the cross-certificates of that community that are valid at `now`, and, when
  * `own` is set, our own issuing CA of it. A relying party loads the file as its
  * CA file: other communities are not in it, so that also a verifier that ignores
- * policies keeps them out. E_NOT_FOUND when `own` is set and we have no such CA.
+ * policies keeps them out. With `ike`, the certificates for IKE (ca/profile.h) and
+ * not those for everything. E_NOT_FOUND when `own` is set and we have no such CA.
  */
-int bundle_pem(struct registry *r, unsigned community, bool own, time_t now, struct buf *out,
-               struct err *e) MUST_USE;
+struct bundle {
+    unsigned community;
+    bool own, ike;
+    time_t now;
+};
+int bundle_pem(struct registry *r, const struct bundle *b, struct buf *out, struct err *e) MUST_USE;
 
 #endif

@@ -103,6 +103,8 @@ int cross_judge(const struct cross_request *r, struct err *e)
     if (r->days < 0 || r->days > DAYS_MAX)
         return err_set(e, E_ARG, "a cross-certificate is valid for 1 to %d days, not %d", DAYS_MAX,
                        r->days);
+    if (r->strict && r->ike)
+        return err_set(e, E_ARG, "a cross-certificate for IKE has no strict form");
     if (judge_ca(r->ally, e) != 0 || judge_strength(r->ally, e) != 0 ||
         judge_time(r->ally, r->now, e) != 0 || judge_nation(r->ally, r->nation, e) != 0)
         return -1;
@@ -145,6 +147,13 @@ static int lifetime(const struct issue_issuer *cross_ca, const struct cross_requ
     return 0;
 }
 
+static enum profile_id profile_of(const struct cross_request *r)
+{
+    if (r->ike)
+        return PROFILE_CROSS_IKE;
+    return r->strict ? PROFILE_CROSS_STRICT : PROFILE_CROSS_COMPAT;
+}
+
 int cross_issue(const struct issue_issuer *cross_ca, const char *own_nation, const char *own_domain,
                 const struct cross_request *r, X509 **out, struct err *e)
 {
@@ -161,6 +170,5 @@ int cross_issue(const struct issue_issuer *cross_ca, const char *own_nation, con
     s.permit_nation = r->nation;
     s.permit_domain = r->domain;
     s.ski = issue_ski(r->ally);
-    return issue_certificate(r->strict ? PROFILE_CROSS_STRICT : PROFILE_CROSS_COMPAT, cross_ca, &s,
-                             out, e);
+    return issue_certificate(profile_of(r), cross_ca, &s, out, e);
 }

@@ -14,6 +14,7 @@ struct cross_request {
     unsigned community;
     int days;    /* 1 to 365; 0 means 365, cut to the two CAs' own lifetimes */
     bool strict; /* RFC 5280 criticality; breaks GnuTLS and NSS classic */
+    bool ike;    /* for IKE alone, as strongSwan can read it (PROFILE_CROSS_IKE); not strict */
     time_t now;
 };
 
@@ -28,7 +29,7 @@ int cross_judge(const struct cross_request *r, struct err *e) MUST_USE;
 /*
  * Judges, then issues: the ally's own name, key and key identifier; pathlen 0;
  * policies of the community; the name constraints on DNS, directory, mail and URI
- * names, all IP addresses excluded (RFC 5280, 4.2.1.10). E_REJECTED also when
+ * names, all IP addresses excluded (RFC 5280, 4.2.1.10) unless for IKE. E_REJECTED also when
  * nation or domain of the ally overlap our own (`own_nation`, `own_domain`).
  */
 int cross_issue(const struct issue_issuer *cross_ca, const char *own_nation, const char *own_domain,

@@ -231,9 +231,10 @@ memory:
  * is not listed is not constrained (RFC 5280, 4.2.1.10). A DNS subtree covers the
  * domain and all below it; mail and URI subtrees say "below" with a leading dot and
  * the domain itself without. IP addresses: all of IPv4 and IPv6 are excluded (address
- * and mask of zeros).
+ * and mask of zeros), unless the row says otherwise.
  */
-static int add_constraints(X509 *cert, const struct subject *s, struct err *e)
+static int add_constraints(X509 *cert, const struct profile *p, const struct subject *s,
+                           struct err *e)
 {
     static const uint8_t zeros[32];
     NAME_CONSTRAINTS *nc = NULL;
@@ -255,8 +256,8 @@ static int add_constraints(X509 *cert, const struct subject *s, struct err *e)
         push_subtree(&nc->permittedSubtrees, GEN_EMAIL, below.p, below.len, e) != 0 ||
         push_subtree(&nc->permittedSubtrees, GEN_URI, s->permit_domain, len, e) != 0 ||
         push_subtree(&nc->permittedSubtrees, GEN_URI, below.p, below.len, e) != 0 ||
-        push_subtree(&nc->excludedSubtrees, GEN_IPADD, zeros, 8, e) != 0 ||
-        push_subtree(&nc->excludedSubtrees, GEN_IPADD, zeros, 32, e) != 0)
+        (!p->addresses && (push_subtree(&nc->excludedSubtrees, GEN_IPADD, zeros, 8, e) != 0 ||
+                           push_subtree(&nc->excludedSubtrees, GEN_IPADD, zeros, 32, e) != 0)))
         goto out;
     rc = add(cert, NID_name_constraints, nc, true, e);
 out:
@@ -329,7 +330,7 @@ int extend_all(X509 *cert, struct bytes issuer_ski, const struct profile *p,
         add_ski(cert, p->keep_ski ? subject->ski : (struct bytes){NULL, 0}, e) != 0 ||
         (issuer_ski.len != 0 && add_aki(cert, issuer_ski, e) != 0) || add_eku(cert, p, e) != 0 ||
         add_policies(cert, p, subject, e) != 0 || add_policy_rules(cert, p, e) != 0 ||
-        (p->constraints && add_constraints(cert, subject, e) != 0) ||
+        (p->constraints && add_constraints(cert, p, subject, e) != 0) ||
         add_san(cert, p, subject, e) != 0 ||
         (p->evidence_hash && evidence_hash_put(cert, subject->evidence_hash, e) != 0))
         return -1;

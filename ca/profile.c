@@ -24,8 +24,20 @@
  * at once (0). */
 #define CROSS_CERTIFICATE                                                                       \
     .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .min_rsa_bits = 3072, \
-    .eku = COMMUNITY_EKU, .max_seconds = YEAR, .policies = PROFILE_POLICIES_COMMUNITY,          \
-    .constraints = true, .require_explicit = 0, .inhibit_any = 0, .keep_ski = true
+    .max_seconds = YEAR, .policies = PROFILE_POLICIES_COMMUNITY, .constraints = true,           \
+    .require_explicit = 0, .inhibit_any = 0, .keep_ski = true
+
+#define ISSUING_CA                                                                                 \
+    .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .max_seconds = 5 * YEAR, \
+    .policies = PROFILE_POLICIES_COMMUNITY, .constraints = true,                                   \
+    .require_explicit = PROFILE_ABSENT, .inhibit_any = PROFILE_ABSENT
+
+/*
+ * strongSwan (5.9.8) cannot read a certificate that constrains IP addresses, and ignores the
+ * extended key usages of CAs. A certificate without that constraint is of use in IKE alone:
+ * what verifies TLS refuses it for its extended key usage.
+ */
+#define IKE_ONLY .eku = {EKU_IKE}, .addresses = true
 
 static const struct profile rows[PROFILE_COUNT] = {
     /* Trusted by itself: no path length, so that a level may be put between later;
@@ -72,16 +84,8 @@ static const struct profile rows[PROFILE_COUNT] = {
     [PROFILE_ISSUING_CA] =
         {
             .name = "issuing CA",
-            .ca = true,
-            .pathlen = 0,
-            .key_usage = CA_USAGE,
-            .min_ecc_bits = 256,
+            ISSUING_CA,
             .eku = COMMUNITY_EKU,
-            .max_seconds = 5 * YEAR,
-            .policies = PROFILE_POLICIES_COMMUNITY,
-            .constraints = true,
-            .require_explicit = PROFILE_ABSENT,
-            .inhibit_any = PROFILE_ABSENT,
         },
     /* keyEncipherment: NSS asks for it in RSA certificates of TLS servers. */
     [PROFILE_GATEWAY] =
@@ -120,13 +124,28 @@ static const struct profile rows[PROFILE_COUNT] = {
         {
             .name = "cross-certificate",
             CROSS_CERTIFICATE,
+            .eku = COMMUNITY_EKU,
         },
     [PROFILE_CROSS_STRICT] =
         {
             .name = "strict cross-certificate",
             CROSS_CERTIFICATE,
+            .eku = COMMUNITY_EKU,
             .policies_critical = true,
             .policy_rules_critical = true,
+        },
+    [PROFILE_ISSUING_IKE] =
+        {
+            .name = "issuing CA for IKE",
+            ISSUING_CA,
+            IKE_ONLY,
+            .keep_ski = true,
+        },
+    [PROFILE_CROSS_IKE] =
+        {
+            .name = "cross-certificate for IKE",
+            CROSS_CERTIFICATE,
+            IKE_ONLY,
         },
 };
 

@@ -17,6 +17,8 @@ enum profile_id {
     PROFILE_AK,             /* certificate of a TPM attestation key */
     PROFILE_CROSS_COMPAT,   /* cross-certificate, no critical policy extension */
     PROFILE_CROSS_STRICT,   /* cross-certificate with RFC 5280's criticality */
+    PROFILE_ISSUING_IKE,    /* issuing CA and cross-certificate once more, for IKE alone */
+    PROFILE_CROSS_IKE,
     PROFILE_COUNT
 };
 
@@ -52,6 +54,7 @@ struct profile {
     enum profile_policies policies;
     bool policies_critical;
     bool constraints;           /* nameConstraints on every name form, critical */
+    bool addresses;             /* they leave IP addresses out, which are excluded otherwise */
     int require_explicit;       /* policyConstraints' skip count, or PROFILE_ABSENT */
     int inhibit_any;            /* inhibitAnyPolicy's skip count, or PROFILE_ABSENT */
     bool policy_rules_critical; /* criticality of the two above */

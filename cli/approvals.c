@@ -1,6 +1,7 @@
 #include "cli/approvals.h"
 
 #include "cli/out.h"
+#include "cli/pin.h"
 #include "core/asn1.h"
 #include "core/file.h"
 #include "core/hash.h"
@@ -205,4 +206,20 @@ int approvals_obtain(struct cli *c, struct token *k, const struct store_key *key
             return err_take(e, &why);
         out_para(stderr, "The TPM was reset, or its room for sessions was needed: asking again.");
     }
+}
+
+int approvals_pin(struct cli *c, struct token *t, const struct store_key *key,
+                  struct token_proof **out, struct err *e)
+{
+    const struct store_token *row = token_row(t);
+    struct secret *pin = NULL;
+    int rc;
+
+    if (pin_obtain(c, PIN_USER, "user PIN again, for this signature", false, &pin, e) != 0)
+        return -1;
+    rc = token_prove(t, key, secret_bytes(pin), out, e);
+    if (rc != 0)
+        pin_tries_left(e, "user PIN", row->user_fails, row->user_limit);
+    secret_free(pin);
+    return rc;
 }

@@ -28,4 +28,9 @@ int approvals_obtain(struct cli *c, struct token *k, const struct store_key *key
 int approvals_digest(const char *path, const struct alg_hash *h, uint8_t out[ALG_MAX_DIGEST],
                      struct err *e) MUST_USE;
 
+/* The proof that one use of a key of mode EACH takes: the PIN once more, from where pin_obtain
+ * has it. */
+int approvals_pin(struct cli *c, struct token *t, const struct store_key *key,
+                  struct token_proof **out, struct err *e) MUST_USE;
+
 #endif

@@ -70,7 +70,7 @@ static int run(struct cli *c, struct err *e)
         keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) == 0 &&
         find_ak_cert(k, &key, &p, e) == 0 &&
         enrolment_prepare(t, cli_option(c, "ek-chain"), &p, e) == 0 &&
-        enrolment_finish(k, &key, false, &p, &pem, e) == 0)
+        enrolment_finish(c, k, &key, false, &p, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
     if (rc == 0)
         out_para(

@@ -20,6 +20,7 @@ static const struct cli_option options[] = {
     {"days", "N", "lifetime, 1 to 365 days (default 365)", false},
     {"strict", NULL, "policy extensions critical as RFC 5280 has them; GnuTLS and NSS then refuse",
      false},
+    {"ike", NULL, "for IKE alone, in the form that strongSwan can read", false},
     {"out", "FILE", "where to write the cross-certificate; - is standard output", true},
     {0},
 };
@@ -51,7 +52,7 @@ static void say_done(struct cli *c, const struct cross_request *r)
              r->domain, community);
     printf("Publish it with `fusetsu ca export --dir ");
     out_text(stdout, cli_option(c, "dir"));
-    printf(" bundle:%s`.\n", community);
+    printf(" bundle:%s%s`.\n", community, r->ike ? " --ike" : "");
 }
 
 static int run(struct cli *c, struct err *e)
@@ -59,6 +60,7 @@ static int run(struct cli *c, struct err *e)
     struct cross_request r = {.nation = cli_option(c, "ally-nation"),
                               .domain = cli_option(c, "ally-domain"),
                               .strict = cli_flag(c, "strict"),
+                              .ike = cli_flag(c, "ike"),
                               .now = time(NULL)};
     const char *out = cli_option(c, "out");
     STACK_OF(X509) *ally = NULL;
@@ -68,6 +70,8 @@ static int run(struct cli *c, struct err *e)
     unsigned days;
     int rc = -1;
 
+    if (r.strict && r.ike)
+        return cli_misuse(e, "--strict and --ike exclude each other");
     if (community_parse(cli_option(c, "community"), &r.community, e) != 0 ||
         cli_number(c, "days", 1, 365, 365, &days, e) != 0)
         return -1;
@@ -95,10 +99,16 @@ const struct cli_command cmd_ca_cross = {
     .shared = CLI_USER_PIN,
     .options = options,
     .summary = "let one community of an ally be valid under our root",
-    .about = "Issues a cross-certificate to an ally's issuing CA: for one community, for the "
-             "ally's own names only, for at most a year. Compare the ally's certificate by "
-             "fingerprint with the ally first.",
-    .examples = "fusetsu ca cross --dir us-ca --ally jp-communications.pem --community "
-                "communications --ally-nation JP --ally-domain jp.example --out us-to-jp.pem",
+    .about =
+        "Issues a cross-certificate to an ally's issuing CA: for one community, for the "
+        "ally's own names only, for at most a year. Compare the ally's certificate by "
+        "fingerprint with the ally first. With --ike it is one for IKE alone, beside the other: "
+        "strongSwan cannot read a certificate that excludes IP addresses, as the other one "
+        "does.",
+    .examples =
+        "fusetsu ca cross --dir us-ca --ally jp-communications.pem --community "
+        "communications --ally-nation JP --ally-domain jp.example --out us-to-jp.pem\n"
+        "fusetsu ca cross --dir us-ca --ally jp-communications.pem --community "
+        "communications --ally-nation JP --ally-domain jp.example --ike --out us-to-jp-ike.pem",
     .run = run,
 };

@@ -13,6 +13,7 @@
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
     {"own", NULL, "bundle: with our own issuing CA of the community", false},
+    {"ike", NULL, "bundle: the certificates for IKE, for strongSwan", false},
     {"out", "FILE", "write here; - is standard output (default)", false},
     {0},
 };
@@ -63,17 +64,17 @@ static int run(struct cli *c, struct err *e)
     struct authority *a = NULL;
     X509 *cert = NULL;
     struct buf pem = {0};
-    unsigned community = 0;
+    struct bundle b = {.own = cli_flag(c, "own"), .ike = cli_flag(c, "ike"), .now = time(NULL)};
     int rc = -1;
 
-    if (cli_flag(c, "own") && !bundle)
-        return cli_misuse(e, "--own goes with bundle:COMMUNITY");
-    if (bundle && community_parse(what + 7, &community, e) != 0)
+    if ((b.own || b.ike) && !bundle)
+        return cli_misuse(e, "--own and --ike go with bundle:COMMUNITY");
+    if (bundle && community_parse(what + 7, &b.community, e) != 0)
         return -1;
     if (authority_open(&a, cli_option(c, "dir"), true, NULL, NULL, e) != 0)
         goto out;
     if (bundle)
-        rc = bundle_pem(authority_registry(a), community, cli_flag(c, "own"), time(NULL), &pem, e);
+        rc = bundle_pem(authority_registry(a), &b, &pem, e);
     else
         rc = export_ca(a, what, &cert, &pem, e);
     if (rc == 0)
@@ -97,10 +98,13 @@ const struct cli_command cmd_ca_export = {
     .about =
         "WHAT is root, cross, attestation, issuing:COMMUNITY, or bundle:COMMUNITY: all that a "
         "relying party needs to honour that community, our root first. Other communities are "
-        "not in a bundle, so that programs that ignore policies keep them out too. With --out the "
+        "not in a bundle, so that programs that ignore policies keep them out too. With --ike the "
+        "bundle has the certificates for IKE instead: those of `ca cross --ike`, and of our issuing "
+        "CA the one that `ca init` made for IKE. With --out the "
         "fingerprint of a CA is printed, to be compared with the ally.",
     .examples = "fusetsu ca export --dir us-ca root --out us-root.pem\n"
                 "fusetsu ca export --dir us-ca issuing:communications --out us-comm.pem\n"
-                "fusetsu ca export --dir us-ca bundle:communications --own --out trust.pem",
+                "fusetsu ca export --dir us-ca bundle:communications --own --out trust.pem\n"
+                "fusetsu ca export --dir us-ca bundle:communications --own --ike --out ike.pem",
     .run = run,
 };

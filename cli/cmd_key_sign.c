@@ -2,7 +2,6 @@
 #include "cli/commands.h"
 #include "cli/keyring.h"
 #include "cli/out.h"
-#include "cli/pin.h"
 #include "core/file.h"
 
 #include <stdio.h>
@@ -67,22 +66,6 @@ static int choose(struct cli *c, struct work *w, struct err *e)
     return 0;
 }
 
-/* The PIN once more, for this use. */
-static int prove(struct cli *c, struct work *w, struct token_proof **out, struct err *e)
-{
-    const struct store_token *row = token_row(w->token);
-    struct secret *pin = NULL;
-    int rc;
-
-    if (pin_obtain(c, PIN_USER, "user PIN again, for this signature", false, &pin, e) != 0)
-        return -1;
-    rc = token_prove(w->token, &w->key, secret_bytes(pin), out, e);
-    if (rc != 0)
-        pin_tries_left(e, "user PIN", row->user_fails, row->user_limit);
-    secret_free(pin);
-    return rc;
-}
-
 static int sign(struct cli *c, struct work *w, uint8_t *sig, struct err *e)
 {
     const struct approval_use use = {.sign = &w->what};
@@ -90,7 +73,7 @@ static int sign(struct cli *c, struct work *w, uint8_t *sig, struct err *e)
     int rc = 0;
 
     if (w->key.mode == STORE_KEY_EACH)
-        rc = prove(c, w, &proof, e);
+        rc = approvals_pin(c, w->token, &w->key, &proof, e);
     else if (w->key.mode == STORE_KEY_APPROVED)
         rc = approvals_obtain(c, w->token, &w->key, w->object.label, &use, &proof, e);
     token_present(w->token, proof);

@@ -68,7 +68,7 @@ static int finish(struct cli *c, struct keyring *k, const struct keyring_object 
     struct buf pem = {0};
     int rc = -1;
 
-    if (enrolment_finish(k, key, made, p, &pem, e) == 0)
+    if (enrolment_finish(c, k, key, made, p, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
     buf_free(&pem);
     return rc;

@@ -47,6 +47,7 @@ extern const struct cli_command cmd_setup_firefox;
 extern const struct cli_command cmd_setup_chromium;
 extern const struct cli_command cmd_setup_openvpn;
 extern const struct cli_command cmd_setup_wpa_supplicant;
+extern const struct cli_command cmd_setup_strongswan;
 extern const struct cli_command cmd_ca_init;
 extern const struct cli_command cmd_ca_invite;
 extern const struct cli_command cmd_ca_issue;

@@ -2,6 +2,7 @@
 #include "cli/enrolment.h"
 
 #include "ca/issue.h"
+#include "cli/approvals.h"
 #include "cli/certs.h"
 #include "cli/keyring.h"
 #include "pkcs11/keyspec.h"
@@ -112,7 +113,26 @@ static int detach(X509_REQ *csr, X509_REQ **out, struct err *e)
     return 0;
 }
 
-static int build_csr(struct token *t, const struct enrolment *p, X509_REQ **out, struct err *e)
+/* The request's own signature: a key of mode EACH wants the PIN once more. */
+static int sign_csr(struct cli *c, struct token *t, const struct store_key *key, X509_REQ *csr,
+                    EVP_PKEY *evp, struct err *e)
+{
+    struct token_proof *proof = NULL;
+    int rc = -1;
+
+    if (key->mode == STORE_KEY_EACH && approvals_pin(c, t, key, &proof, e) != 0)
+        return -1;
+    token_present(t, proof);
+    if (X509_REQ_sign(csr, evp, EVP_sha256()) > 0)
+        rc = 0;
+    else
+        err_openssl(e, E_CRYPTO, "signing the certification request with the TPM's key");
+    token_proof_free(t, proof);
+    return rc;
+}
+
+static int build_csr(struct cli *c, struct token *t, const struct enrolment *p, X509_REQ **out,
+                     struct err *e)
 {
     X509_REQ *csr = X509_REQ_new();
     struct signer *signer = NULL;
@@ -127,12 +147,9 @@ static int build_csr(struct token *t, const struct enrolment *p, X509_REQ **out,
         err_openssl(e, E_CRYPTO, "building the certification request");
         goto out;
     }
-    if (name_csr(csr, p->invite.subject, e) != 0 || attach_evidence(t, p, csr, e) != 0)
+    if (name_csr(csr, p->invite.subject, e) != 0 || attach_evidence(t, p, csr, e) != 0 ||
+        sign_csr(c, t, &p->key, csr, evp, e) != 0)
         goto out;
-    if (X509_REQ_sign(csr, evp, EVP_sha256()) <= 0) {
-        err_openssl(e, E_CRYPTO, "signing the certification request with the TPM's key");
-        goto out;
-    }
     rc = detach(csr, out, e);
 out:
     if (rc != 0)
@@ -172,7 +189,7 @@ int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p, s
     return buf_ok(&p->request.ak_public, e);
 }
 
-int enrolment_finish(struct keyring *k, const struct keyring_object *key, bool made,
+int enrolment_finish(struct cli *c, struct keyring *k, const struct keyring_object *key, bool made,
                      struct enrolment *p, struct buf *pem, struct err *e)
 {
     struct token *t = NULL;
@@ -182,7 +199,7 @@ int enrolment_finish(struct keyring *k, const struct keyring_object *key, bool m
     /* A key that was there before was made for something else. */
     p->wanted.creation = made;
     p->wanted.pin = token_row(t)->nv[STORE_NV_U].name.len != 0;
-    if (keyring_blob(k, key, &p->key, e) != 0 || build_csr(t, p, &p->request.csr, e) != 0)
+    if (keyring_blob(k, key, &p->key, e) != 0 || build_csr(c, t, p, &p->request.csr, e) != 0)
         return -1;
     return evidence_request_to_pem(&p->request, pem, e);
 }

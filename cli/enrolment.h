@@ -23,8 +23,8 @@ int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p,
                       struct err *e) MUST_USE;
 
 /* The request as PEM, appended. `made`: the key was made just now, with the nonce as
- * `outside` (cli/keyring.h). */
-int enrolment_finish(struct keyring *k, const struct keyring_object *key, bool made,
+ * `outside` (cli/keyring.h). A key of mode EACH asks for the user PIN again. */
+int enrolment_finish(struct cli *c, struct keyring *k, const struct keyring_object *key, bool made,
                      struct enrolment *p, struct buf *pem, struct err *e) MUST_USE;
 
 /* The value of --pcrs (NULL: none); E_USAGE. */

@@ -62,6 +62,7 @@ static const struct cli_command *const commands[] = {
     &cmd_setup_chromium,
     &cmd_setup_openvpn,
     &cmd_setup_wpa_supplicant,
+    &cmd_setup_strongswan,
     &cmd_request,
     &cmd_approve,
     &cmd_verify,

@@ -37,7 +37,7 @@ static int from_fd(int fd, const char *what, struct secret **out, struct err *e)
     return err_prefix(e, "%s", what);
 }
 
-static int from_file(const char *path, const char *what, struct secret **out, struct err *e)
+int pin_read_file(const char *path, const char *what, struct secret **out, struct err *e)
 {
     struct stat st;
     int fd, rc = -1;
@@ -261,11 +261,11 @@ static int from_source(struct cli *c, enum pin_kind kind, const char *what, bool
         cli_misuse(e, "pin-source in the URI and --%s exclude each other",
                    file != NULL ? names[kind].file : names[kind].fd);
     else if (file != NULL)
-        rc = from_file(file, what, out, e);
+        rc = pin_read_file(file, what, out, e);
     else if (fd != NULL)
         rc = from_fd_number(fd, what, out, e);
     else if (u.pin_file != NULL)
-        rc = from_file(u.pin_file, what, out, e);
+        rc = pin_read_file(u.pin_file, what, out, e);
     else
         rc = from_terminal(kind, what, set, out, e);
     uri_free(&u);

@@ -25,6 +25,10 @@ enum pin_kind {
 int pin_obtain(struct cli *c, enum pin_kind kind, const char *what, bool set, struct secret **out,
                struct err *e) MUST_USE;
 
+/* The first line of a file ("-": standard input). Warns when others may read it. E_NOT_FOUND,
+ * E_DENIED, E_IO, naming the path. */
+int pin_read_file(const char *path, const char *what, struct secret **out, struct err *e) MUST_USE;
+
 /* Turns E_PIN_WRONG into a sentence with the tries that are left, from the counts of a
  * token's row; leaves every other failure alone. */
 void pin_tries_left(struct err *e, const char *what, uint32_t fails, uint32_t limit);

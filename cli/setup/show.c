@@ -74,6 +74,14 @@ static void cut_equal(struct bytes *a, struct bytes *b)
     b->len -= n;
 }
 
+/* A whole file that nobody else may read is not shown either: there may be a PIN in it. */
+static bool is_secret(const struct tree_state *from, const struct tree_state *to)
+{
+    const struct tree_state *one = from->exists ? from : to;
+
+    return from->exists != to->exists && (one->owner.mode & 077) == 0;
+}
+
 static void print_change(void *arg, const char *path, const struct tree_state *from,
                          const struct tree_state *to)
 {
@@ -85,6 +93,10 @@ static void print_change(void *arg, const char *path, const struct tree_state *f
     if (!from->exists)
         printf(" (mode %04o)", to->owner.mode);
     printf("\n");
+    if (is_secret(from, to)) {
+        printf("    (not shown: it is for its owner alone)\n");
+        return;
+    }
     if (a.len != 0 && b.len != 0)
         cut_equal(&a, &b);
     print_lines('-', a);

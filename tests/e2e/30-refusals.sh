@@ -42,6 +42,17 @@ check "the right TPM opens it" import 2 gateway good.sealed
 check "its evidence verifies without CA and TPM" "$FUSETSU" verify --evidence "$D/good.sealed.evidence" \
     --ek-pins "$EK_CA_PEM" --evidence-roots <(ca export root) "$D/good.sealed.pem"
 
+# --- a key that wants the PIN for each use ------------------------------------
+each() { at 2 "$FUSETSU" key generate --token gateway --pin-file "$D/pin" --type p256 --label each --auth each; }
+request_by() { # request_by KEY NAME
+    at 2 "$FUSETSU" request --token gateway --pin-file "$D/pin" --invite "$D/$2.invite" --key "$1" --out "$D/$2.request"
+}
+check "a key that wants the PIN for each use" each
+check "invited" invite each.us.example
+check "signs its request by the PIN once more" request_by each each.us.example
+check "is certified" issue each.us.example
+check "and gets the certificate" import 2 gateway each.us.example.sealed
+
 # --- what people read ---------------------------------------------------------
 narrow() { ca list >"$D/list" && ! grep -E '.{101}' "$D/list"; }
 check "the list of what was issued fits a hundred columns" narrow

@@ -315,6 +315,31 @@ static void test_strict_is_critical_where_compat_is_not(void **state)
     X509_free(leaf);
 }
 
+static void test_one_for_ike_is_of_use_in_ike_alone(void **state)
+{
+    struct world *w = *state;
+    struct cross_request r = good_request(w);
+    NAME_CONSTRAINTS *names, *usual;
+    X509 *ike;
+
+    r.ike = true;
+    ike = cross_of(w, &r);
+    /* All name forms but IP addresses, which strongSwan cannot read there. */
+    names = X509_get_ext_d2i(ike, NID_name_constraints, NULL, NULL);
+    usual = X509_get_ext_d2i(w->cross, NID_name_constraints, NULL, NULL);
+    assert_int_equal(sk_GENERAL_SUBTREE_num(names->permittedSubtrees),
+                     sk_GENERAL_SUBTREE_num(usual->permittedSubtrees));
+    assert_null(names->excludedSubtrees);
+    assert_int_equal(sk_GENERAL_SUBTREE_num(usual->excludedSubtrees), 2);
+    assert_int_equal(X509_check_purpose(w->cross, X509_PURPOSE_SSL_SERVER, 1), 1);
+    assert_int_equal(X509_check_purpose(w->cross, X509_PURPOSE_SSL_CLIENT, 1), 1);
+    assert_int_equal(X509_check_purpose(ike, X509_PURPOSE_SSL_SERVER, 1), 0);
+    assert_int_equal(X509_check_purpose(ike, X509_PURPOSE_SSL_CLIENT, 1), 0);
+    NAME_CONSTRAINTS_free(names);
+    NAME_CONSTRAINTS_free(usual);
+    X509_free(ike);
+}
+
 static void test_days_end_with_the_request(void **state)
 {
     struct world *w = *state;
@@ -429,6 +454,9 @@ static void test_wrong_terms_are_refused(void **state)
     r.days = 366;
     assert_int_equal(code_of(w, &r), E_ARG);
     r = good_request(w);
+    r.strict = r.ike = true;
+    assert_int_equal(code_of(w, &r), E_ARG);
+    r = good_request(w);
     r.now = NOW - 1;
     assert_int_equal(code_of(w, &r), E_REJECTED);
     r.now = NOW + (time_t)5 * 365 * DAY;
@@ -479,30 +507,80 @@ static size_t count_certs(const struct buf *pem)
     return n;
 }
 
+static struct buf bundle_of(struct world *w, const struct bundle *b, enum err_code code)
+{
+    struct buf pem = {0};
+    struct err e = {0};
+
+    assert_int_equal(bundle_pem(authority_registry(w->us), b, &pem, &e), code == E_OK ? 0 : -1);
+    assert_int_equal(e.code, code);
+    return pem;
+}
+
+static size_t count_bundle(struct world *w, const struct bundle *b)
+{
+    struct buf pem = bundle_of(w, b, E_OK);
+    size_t n = count_certs(&pem);
+
+    buf_free(&pem);
+    return n;
+}
+
 static void test_bundle_holds_one_community_only(void **state)
 {
     struct world *w = *state;
-    struct registry *reg = authority_registry(w->us);
-    struct buf pem = {0}, later = {0}, other = {0};
-    struct err e = {0};
+    struct bundle b = {.community = OID_COMMUNICATIONS, .own = true, .now = NOW + DAY};
 
-    assert_int_equal(bundle_pem(reg, OID_COMMUNICATIONS, true, NOW + DAY, &pem, &e), 0);
     /* Root, Cross CA, at least one cross-certificate, own issuing CA. */
-    assert_true(count_certs(&pem) >= 4);
-    assert_int_equal(bundle_pem(reg, OID_ELECTRICITY, false, NOW + DAY, &other, &e), 0);
-    assert_int_equal(count_certs(&other), 2);
+    assert_true(count_bundle(w, &b) >= 4);
+    b.own = false;
+    b.community = OID_ELECTRICITY;
+    assert_int_equal(count_bundle(w, &b), 2);
     /* Cross-certificates that are over are left out. */
-    assert_int_equal(
-        bundle_pem(reg, OID_COMMUNICATIONS, false, NOW + (time_t)3600 * DAY, &later, &e), 0);
-    assert_int_equal(count_certs(&later), 2);
-    assert_int_equal(bundle_pem(reg, OID_DEFENSE, true, NOW, &later, &e), -1);
-    assert_int_equal(e.code, E_NOT_FOUND);
-    err_clear(&e);
-    assert_int_equal(bundle_pem(reg, 0, false, NOW, &later, &e), -1);
-    assert_int_equal(e.code, E_ARG);
+    b.community = OID_COMMUNICATIONS;
+    b.now = NOW + (time_t)3600 * DAY;
+    assert_int_equal(count_bundle(w, &b), 2);
+    b = (struct bundle){.community = OID_DEFENSE, .own = true, .now = NOW};
+    bundle_of(w, &b, E_NOT_FOUND);
+    b.ike = true;
+    bundle_of(w, &b, E_NOT_FOUND);
+    b = (struct bundle){.community = 0, .now = NOW};
+    bundle_of(w, &b, E_ARG);
+}
+
+static void test_bundle_for_ike_holds_what_is_for_ike(void **state)
+{
+    struct world *w = *state;
+    struct bundle b = {.community = OID_COMMUNICATIONS, .own = true, .now = NOW + DAY};
+    struct cross_request r = good_request(w);
+    X509 *cert = NULL, *own = NULL, *ike = NULL;
+    size_t usual = count_bundle(w, &b);
+    struct err e = {0};
+    struct buf pem;
+    BIO *in;
+
+    r.ike = true;
+    X509_free(cross_of(w, &r));
+    assert_int_equal(count_bundle(w, &b), usual);
+    b.ike = true;
+    pem = bundle_of(w, &b, E_OK);
+    assert_true(count_certs(&pem) >= 4);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS, &own, &e), 0);
+    in = BIO_new_mem_buf(pem.p, (int)pem.len);
+    for (size_t i = 0; (cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL; i++) {
+        /* Root and Cross CA serve both; the rest is for IKE, under the same names and keys. */
+        assert_int_equal(X509_check_purpose(cert, X509_PURPOSE_SSL_SERVER, 1), i < 2);
+        X509_free(ike);
+        ike = cert;
+    }
+    /* Our own is the last one. */
+    assert_int_equal(X509_NAME_cmp(X509_get_subject_name(ike), X509_get_subject_name(own)), 0);
+    assert_true(bytes_equal(issue_ski(ike), issue_ski(own)));
+    assert_int_equal(EVP_PKEY_eq(X509_get0_pubkey(ike), X509_get0_pubkey(own)), 1);
+    assert_int_equal(X509_verify(ike, X509_get0_pubkey(w->us_root)), 1);
+    X509_free(ike);
+    BIO_free(in);
     buf_free(&pem);
-    buf_free(&later);
-    buf_free(&other);
 }
 
 int main(void)
@@ -517,6 +595,7 @@ int main(void)
         cmocka_unit_test(test_a_ca_below_the_allys_is_refused),
         cmocka_unit_test(test_cross_certificate_keeps_name_and_key_identifier),
         cmocka_unit_test(test_strict_is_critical_where_compat_is_not),
+        cmocka_unit_test(test_one_for_ike_is_of_use_in_ike_alone),
         cmocka_unit_test(test_days_end_with_the_request),
         cmocka_unit_test(test_what_is_no_issuing_ca_is_refused),
         cmocka_unit_test(test_altered_ca_certificates_are_refused),
@@ -524,6 +603,7 @@ int main(void)
         cmocka_unit_test(test_weak_key_of_the_ally_is_refused),
         cmocka_unit_test(test_our_own_cross_key_is_refused),
         cmocka_unit_test(test_bundle_holds_one_community_only),
+        cmocka_unit_test(test_bundle_for_ike_holds_what_is_for_ike),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -247,3 +247,11 @@ int record_inherit(json_t *file, const json_t *earlier, struct err *e)
         return no_memory(e);
     return 0;
 }
+
+void record_settle(json_t *file)
+{
+    json_t *list = json_object_get(file, "after");
+
+    while (json_array_size(list) > 1)
+        (void)json_array_remove(list, json_array_size(list) - 1);
+}

@@ -56,4 +56,7 @@ int record_set_after(json_t *file, const struct tree_state *after, struct err *e
  * directories that were missing then. */
 int record_inherit(json_t *file, const json_t *earlier, struct err *e) MUST_USE;
 
+/* What it inherited of contents is over: this record's was reached. */
+void record_settle(json_t *file);
+
 #endif

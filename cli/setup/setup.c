@@ -112,6 +112,22 @@ static int run_tools(const json_t *tools, struct err *e)
     return 0;
 }
 
+/* Every file is as this run makes it: contents of earlier runs are nobody's any more. A setup
+ * that shares a file with another would else take them for its own. */
+static bool settle(struct setup *s)
+{
+    json_t *entry, *file;
+    size_t i, k;
+
+    json_array_foreach (record_entries(s->new), i, entry) {
+        json_array_foreach (json_object_get(entry, "files"), k, file) {
+            if (!is_tool(entry))
+                record_settle(file);
+        }
+    }
+    return true;
+}
+
 static void forget_marks(json_t *record)
 {
     json_t *entry;
@@ -135,7 +151,7 @@ static int carry_out(struct setup *s, struct err *e)
         no_memory(e);
     else if (tree_probe(s->tree, e) == 0 && inherit(s, e) == 0 &&
              record_save(record, s->new, e) == 0 && undo_tools(dropped, e) == 0 &&
-             tree_commit(s->tree, e) == 0 && run_tools(to_run, e) == 0 &&
+             tree_commit(s->tree, e) == 0 && settle(s) && run_tools(to_run, e) == 0 &&
              record_save(record, s->new, e) == 0)
         rc = 0;
     if (rc == 0) {

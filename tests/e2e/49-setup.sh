@@ -13,6 +13,7 @@ export HOME=$D/home XDG_CACHE_HOME=$D/cache TPM2_PKCS11_STORE=$D/tpm2-pkcs11
 mkdir "$TPM2_PKCS11_STORE"
 unset XDG_CONFIG_HOME XDG_STATE_HOME
 mkdir "$HOME"
+ssh_setup() { "$FUSETSU" setup openssh "$@"; } # it has no system to set up
 setup() { "$FUSETSU" setup "$@" --user; }
 module_file=$HOME/.config/pkcs11/modules/fusetsu.module
 
@@ -47,6 +48,23 @@ echo 'module: theirs.so' >"$module_file"
 expect_fail "somebody's own file is not replaced" 'is there already and says something else' setup p11-kit
 check_out "it stays" 'theirs' cat "$module_file"
 rm -r "$HOME/.config"
+
+# --- two setups in one file -----------------------------------------------------------
+
+mkdir -m 700 "$HOME/.ssh"
+printf 'Host old\n  User me' >"$HOME/.ssh/config" # no line end
+snapshot theirs
+check "one block" ssh_setup --host a.example
+check "a second one in the same file" ssh_setup --host b.example
+check "the first anew, with another module" ssh_setup --host a.example --module "$other"
+check "and as it was" ssh_setup --host a.example
+check_out "both are there" '^2$' grep -c 'setup: begin' "$HOME/.ssh/config"
+check "the first is undone" ssh_setup --host a.example --undo
+check_out "the second one stays" 'begin openssh' cat "$HOME/.ssh/config"
+check_out "alone" '^1$' grep -c 'setup: begin' "$HOME/.ssh/config"
+check "it is undone" ssh_setup --host b.example --undo
+check "and the file is as before" same_as theirs
+rm -r "$HOME/.ssh"
 
 # --- killed in the middle --------------------------------------------------------------
 

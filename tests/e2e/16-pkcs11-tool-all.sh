@@ -276,10 +276,12 @@ read_back() { # read_back TYPE ID FILE
 }
 check "the certificate is read back" read_back cert 31 cert.der
 check "the RSA public key" read_back pubkey 32 irsa.pub
-# See 10-pkcs11-tool.sh: OpenSC reads freed memory there.
-if is_asan; then skip "the EC public key" "a sanitizer stops pkcs11-tool's own fault"; else
-    check "the EC public key" read_back pubkey 31 iec.pub
-fi
+# OpenSC 0.23 makes an EC key from memory that it has freed: whether that works is chance. GnuTLS reads it.
+ec_back() {
+    GNUTLS_PIN=$PIN foreign p11tool --batch --provider="$MODULE" --login --export --outfile "$D/back.pem" \
+        "pkcs11:id=%31;object=iec;type=public" && openssl pkey -pubin -in "$D/back.pem" -outform DER -out "$D/back" && cmp "$D/back" "$D/iec.pub"
+}
+check "the EC public key" ec_back
 check "the secret key" read_back secrkey 33 value
 data_back() {
     p11_user --read-object --type data --application-id 1.2.3.4 --output-file "$D/back" && cmp "$D/back" "$D/odd"

@@ -118,6 +118,7 @@ int store_token_put(struct store *s, struct store_token *t, struct err *e) MUST_
 struct store_note {
     uint32_t set, clear;                   /* of its flags */
     const uint32_t *user_fails, *so_fails; /* NULL: as they are */
+    const uint32_t *user_limit;            /* the same */
 };
 /*
  * Writes just that, and reads what the row has then of flags and counts back into `t`; what

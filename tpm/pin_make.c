@@ -51,8 +51,8 @@ static int define_counters(const struct pin_link *l, struct store_token *row,
 {
     uint8_t u[PIN_COUNT], o[PIN_COUNT];
 
-    pin_index_count(row->user_limit, u);
-    pin_index_count(row->so_limit, o);
+    if (pin_index_count(row->user_limit, u, e) != 0 || pin_index_count(row->so_limit, o, e) != 0)
+        return -1;
     if (define(l, row, STORE_NV_U, bytes_of(auth[PIN_USER].counter, 32), bytes_of(u, sizeof(u)),
                e) != 0)
         return -1;

@@ -266,6 +266,8 @@ int token_login(struct token *k, enum token_user who, struct bytes pin, struct e
     k->secret = content;
     k->seal = seal;
     k->who = who;
+    if (who == TOKEN_USER)
+        k->confirmed = k->row;
     /* Both locks took the same PIN: no change is pending. */
     note_tries(k, who, 0, mark);
     return 0;

@@ -32,8 +32,8 @@ struct token_params {
     const char *label; /* 1 to 32 bytes of UTF-8 */
     struct bytes so_pin;
     struct bytes user_pin;   /* empty: the SO sets it later (C_InitPIN) */
-    uint32_t user_tries;     /* 0 means 10 */
-    uint32_t so_tries;       /* 0 means 10 */
+    uint32_t user_tries;     /* 3 to 32; 0 means 10 */
+    uint32_t so_tries;       /* the same */
     bool weak_lockout;       /* go on although the TPM's lockoutAuth is empty and stays so */
     struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
     enum token_guard guard;  /* COUNTER wants own_tpm */

@@ -14,6 +14,19 @@
 
 #define DEFAULT_TRIES 10
 
+static int check_tries(uint32_t tries, struct err *e)
+{
+    uint8_t content[PIN_COUNT];
+
+    return tries == 0 ? 0 : pin_index_count(tries, content, e);
+}
+
+static void take_tries(struct store_token *row, const struct token_params *p)
+{
+    row->user_limit = p->user_tries != 0 ? p->user_tries : DEFAULT_TRIES;
+    row->so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
+}
+
 static int check_params(const struct token_params *p, struct err *e)
 {
     size_t n = p->label != NULL ? strlen(p->label) : 0;
@@ -27,6 +40,8 @@ static int check_params(const struct token_params *p, struct err *e)
         (p->user_pin.len < TOKEN_PIN_MIN || p->user_pin.len > TOKEN_PIN_MAX))
         return err_set(e, E_PIN_LENGTH, "the user PIN must have %d to %d characters, not %zu",
                        TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->user_pin.len);
+    if (check_tries(p->user_tries, e) != 0 || check_tries(p->so_tries, e) != 0)
+        return -1;
     if (p->guard == TOKEN_GUARD_COUNTER && !p->own_tpm)
         return err_set(e, E_ARG,
                        "a PIN that its own count alone guards needs a TPM of one's own: whoever "
@@ -295,8 +310,7 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
         goto out;
     k->salt = (struct salt_key){k->hw.primary, &k->primary};
     k->row.tpm = k->hw.id;
-    k->row.user_limit = p->user_tries != 0 ? p->user_tries : DEFAULT_TRIES;
-    k->row.so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
+    take_tries(&k->row, p);
     snprintf(k->row.label, sizeof(k->row.label), "%s", p->label);
     making = secret_new(sizeof(struct making), e);
     if (making == NULL || token_sweep(k, p->so_pin, e) != 0 || draw_serial(k, e) != 0 ||
@@ -346,6 +360,42 @@ fail:
     return -1;
 }
 
+/*
+ * What the new token is to be like: the old one as it is in the TPM and by what its R holds. The
+ * row does not say so: whoever wrote to it could have the new one made weaker.
+ */
+static int like_before(struct token *k, struct token_params *p, struct err *e)
+{
+    static const uint8_t none[OWNER_AUTH];
+    const struct pin_so_content *old =
+        (const struct pin_so_content *)(const void *)secret_peek(k->secret);
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
+    struct err why = {0};
+    bool counted = false;
+    TPM2B_NAME s;
+
+    if (link.main == NULL)
+        return -1;
+    p->own_tpm = memcmp(old->owner_auth, none, OWNER_AUTH) != 0;
+    if (pin_index_guard(&k->row, PIN_USER) != PIN_ALONE) {
+        if (pin_tries(&link, &k->row, PIN_SO, &p->so_tries, e) != 0)
+            return -1;
+        /* The user's side may be destroyed: then the token is made anew because of that. */
+        if (pin_tries(&link, &k->row, PIN_USER, &p->user_tries, &why) != 0) {
+            log_warn("the limit of the user PIN is not known any more: %s", why.msg);
+            p->user_tries = DEFAULT_TRIES;
+        }
+    }
+    if (p->own_tpm && (k->row.flags & STORE_TOKEN_COUNTER) != 0) {
+        if (pin_index_written(&k->row, STORE_NV_S, &s, e) != 0 ||
+            nv_is(k->tpm, link.main, k->row.nv[STORE_NV_S].handle, &s, &counted, e) != 0)
+            return -1;
+        if (counted)
+            p->guard = TOKEN_GUARD_COUNTER;
+    }
+    return check_params(p, e);
+}
+
 int token_reset(struct token *k, struct bytes so_pin, const char *label, struct err *e)
 {
     struct token_params p = {.label = label, .so_pin = so_pin, .weak_lockout = true};
@@ -364,18 +414,14 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
         store_release(k->store);
         return -1;
     }
-    p.user_tries = k->row.user_limit;
-    p.so_tries = k->row.so_limit;
-    p.own_tpm = (k->row.flags & STORE_TOKEN_OWNER) != 0;
-    if ((k->row.flags & STORE_TOKEN_COUNTER) != 0)
-        p.guard = TOKEN_GUARD_COUNTER;
     making = secret_new(sizeof(*m), e);
-    if (making == NULL)
+    if (making == NULL || like_before(k, &p, e) != 0)
         goto out;
     m = (struct making *)(void *)secret_data(making);
     fresh = *k;
     fresh.who = TOKEN_NOBODY;
     fresh.row.id = 0;
+    take_tries(&fresh.row, &p);
     if (draw_serial(&fresh, e) != 0 || draw_making(&fresh, &p, m, e) != 0)
         goto out;
     old = (const struct pin_so_content *)(const void *)secret_peek(k->secret);

@@ -22,6 +22,9 @@ static int done(struct token *k, enum token_user who, uint32_t set, uint32_t cle
         note.user_fails = &none;
     else
         note.so_fails = &none;
+    /* The SO has set the limit anew, too. */
+    if ((set & STORE_TOKEN_PIN_SET) != 0)
+        note.user_limit = &k->row.user_limit;
     return store_token_note(k->store, &k->row, &note, e);
 }
 
@@ -147,6 +150,7 @@ int token_init_pin(struct token *k, struct bytes pin, struct err *e)
     link.main = token_session(k, e);
     /* The mark stays until all is done: a login in between is told what happened. */
     if (link.main == NULL || token_same(k, e) != 0 || check_so(k, so, e) != 0 ||
+        pin_tries(&link, &k->row, PIN_USER, &k->row.user_limit, e) != 0 ||
         mark(k, STORE_TOKEN_CHANGE_USER, 0, e) != 0 ||
         pin_reset_user(&link, &k->row, so, auth_of(fresh), e) != 0)
         goto out;

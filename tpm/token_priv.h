@@ -24,6 +24,7 @@ struct token {
     enum token_user who;
     struct secret *secret;              /* user: the token secret; SO: struct pin_so_content */
     struct secret *seal;                /* struct store_seal, from the token secret */
+    struct store_token confirmed;       /* user: the row whose K and U the login has confirmed */
     struct token_proof *proof;          /* presented for the next use of its key; the caller's */
     struct pcr_approved_ticket *ticket; /* of the last approved PCRs, or NULL */
     struct token_plan *plan;            /* uses are noted here and not sent; the caller's */

@@ -94,6 +94,8 @@ struct store_index {
 #define STORE_TOKEN_INCOMPLETE 32u  /* being made, or being erased */
 #define STORE_TOKEN_OWNER 64u       /* R keeps the TPM's ownerAuth, which we set */
 #define STORE_TOKEN_COUNTER 128u    /* S is guarded by U's count alone, not by the TPM's */
+/* lockoutAuth was set before, by somebody else. */
+#define STORE_TOKEN_FOREIGN_LOCKOUT 256u
 
 struct store_token {
     int64_t id;

@@ -48,6 +48,7 @@ struct token_params {
 struct token_report {
     bool lockout_set;       /* lockoutAuth was empty; a random one was set, see below */
     bool lockout_foreign;   /* lockoutAuth was set already and is unknown to us */
+    bool lockout_policy;    /* besides, somebody had set a policy that does without it */
     char recovery_code[80]; /* hex of the new lockoutAuth, printed once; wipe after use */
     bool ek_proved;         /* the storage primary is in the TPM of the certified EK */
     bool ek_issuer;         /* and that certificate leads to one of ek_issuers */

@@ -1,6 +1,8 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/tpmname.h"
+#include "tpm/capability.h"
+#include "tpm/hierarchy.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
 #include "tpm/owner.h"
@@ -109,9 +111,9 @@ static bool has_sibling(struct token *k)
     if (store_token_list(k->store, &list, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n; i++)
-        found = found ||
-                (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
-                 (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT)) == 0);
+        found = found || (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
+                          (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT |
+                                            STORE_TOKEN_FOREIGN_LOCKOUT)) == 0);
     free(list);
     return found;
 }
@@ -160,14 +162,16 @@ static void settle_lockout(struct token *k, const struct token_params *p, const 
 {
     struct err why = {0};
     struct session *main = token_session(k, &why);
+    bool set = false;
 
     hex_encode(report->recovery_code, m->content.lockout_auth, 32);
     report->lockout_set = true;
     if (main != NULL && p->keep != NULL)
         p->keep(p->keep_arg, report);
-    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &why) != 0) {
-        log_warn("the TPM's lockout authorisation could not be set: %s", why.msg);
-        report->lockout_set = false;
+    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &set, &why) != 0) {
+        log_warn("the TPM's lockout could not be %s: %s", set ? "closed to others" : "secured",
+                 why.msg);
+        report->lockout_set = set;
         return;
     }
     if (store_token_note(k->store, &k->row, &(struct store_note){.clear = STORE_TOKEN_WEAK_LOCKOUT},
@@ -175,7 +179,7 @@ static void settle_lockout(struct token *k, const struct token_params *p, const 
         log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
 }
 
-/* What R is to keep of ownerAuth: ours that is in force, else a fresh one. */
+/* What R is to keep of ownerAuth: ours that is in force and the only way in, else a fresh one. */
 static int plan_owner(struct token *k, const struct token_params *p, bool set, struct making *m,
                       struct token_report *report, struct err *e)
 {
@@ -195,12 +199,13 @@ static int plan_owner(struct token *k, const struct token_params *p, bool set, s
                        "go on without --own-tpm");
     k->row.flags |= STORE_TOKEN_OWNER;
     if (set) {
+        struct session *main = token_session(k, e);
+
         memset(keep, 0, OWNER_AUTH);
         memcpy(keep, known.p, known.len);
-    } else if (memcmp(keep, none, OWNER_AUTH) == 0) {
-        return draw(k->tpm, keep, OWNER_AUTH, e);
+        return main != NULL ? owner_close(k->tpm, main, e) : -1;
     }
-    return 0;
+    return memcmp(keep, none, OWNER_AUTH) == 0 ? draw(k->tpm, keep, OWNER_AUTH, e) : 0;
 }
 
 /* R holds the new ownerAuth already, and the row says where R is, whatever happens now. */
@@ -233,20 +238,36 @@ static int define(struct token *k, const struct making *m, bool settle, struct t
     return settle ? settle_owner(k, m, report, e) : 0;
 }
 
+/* Who makes a TPM look older than it is takes one of the two locks away. */
+static int ask(struct token *k, bool *pin_fail, struct err *e)
+{
+    struct session *main = token_session(k, e);
+    struct tpm_caps caps;
+
+    if (main == NULL || capability_pin_fail(k->tpm, main, pin_fail, e) != 0 ||
+        tpm_caps(k->tpm, &caps, e) != 0)
+        return -1;
+    if (caps.pin_fail != *pin_fail)
+        return err_set(e, E_TAMPERED,
+                       "the TPM is of another revision than it seemed to be: something between "
+                       "this program and the TPM altered what it says of itself");
+    return 0;
+}
+
 static int plan_guard(struct token *k, const struct token_params *p,
                       const struct lockout_state *lockout, bool secure, struct err *e)
 {
-    struct tpm_caps caps;
+    bool pin_fail = false;
 
-    if (tpm_caps(k->tpm, &caps, e) != 0)
+    if (ask(k, &pin_fail, e) != 0)
         return -1;
-    if (p->guard == TOKEN_GUARD_COUNTER && !caps.pin_fail)
+    if (p->guard == TOKEN_GUARD_COUNTER && !pin_fail)
         return err_set(e, E_UNSUPPORTED,
                        "this TPM has no PIN indices (its specification is older than 1.38): go on "
                        "without --pin-guard counter");
     if (p->guard == TOKEN_GUARD_COUNTER)
         k->row.flags |= STORE_TOKEN_COUNTER;
-    if (!caps.pin_fail) {
+    if (!pin_fail) {
         k->row.flags |= STORE_TOKEN_DA_ONLY;
         k->row.user_limit = k->row.so_limit = secure ? LOCKOUT_TRIES : lockout->max_tries;
     }
@@ -256,13 +277,18 @@ static int plan_guard(struct token *k, const struct token_params *p,
 static int make(struct token *k, const struct token_params *p, struct making *m,
                 struct token_report *report, struct err *e)
 {
+    struct session *main = token_session(k, e);
+    struct hierarchy_policies policy;
     struct lockout_state lockout;
     bool secure;
 
-    if (lockout_read(k->tpm, &lockout, e) != 0)
+    /* In the session: else somebody in between could say that there is nothing to be done. */
+    if (main == NULL || lockout_read_in(k->tpm, main, &lockout, e) != 0 ||
+        hierarchy_policies(k->tpm, main, &policy, e) != 0)
         return -1;
     secure = !lockout.auth_set && !p->weak_lockout;
     report->lockout_foreign = lockout.auth_set && !has_sibling(k);
+    report->lockout_policy = lockout.auth_set && policy.lockout;
     if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
         return -1;
     k->row.flags = STORE_TOKEN_INCOMPLETE;
@@ -279,7 +305,8 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     }
     k->row.flags = (k->row.flags & ~STORE_TOKEN_INCOMPLETE) |
                    (p->user_pin.len != 0 ? STORE_TOKEN_PIN_SET : 0) |
-                   (lockout.auth_set ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
+                   (report->lockout_foreign ? STORE_TOKEN_FOREIGN_LOCKOUT : 0) |
+                   (lockout.auth_set && !policy.lockout ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
     if (secure)

@@ -96,6 +96,8 @@ struct store_index {
 #define STORE_TOKEN_COUNTER 128u    /* S is guarded by U's count alone, not by the TPM's */
 /* lockoutAuth was set before, by somebody else. */
 #define STORE_TOKEN_FOREIGN_LOCKOUT 256u
+/* O and R name K in their policies, too; in tokens of the first versions they do not. */
+#define STORE_TOKEN_MARKED 2048u
 
 struct store_token {
     int64_t id;

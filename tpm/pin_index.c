@@ -53,7 +53,10 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
         return -1;
     switch (which) {
     case STORE_NV_U: return pin_policy_counter(&k, out, e);
-    case STORE_NV_O: return pin_policy_counter(NULL, out, e);
+    case STORE_NV_O:
+        if (pin_policy_counter(NULL, out, e) != 0)
+            return -1;
+        break;
     case STORE_NV_S:
         pin_index_name(&row->nv[STORE_NV_U], &counter);
         if (pin_index_guard(row, PIN_USER) == PIN_COUNTED)
@@ -61,8 +64,11 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
         return pin_policy_guard(alone ? NULL : &counter, &k, out, e);
     default:
         pin_index_name(&row->nv[STORE_NV_O], &counter);
-        return pin_policy_guard(alone ? NULL : &counter, NULL, out, e);
+        if (pin_policy_guard(alone ? NULL : &counter, NULL, out, e) != 0)
+            return -1;
+        break;
     }
+    return (row->flags & STORE_TOKEN_MARKED) != 0 ? pin_policy_mark(&k, out, e) : 0;
 }
 
 int pin_index_public(const struct store_token *row, enum store_nv which, struct pin_policy *policy,

@@ -291,7 +291,7 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     report->lockout_policy = lockout.auth_set && policy.lockout;
     if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
         return -1;
-    k->row.flags = STORE_TOKEN_INCOMPLETE;
+    k->row.flags = STORE_TOKEN_INCOMPLETE | STORE_TOKEN_MARKED;
     if (plan_guard(k, p, &lockout, secure, e) != 0 ||
         plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
         store_token_put(k->store, &k->row, e) != 0)
@@ -367,8 +367,8 @@ static int exchange(struct token *k, struct token *fresh, const char *label, str
     snprintf(now.label, sizeof(now.label), "%s", label);
     now.flags = (now.flags & ~STORE_TOKEN_PIN_SET) | (old.flags & STORE_TOKEN_WEAK_LOCKOUT);
     old.id = fresh->row.id;
-    old.flags = STORE_TOKEN_INCOMPLETE |
-                (old.flags & (STORE_TOKEN_OWNER | STORE_TOKEN_COUNTER | STORE_TOKEN_DA_ONLY));
+    old.flags = STORE_TOKEN_INCOMPLETE | (old.flags & (STORE_TOKEN_OWNER | STORE_TOKEN_COUNTER |
+                                                       STORE_TOKEN_DA_ONLY | STORE_TOKEN_MARKED));
     if (store_begin(k->store, e) != 0)
         return -1;
     /* The serial goes with the salt of scrypt, so it moves too; it is unique, and

@@ -306,8 +306,8 @@ static void test_a_tpm_without_pin_indices_gets_a_token_that_says_so(void **stat
     struct lockout_state s;
 
     alone(w);
-    assert_int_equal(token_row(w->token)->flags,
-                     STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_DA_ONLY);
+    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT |
+                                                     STORE_TOKEN_DA_ONLY | STORE_TOKEN_MARKED);
     assert_int_equal(owner_indices(), 2);
     assert_int_equal(token_row(w->token)->nv[STORE_NV_U].handle, 0);
     assert_int_equal(lockout_read(w->tpm, &s, NULL), 0);

@@ -147,7 +147,7 @@ static void test_a_lockout_of_ours_is_ours_for_the_second_token(void **state)
     assert_true(report.lockout_set);
     must(w, "second", TOKEN_GUARD_DA, false, &report);
     assert_false(report.lockout_set || report.lockout_foreign || report.lockout_policy);
-    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET);
+    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_MARKED);
 }
 
 /* --- on the way to the TPM ------------------------------------------------------------------- */

@@ -64,7 +64,8 @@ static void test_a_new_token_is_open_with_nobody_logged_in(void **state)
     assert_null(token_seal(w->token));
     assert_string_equal(token_row(w->token)->label, "gateway");
     assert_int_equal(strlen(token_row(w->token)->serial), 16);
-    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT);
+    assert_int_equal(token_row(w->token)->flags,
+                     STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_MARKED);
     assert_int_equal(token_row(w->token)->user_limit, 10);
     assert_int_equal(owner_indices(), 4);
     unit_tpm_login(w, TOKEN_USER, UNIT_USER);

@@ -28,6 +28,18 @@ check "and signs" p11_user --sign --mechanism ECDSA-SHA256 --label tls \
     --input-file "$D/recovery" --output-file "$D/sig"
 expect_fail "nobody else defines an index" 'auth' tpm2_nvdefine -C o -s 8
 
+# --- what doctor says of it -------------------------------------------------
+
+own=$(sed -n 's/^owner //p' "$D/recovery")
+check_out "doctor finds that in order" 'owner +owner authorisation is set, and token alpha keeps' \
+    "$FUSETSU" doctor
+check "nor does it advise to empty it" bash -c '! grep -q "administrator\|clear it" "$1"' - "$D/out"
+check "somebody empties it" tpm2_changeauth -Q -c owner -p "hex:$own"
+expect_exit 5 "doctor calls that a problem" 'owner authorisation is EMPTY: anybody' "$FUSETSU" doctor
+check_out "token info warns" 'owner authorisation is EMPTY although' "$FUSETSU" token info
+check "and sets it again" tpm2_changeauth -Q -c owner "hex:$own"
+check "all is well" "$FUSETSU" doctor
+
 expect_exit 5 "a second token wants the owner's authorisation" 'owner-auth-file.*owner-token' init beta
 expect_exit 3 "not with a wrong SO PIN" '9 of 10 tries' \
     init beta --owner-token alpha --owner-so-pin-file "$D/bad"
@@ -44,4 +56,11 @@ expect_exit 5 "that TPM is not ours to own" 'somebody else' init gamma --own-tpm
 check "but it takes a token" init gamma --owner-auth-file "$D/foreign"
 JQ='.pin_guard == "da" and .tpm.owner_auth == "foreign"' check "token info knows that" info
 check "and lets it go" erase gamma --owner-auth-file "$D/foreign"
+
+check "the administrator leaves" tpm2_changeauth -Q -c owner -p hex:0102030405
+check "a token stays" init delta
+check "and one behind its count alone is forgotten" init epsilon --own-tpm --pin-guard counter \
+    --recovery-file "$D/recovery.2"
+check "by the store only" "$FUSETSU" token erase --token epsilon --yes --forget
+check_out "doctor finds its four indices" '4 indices look like a' "$FUSETSU" doctor
 finish

@@ -66,4 +66,52 @@ sql "UPDATE token SET k_public = x'$mine'"
 expect_fail "none whose PCRs somebody else approves" 'altered' generate bad
 sql "UPDATE token SET k_public = x'$theirs'"
 check "when the row is put back all is well" generate again
+
+# --- who was at the TPM before -------------------------------------------------------------------
+
+# The second TPM. A policy that everybody fulfils: locality zero.
+tpm() { local c=$1; shift; "tpm2_$c" -T "$TPM_TCTI_2" "$@"; }
+plant() {
+    tpm startauthsession -S "$D/s" && tpm policylocality -Q -S "$D/s" -L "$D/policy" zero &&
+        tpm flushcontext "$D/s" && tpm setprimarypolicy -C "$1" -P "$2" -L "$D/policy" -g sha256
+}
+by_policy() {
+    local rc
+    tpm startauthsession --policy-session -S "$D/s" && tpm policylocality -Q -S "$D/s" zero
+    tpm "$@" "session:$D/s"
+    rc=$?
+    tpm flushcontext "$D/s"
+    return "$rc"
+}
+second() { at 2 "$FUSETSU" "$@"; }
+init2() { second token init --pin-file "$D/pin" --so-pin-file "$D/so" --label "$@"; }
+
+check "somebody sets a policy for the owner" plant o ''
+check "and one for the lockout" plant l ''
+check "by which he ends the lockout" by_policy dictionarylockout -Q -c -p
+check "a token of its own TPM" init2 own --own-tpm --pin-guard counter --recovery-file "$D/second"
+guard=$(printf '0x%x' "$(FUSETSU_STORE=$D/2/store.db sql 'SELECT handle FROM nv WHERE role = 0')")
+expect_fail "he ends no lockout any more" 'authPolicy is not available' by_policy dictionarylockout -Q -c -p
+expect_fail "and undefines no counter" 'authPolicy is not available' by_policy nvundefine -C o "$guard" -P
+check "doctor is content" second doctor
+own=$(sed -n 's/^owner //p' "$D/second") code=$(head -n 1 "$D/second")
+check "an older version would have left it" plant o "hex:$own"
+expect_exit 5 "doctor calls it a problem" 'policy for the TPM.s owner' second doctor
+check_out "token info warns" 'owner policy SET' second token info
+check "a second token on it takes it away" init2 next --own-tpm --owner-token own \
+    --owner-so-pin-file "$D/so"
+check "doctor is content" second doctor
+check "a policy for the lockout" plant l "hex:$code"
+expect_exit 1 "is a weakness" 'policy for the TPM.s lockout' second doctor
+
+# --- a lockout that somebody else holds -------------------------------------------------------------
+
+check "the second TPM is cleared" tpm clear -Q -c p
+rm -r "$D/2"
+check "an administrator sets its lockout authorisation" tpm changeauth -Q -c lockout theirs
+check_out "a token says so" 'lockout_foreign": true' init2 one --json
+check_out "so does the next one" 'lockout_foreign": true' init2 two --json
+check_out "token info knows" 'authorisation set, by somebody else' second token info --token two
+check_out "what it means, too" 'the second lock may' second token info --token one
+expect_exit 1 "and doctor" 'somebody else had set' second doctor
 finish

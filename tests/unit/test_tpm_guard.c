@@ -1,5 +1,6 @@
 /* Goal: the other guards of the secret hold what they promise: the PIN's own count alone on a TPM
  * whose owner is nobody else, and the TPM's count alone where it has no PIN indices. */
+#include "cli/inside.h"
 #include "tests/support/unit_thief.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
@@ -304,6 +305,7 @@ static void test_a_tpm_without_pin_indices_gets_a_token_that_says_so(void **stat
 {
     struct unit_tpm *w = *state;
     struct lockout_state s;
+    struct inside in;
 
     alone(w);
     assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT |
@@ -314,6 +316,8 @@ static void test_a_tpm_without_pin_indices_gets_a_token_that_says_so(void **stat
     assert_int_equal(token_row(w->token)->user_limit, s.max_tries);
     unit_tpm_close(w);
     unit_tpm_open(w, NULL);
+    assert_int_equal(inside_look(w->tpm, &w->token->hw, token_row(w->token), &in, NULL), 0);
+    assert_true(inside_whole(&in) && inside_home(&in));
     works(w);
     unit_tpm_forgive();
     assert_int_equal(token_erase(w->token, NULL), 0);

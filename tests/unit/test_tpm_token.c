@@ -460,12 +460,24 @@ static void test_a_wrong_pin_costs_at_most_five(void **state)
     COSTS_AT_MOST(w, 5);
 }
 
+/* Another process may have the TPM just then. */
+static void test_a_key_is_not_noted_where_nothing_is_held(void **state)
+{
+    static const uint8_t uuid[STORE_UUID];
+    struct unit_tpm *w = *state;
+    TPM2B_NAME name = {0};
+
+    assert_null(held_add(w->tpm, uuid, 0x80000000, &name));
+    assert_null(held_find(w->tpm, uuid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BARE(test_a_new_token_is_open_with_nobody_logged_in),
         WITH_TOKEN(test_the_so_sees_no_seal),
         WITH_TOKEN(test_logout_without_login_is_refused),
+        BARE(test_a_key_is_not_noted_where_nothing_is_held),
         BARE(test_labels_have_1_to_32_bytes),
         BARE(test_pins_have_6_to_64_bytes),
         BARE(test_an_empty_lockout_auth_is_set_and_told_once),

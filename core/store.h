@@ -98,6 +98,10 @@ struct store_index {
 #define STORE_TOKEN_FOREIGN_LOCKOUT 256u
 /* O and R name K in their policies, too; in tokens of the first versions they do not. */
 #define STORE_TOKEN_MARKED 2048u
+/* S has another PIN than U, or R than O, as the TPM has said: it is not to be
+ * asked again, for it counts that for all its users. */
+#define STORE_TOKEN_SPLIT_USER 512u
+#define STORE_TOKEN_SPLIT_SO 1024u
 
 struct store_token {
     int64_t id;

@@ -137,6 +137,14 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
     return err_set_rc(e, why.code, why.rc, "%s", why.msg);
 }
 
+int pin_interrupted(const struct store_token *row, struct err *e)
+{
+    return err_set(e, E_PIN_INTERRUPT,
+                   "a PIN change of token '%s' was interrupted; set the PIN again with the same "
+                   "old and new PIN (fusetsu token set-pin), or have the SO reset it",
+                   row->label);
+}
+
 /* Lock 2 refused although lock 1 passed, or is the only one. */
 static int guard_failure(const struct store_token *row, enum pin_side side, const struct err *why,
                          struct err *e)
@@ -148,10 +156,7 @@ static int guard_failure(const struct store_token *row, enum pin_side side, cons
                           "wrong %s PIN for token '%s'; this TPM counts it for all its users",
                           side == PIN_USER ? "user" : "SO", row->label);
     if (base == TPM2_RC_AUTH_FAIL)
-        return err_set_rc(e, E_PIN_INTERRUPT, why->rc,
-                          "a PIN change of token '%s' was interrupted; set the PIN again with the "
-                          "same old and new PIN (fusetsu token set-pin), or have the SO reset it",
-                          row->label);
+        return pin_interrupted(row, e);
     if (base == TPM2_RC_HANDLE)
         return err_set_rc(e, E_NOT_FOUND, why->rc,
                           "the TPM no longer holds the secret of token '%s': it was erased",
@@ -205,15 +210,14 @@ out:
     return rc;
 }
 
-/* Is it the old PIN? Answered, and counted, as at a login. */
-static int check_counter(const struct pin_link *l, const struct store_token *row,
-                         enum pin_side side, const struct pin_auth *old, struct err *e)
+int pin_check(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              const struct pin_auth *auth, struct err *e)
 {
     struct session p = {0};
     int rc = -1;
 
     if (pin_session(l, &p, e) == 0)
-        rc = pin_prove(l, row, side, &p, old->counter, e);
+        rc = pin_prove(l, row, side, &p, auth->counter, e);
     session_end(l->tpm, &p);
     return rc;
 }
@@ -228,7 +232,7 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
     int rc = -1;
 
     if (pin_index_guard(row, side) == PIN_COUNTED)
-        return check_counter(l, row, side, old, e);
+        return pin_check(l, row, side, old, e);
     pin_index_name(guard, &name);
     if (enter_guard(l, row, side, old, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         goto out;

@@ -58,6 +58,13 @@ struct pin_link {
 int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e) MUST_USE;
 
+/* Lock 1 alone: is it the PIN? Answered, and counted, as by pin_open; S and R are left alone. */
+int pin_check(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              const struct pin_auth *auth, struct err *e) MUST_USE;
+
+/* E_PIN_INTERRUPT in words. */
+int pin_interrupted(const struct store_token *row, struct err *e);
+
 /* A fresh policy session, in which nothing is proved yet. Waits for a slot. */
 int pin_session(const struct pin_link *l, struct session *p, struct err *e) MUST_USE;
 

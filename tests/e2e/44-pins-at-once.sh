@@ -101,5 +101,17 @@ check "which costs none of the TPM's" test "$(failures)" -eq "$before"
 check "the same two PINs complete it" f token set-pin --so --so-pin-file "$D/so" --new-pin-file "$D/new"
 check "and it is changed back" f token set-pin --so --so-pin-file "$D/new" --new-pin-file "$D/so"
 check "the SO PIN is right" unblock
-check "no mark is left" is 'flags & ~3' 0
+
+# --- a row that was altered -------------------------------------------------------------------
+
+check "a backup" f token backup --pin-file "$D/pin" --out "$D/backup"
+before=$(failures)
+check "somebody alters the Name of S" sqlite3 "$FUSETSU_STORE" \
+    "UPDATE nv SET name = CAST(substr(name, 1, 33) || x'00' AS BLOB) WHERE role = 2"
+check "the right PIN is tried forty times" tried 40 'altered' login
+check "which costs none of the TPM's tries" test "$(failures)" -eq "$before"
+check_out "the doctor sees it" 'PROBLEM' sh -c '"$1" doctor || :' - "$FUSETSU"
+check "the backup mends it" f token restore --replace --yes --pin-file "$D/pin" "$D/backup"
+expect_exit 5 "the PIN is right" 'no .*none' login
+check "no mark is left" is 'flags & 1548' 0
 finish

@@ -7,7 +7,7 @@
 
 #define HOW                                                                              \
     "name a file that holds it with --owner-auth-file, or, where a token of this store " \
-    "keeps it, that token with --owner-token"
+    "keeps it, be it an unfinished one, that token with --owner-token"
 
 int owner_know(struct tpm *t, struct bytes auth, bool ours, struct err *e)
 {

@@ -38,8 +38,8 @@ struct token_params {
     struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
     enum token_guard guard;  /* COUNTER wants own_tpm */
     bool own_tpm;            /* the TPM serves us alone: set ownerAuth and keep it in R */
-    /* Called, unless NULL, with the new codes just before the TPM takes lockoutAuth: who keeps
-     * them now has them whatever happens next. */
+    /* Called, unless NULL, with the new codes just before the TPM takes ownerAuth, and again
+     * before lockoutAuth: who keeps them now has them whatever happens next. */
     void (*keep)(void *arg, const struct token_report *r);
     void *keep_arg;
 };
@@ -67,8 +67,8 @@ struct token_report {
  * E_TAMPERED when it is not; without an EK certificate it is trusted on first use, or
  * E_NOT_FOUND when ek_issuers were given; E_REJECTED when none of them fits.
  *
- * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), or kept in R of an
- * unfinished token with the same SO PIN; else E_DENIED. With own_tpm an empty one is set to
+ * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), else E_DENIED; R of a token,
+ * also of an unfinished one, may keep it (token_owner). With own_tpm an empty one is set to
  * 32 random bytes, which R holds before they are in force; one that we did not set is
  * E_DENIED.
  *

@@ -60,7 +60,7 @@ int token_discard(struct token *k, struct err *e)
     return ready(k, e) == 0 ? discard(k, &k->row, e) : -1;
 }
 
-int token_sweep(struct token *k, struct bytes so_pin, struct err *e)
+int token_sweep(struct token *k, struct err *e)
 {
     struct store_token *list = NULL;
     struct lockout_state s;
@@ -69,16 +69,8 @@ int token_sweep(struct token *k, struct bytes so_pin, struct err *e)
 
     if (lockout_read(k->tpm, &s, e) != 0 || store_token_list(k->store, &list, &n, e) != 0)
         return -1;
-    /* One of them may be the only one that knows how. */
-    for (size_t i = 0; i < n && s.owner_set && owner_auth(k->tpm).len == 0; i++) {
-        struct token dead = {.tpm = k->tpm, .store = k->store, .hw = k->hw, .salt = k->salt};
-        struct err why = {0};
-
-        dead.row = list[i];
-        if (list[i].tpm == k->hw.id && (list[i].flags & STORE_TOKEN_INCOMPLETE) != 0 &&
-            token_owner(&dead, so_pin, &why) != 0)
-            log_debug("no owner authorisation from '%s': %s", list[i].label, why.msg);
-    }
+    /* One of them may be the only one that knows how. Its SO PIN is not tried here: it would be
+     * another token's, and cost one of the tries that are left to open it. */
     if (owner_ready(k->tpm, s.owner_set, e) != 0)
         goto out;
     for (size_t i = 0; i < n; i++) {

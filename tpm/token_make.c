@@ -209,33 +209,36 @@ static int plan_owner(struct token *k, const struct token_params *p, bool set, s
 }
 
 /* R holds the new ownerAuth already, and the row says where R is, whatever happens now. */
-static int settle_owner(struct token *k, const struct making *m, struct token_report *report,
-                        struct err *e)
+static int settle_owner(struct token *k, const struct token_params *p, const struct making *m,
+                        struct token_report *report, struct err *e)
 {
     struct bytes fresh = {m->content.owner_auth, OWNER_AUTH};
     struct session *main = token_session(k, e);
 
     if (main == NULL || store_token_put(k->store, &k->row, e) != 0)
         return -1;
+    report->owner_set = true;
+    hex_encode(report->owner_code, m->content.owner_auth, OWNER_AUTH);
+    if (p->keep != NULL)
+        p->keep(p->keep_arg, report);
     if (owner_change(k->tpm, main, fresh, e) != 0) {
+        report->owner_set = false;
         /* The TPM may have done it all the same: token_discard asks. */
         if (owner_know(k->tpm, fresh, true, NULL) != 0)
             log_debug("the owner authorisation that was sent is not remembered");
         return -1;
     }
-    report->owner_set = true;
-    hex_encode(report->owner_code, m->content.owner_auth, OWNER_AUTH);
     return 0;
 }
 
-static int define(struct token *k, const struct making *m, bool settle, struct token_report *report,
-                  struct err *e)
+static int define(struct token *k, const struct token_params *p, const struct making *m,
+                  bool settle, struct token_report *report, struct err *e)
 {
     struct pin_link link = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
 
     if (link.main == NULL || pin_provision(&link, &k->row, m->auth, &m->content, e) != 0)
         return -1;
-    return settle ? settle_owner(k, m, report, e) : 0;
+    return settle ? settle_owner(k, p, m, report, e) : 0;
 }
 
 /* Who makes a TPM look older than it is takes one of the two locks away. */
@@ -296,7 +299,7 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
         plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
         store_token_put(k->store, &k->row, e) != 0)
         return -1;
-    if (define(k, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
+    if (define(k, p, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
         struct err ignored = {0};
 
         if (token_discard(k, &ignored) != 0)
@@ -340,7 +343,7 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
     take_tries(&k->row, p);
     snprintf(k->row.label, sizeof(k->row.label), "%s", p->label);
     making = secret_new(sizeof(struct making), e);
-    if (making == NULL || token_sweep(k, p->so_pin, e) != 0 || draw_serial(k, e) != 0 ||
+    if (making == NULL || token_sweep(k, e) != 0 || draw_serial(k, e) != 0 ||
         draw_making(k, p, (struct making *)(void *)secret_data(making), e) != 0 ||
         make(k, p, (struct making *)(void *)secret_data(making), &done, e) != 0)
         goto out;
@@ -460,7 +463,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     if (make(&fresh, &p, m, &report, e) != 0 || exchange(k, &fresh, label, e) != 0)
         goto out;
     held_flush_all(k->tpm);
-    rc = token_sweep(k, so_pin, e);
+    rc = token_sweep(k, e);
 out:
     if (learn)
         owner_forget(k->tpm);

@@ -48,6 +48,28 @@ expect_exit 5 "erasing the second wants it, too" 'owner-auth-file' erase beta
 check "with the recovery file" erase beta --owner-auth-file "$D/recovery"
 expect_exit 3 "erasing the first wants its SO PIN" 'SO PIN' erase alpha
 check_out "and gives the owner back" 'is empty again' erase alpha --so-pin-file "$D/so"
+# Killed when the TPM has just taken the owner's authorisation, and nobody was told.
+killed() {
+    local code=0
+    env FUSETSU_TCTI="$B/libtss2-tcti-spy.so:$FUSETSU_TCTI" SPY_KILL_AFTER=1 SPY_KILL_AFTER_CC=HierarchyChangeAuth \
+        "$FUSETSU" token init --pin-file "$D/pin" --so-pin-file "$D/so" --label dead --own-tpm --recovery-file "$D/dead" || code=$?
+    tidy 1
+    [ "$code" -eq 137 ]
+}
+printf other-officer >"$D/so2" && chmod 600 "$D/so2"
+check "an own TPM is set up, and the program killed" killed
+check_out "its owner's code is in the recovery file" '^owner [0-9a-f]{64}$' cat "$D/dead"
+for i in 1 2 3; do
+    expect_exit 5 "another token, with another SO PIN, is refused ($i)" 'unfinished.*owner-token' \
+        "$FUSETSU" token init --pin-file "$D/pin" --so-pin-file "$D/so2" --label "other$i"
+done
+check_out "which costs the unfinished one no try" '^0$' sqlite3 -readonly "$FUSETSU_STORE" \
+    "SELECT so_fails FROM token WHERE label = 'dead'"
+check "its own SO PIN opens it" "$FUSETSU" token init --pin-file "$D/pin" --so-pin-file "$D/so2" --label other \
+    --owner-token dead --owner-so-pin-file "$D/so"
+check_out "and it is gone" '^other$' sqlite3 -readonly "$FUSETSU_STORE" "SELECT label FROM token"
+check "with it the owner was given back" erase other
+
 check "anybody defines an index again" tpm2_nvdefine -Q -C o -s 8 0x1800100
 
 printf 'hex:%s\n' 0102030405 >"$D/foreign"

@@ -128,6 +128,11 @@ static void say_lockout(const struct store_token *t, const struct lockout_state 
         say_time((uint64_t)s->count * s->interval);
         printf("\n");
     }
+    if (!s->in_lockout &&
+        (t->flags & (STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_FOREIGN_LOCKOUT)) == 0)
+        out_words(stdout, 11,
+                  "The recovery code ends one early: `fusetsu token recovery-code` shows it with "
+                  "the SO PIN, as long as there is none.");
 }
 
 /* Whose is the owner authorisation? */

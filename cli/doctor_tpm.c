@@ -415,7 +415,8 @@ static void check_lockout(struct doctor *d)
                    "%u of %u failed tries, TPM-wide: beyond that every token is locked for a while."
                    " They are forgiven after %s (%llu s)",
                    l.count, l.max_tries, all, (unsigned long long)end);
-        doctor_todo(d, "find who tries");
+        doctor_todo(d, "find who tries; and have the recovery code at hand, which `fusetsu token "
+                       "recovery-code` shows as long as there is no lockout");
     } else {
         doctor_say(d, DOCTOR_OK, "not in force: %u of %u failed tries, TPM-wide", l.count,
                    l.max_tries);

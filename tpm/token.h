@@ -126,6 +126,13 @@ int token_erase(struct token *k, struct err *e) MUST_USE;
  */
 int token_owner(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;
 
+/*
+ * Proves the SO PIN likewise, and tells the codes that R keeps: lockout_set and owner_set say
+ * which are there. E_NOT_FOUND when it keeps none. Not in a TPM-wide lockout: E_LOCKOUT.
+ */
+int token_codes(struct token *k, struct bytes so_pin, struct token_report *out,
+                struct err *e) MUST_USE;
+
 /* The seal of the store's rows: NULL unless the user is logged in. */
 const struct store_seal *token_seal(const struct token *k);
 /* The same for writing public rows, which the SO does, too: what the SO says of an object

@@ -77,9 +77,15 @@ check "an administrator sets another one" tpm2_changeauth -Q -c owner hex:010203
 expect_exit 5 "that TPM is not ours to own" 'somebody else' init gamma --own-tpm --owner-auth-file "$D/foreign"
 check "but it takes a token" init gamma --owner-auth-file "$D/foreign"
 JQ='.pin_guard == "da" and .tpm.owner_auth == "foreign"' check "token info knows that" info
+printf 'hex:beef\n' >"$D/digits"
+printf 'str:hex:beef\n' >"$D/text"
 check "and lets it go" erase gamma --owner-auth-file "$D/foreign"
+check "a password that looks like digits" tpm2_changeauth -Q -c owner -p hex:0102030405 str:hex:beef
+expect_exit 5 "is taken for them" 'another than the one given' init zeta --owner-auth-file "$D/digits"
+check "unless it is said to be text" init zeta --owner-auth-file "$D/text"
+check "which goes for erasing, too" erase zeta --owner-auth-file "$D/text"
 
-check "the administrator leaves" tpm2_changeauth -Q -c owner -p hex:0102030405
+check "the administrator leaves" tpm2_changeauth -Q -c owner -p str:hex:beef
 check "a token stays" init delta
 check "and one behind its count alone is forgotten" init epsilon --own-tpm --pin-guard counter \
     --recovery-file "$D/recovery.2"

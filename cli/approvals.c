@@ -114,35 +114,79 @@ static int64_t now_ms(void)
     return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Looks for the answer to `r` until then. A file that is not there yet, is being written, or
- * answers something else is passed over; the last reason is told in the end. */
+/* An answer that the TPM has refused: it is not given again. */
+struct refused {
+    struct buf der;
+    struct err why;
+};
+
+/* Looks for the answer to `r` until then. A file that is not there yet, is being written,
+ * answers something else, or was refused is passed over; the last reason is told in the end.
+ * What is found is in `der`, too. */
 static int look(const char *path, int64_t until, const struct approval_request *r,
-                struct approval_answer *out, struct err *e)
+                const struct refused * not, struct buf *der, struct approval_answer *out,
+                struct err *e)
 {
     const struct timespec pause = {0, LOOK_MS * 1000000L};
     struct err why = {0};
 
     for (;;) {
-        struct buf der = {0};
         struct approval_answer a;
-        bool read;
+        bool read, again;
 
         why = (struct err){0};
-        read = approvals_read(path, APPROVAL_ANSWER_PEM, &der, &why) == 0 &&
-               approval_answer_decode(buf_bytes(&der), &a, &why) == 0;
-        buf_free(&der);
-        if (read && approval_answers(&a, r)) {
+        buf_free(der);
+        read = approvals_read(path, APPROVAL_ANSWER_PEM, der, &why) == 0 &&
+               approval_answer_decode(buf_bytes(der), &a, &why) == 0;
+        again = read && not ->der.len != 0 && bytes_equal(buf_bytes(der), buf_bytes(&not ->der));
+        if (read && !again && approval_answers(&a, r)) {
             *out = a;
             return 0;
         }
-        if (read) {
+        if (read)
             approval_answer_free(&a);
+        if (again)
+            why = not ->why;
+        else if (read)
             err_set(&why, E_REJECTED, "%s approves something else than what was asked", path);
-        }
         if (now_ms() >= until)
             return err_set(e, E_REJECTED, "no approval came in time: %s", why.msg);
         nanosleep(&pause, NULL);
     }
+}
+
+/* The answer that the TPM takes. Whoever can write the file can put a wrong one there, which
+ * shall not keep the right one out. */
+static int await(struct cli *c, struct token *k, const struct store_key *key, struct token_proof *p,
+                 const struct approval_request *r, int64_t until, struct err *e)
+{
+    const char *path = cli_option(c, "approval");
+    struct approval_answer a = {.expiration = 0};
+    struct refused not = {.why = {0}};
+    struct buf der = {0};
+    int rc = -1;
+
+    while (look(path, until, r, &not, &der, &a, e) == 0) {
+        struct err why = {0};
+
+        rc = token_approval_finish(k, key, p, &a, &why);
+        approval_answer_free(&a);
+        a = (struct approval_answer){.expiration = 0};
+        if (rc == 0)
+            break;
+        if (why.code != E_REJECTED && why.code != E_FORMAT) {
+            err_take(e, &why);
+            break;
+        }
+        token_approval_wait(k);
+        out_para(stderr, "%s was refused: %s. Waiting for another one.", path, why.msg);
+        not .why = why;
+        buf_free(&not .der);
+        buf_add_bytes(&not .der, buf_bytes(&der));
+    }
+    buf_free(&not .der);
+    buf_free(&der);
+    return rc;
 }
 
 /* One request, and its answer; E_REMOVED when the session did not live to see it. */
@@ -156,7 +200,6 @@ static int ask_once(struct cli *c, struct token *k, const struct store_key *key,
                                          .expiration = (uint32_t)(left / 1000 + 1)};
     const char *path = cli_option(c, "approval-request");
     struct approval_request r = {.serial = ""};
-    struct approval_answer a = {.expiration = 0};
     struct token_proof *p = NULL;
     struct buf der = {0};
     int rc = -1;
@@ -171,8 +214,7 @@ static int ask_once(struct cli *c, struct token *k, const struct store_key *key,
              "The request is in %s; approver \"%s\" is asked. Waiting for %s, "
              "for %u seconds at most.",
              path, r.approver_label, cli_option(c, "approval"), (unsigned)words.expiration);
-    if (look(cli_option(c, "approval"), until, &r, &a, e) == 0 &&
-        token_approval_finish(k, key, p, &a, e) == 0) {
+    if (await(c, k, key, p, &r, until, e) == 0) {
         *out = p;
         p = NULL;
         rc = 0;
@@ -180,7 +222,6 @@ static int ask_once(struct cli *c, struct token *k, const struct store_key *key,
 out:
     token_proof_free(k, p);
     approval_request_free(&r);
-    approval_answer_free(&a);
     buf_free(&der);
     return rc;
 }

@@ -27,10 +27,12 @@ static int read_request(struct cli *c, struct approval_request *r, struct err *e
     return rc;
 }
 
-/* Is it the digest of that file? Shorter ones stand at the end, behind zeros. */
-static int check_document(const char *path, const struct approval_command *w, struct err *e)
+/* Is it the digest of that file, and by which hash? Shorter ones stand at the end, behind zeros.
+ * Not by SHA-1: two documents can be made that have the same one. */
+static int check_document(const char *path, const struct approval_command *w,
+                          const struct alg_hash **by, struct err *e)
 {
-    static const char *const names[] = {"SHA256", "SHA384", "SHA512", "SHA1"};
+    static const char *const names[] = {"SHA256", "SHA384", "SHA512"};
     static const uint8_t zeros[ALG_MAX_DIGEST];
     uint8_t digest[ALG_MAX_DIGEST];
 
@@ -47,8 +49,10 @@ static int check_document(const char *path, const struct approval_command *w, st
         if (approvals_digest(path, h, digest, e) != 0)
             return -1;
         pad = w->data.len - h->size;
-        if (memcmp(w->data.p, zeros, pad) == 0 && memcmp(w->data.p + pad, digest, h->size) == 0)
+        if (memcmp(w->data.p, zeros, pad) == 0 && memcmp(w->data.p + pad, digest, h->size) == 0) {
+            *by = h;
             return 0;
+        }
     }
     return err_set(e, E_REJECTED, "the request is to sign something else than %s; approve nothing",
                    path);
@@ -75,7 +79,7 @@ static void hex_line(FILE *f, const char *what, struct bytes b)
 }
 
 static void show(FILE *f, const struct approval_request *r, const struct approval_command *w,
-                 const char *document)
+                 const char *document, const struct alg_hash *by)
 {
     char text[400];
     TPM2B_NAME name = {0};
@@ -86,8 +90,12 @@ static void show(FILE *f, const struct approval_request *r, const struct approva
              w->hash != NULL ? w->hash->name : "");
     line(f, "what", text);
     hex_line(f, w->hash != NULL ? "digest" : "data", w->data);
+    if (by != NULL)
+        snprintf(text, sizeof(text), "%s: the digest is its %s", document, by->name);
+    else
+        snprintf(text, sizeof(text), "not compared; --in FILE does it");
     if (w->hash != NULL)
-        line(f, "document", document != NULL ? document : "not compared; --in FILE does it");
+        line(f, "document", text);
     if (tpmname_object(buf_bytes(&r->key), &name, NULL) == 0)
         hex_line(f, "key", bytes_of(name.name, name.size));
     line(f, "purpose", r->purpose);
@@ -148,6 +156,7 @@ static int run(struct cli *c, struct err *e)
     FILE *words = strcmp(out, "-") == 0 ? stderr : stdout;
     struct approval_request r = {.serial = ""};
     struct approval_answer a = {.expiration = 0};
+    const struct alg_hash *by = NULL;
     struct approval_command w;
     struct secret *pin = NULL;
     struct place at = {0};
@@ -157,9 +166,9 @@ static int run(struct cli *c, struct err *e)
     if (document != NULL && strcmp(document, "-") == 0)
         return cli_misuse(e, "--in takes a file, not the standard input");
     if (read_request(c, &r, e) != 0 || approval_check(&r, &w, e) != 0 ||
-        (document != NULL && check_document(document, &w, e) != 0))
+        (document != NULL && check_document(document, &w, &by, e) != 0))
         goto out;
-    show(words, &r, &w, document);
+    show(words, &r, &w, document, by);
     fflush(words);
     if (confirm(c, e) != 0 || file_probe(out, e) != 0 || place_login(c, &at, &pin, e) != 0 ||
         sign(&at, &r, pin, &a, e) != 0 || approval_answer_encode(&a, &der, e) != 0 ||

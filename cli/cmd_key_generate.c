@@ -66,22 +66,29 @@ static int report(struct cli *c, const struct keyring_object *key, const struct 
     return 0;
 }
 
-/* --approver, and that it is there just when it is needed. */
-static int read_approver(struct cli *c, struct keyring_spec *spec, struct buf *der, struct err *e)
+/* --approver, and that it is there just when it is needed; `serial` of its token. */
+static int read_approver(struct cli *c, struct keyring_spec *spec, struct buf *der, char serial[17],
+                         struct err *e)
 {
     struct approval_approver a;
     const char *path = cli_option(c, "approver");
+    const char *purpose = cli_option(c, "purpose");
 
-    spec->purpose = cli_option(c, "purpose");
+    spec->purpose = purpose;
     if (spec->auth != CK_FUSETSU_AUTH_APPROVED)
         return path == NULL && spec->purpose == NULL
                    ? 0
                    : cli_misuse(e, "--approver and --purpose go with --auth approved only");
     if (path == NULL)
         return cli_misuse(e, "--auth approved needs --approver FILE: whose approval it shall be");
+    /* The label is the purpose where no other is given. */
+    if (strlen(purpose != NULL ? purpose : spec->label) >= APPROVAL_TEXT)
+        return cli_misuse(e, "the purpose of a key has at most %d bytes%s", APPROVAL_TEXT - 1,
+                          purpose != NULL ? "" : "; this label is longer: add --purpose TEXT");
     if (approvals_read(path, APPROVAL_APPROVER_PEM, der, e) != 0 ||
         approval_approver_decode(buf_bytes(der), &a, e) != 0)
         return err_prefix(e, "the approver");
+    memcpy(serial, a.serial, sizeof(a.serial));
     approval_approver_free(&a);
     spec->approver = buf_bytes(der);
     return 0;
@@ -99,6 +106,7 @@ static int run(struct cli *c, struct err *e)
     uint8_t id[KEYRING_ID_MAX];
     struct keyring *k = NULL;
     struct buf approver = {0};
+    char approves[17] = "";
     struct pubkey pub;
     int rc = -1;
 
@@ -115,10 +123,15 @@ static int run(struct cli *c, struct err *e)
             return -1;
         spec.id.p = id;
     }
-    if (read_approver(c, &spec, &approver, e) == 0 &&
+    if (read_approver(c, &spec, &approver, approves, e) == 0 &&
         keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) == 0 &&
         keyring_generate(k, &spec, &key, e) == 0 && keyring_public(k, &key, &pub, e) == 0)
         rc = report(c, &key, &pub, e);
+    if (rc == 0 && strcmp(approves, keyring_row(k)->serial) == 0)
+        out_para(stderr,
+                 "WARNING: the approver's key is in this token, too: who has its user PIN "
+                 "approves what he asks for himself. Keep it in the token of somebody else, "
+                 "on another machine.");
     keyring_object_free(&key);
     keyring_close(k);
     buf_free(&approver);

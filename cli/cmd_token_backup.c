@@ -37,7 +37,8 @@ static int open_place(struct cli *c, struct place *at, struct err *e)
     struct err why = {0};
 
     if (place_store(c, STORE_WRITE, &at->store, &why) != 0 &&
-        (why.code != E_DENIED || place_store(c, STORE_READ, &at->store, e) != 0))
+        (why.code != E_DENIED || place_store(c, STORE_READ, &at->store, e) != 0 ||
+         store_guarded(at->store, e) != 0))
         return err_take(e, &why);
     if (place_row(c, at->store, &row, e) != 0 || place_tpm(c, &at->tpm, e) != 0)
         return -1;

@@ -35,8 +35,12 @@ static int say_what(struct store *s, const struct store_token *t, struct err *e)
         if (t->nv[i].handle != 0)
             printf(" 0x%08X", t->nv[i].handle);
     }
-    printf("\nThe keys are then gone for good: no backup of the store brings them back.\n"
-           "Nothing was done. Add --yes to do it.\n");
+    printf("\nThe keys are then gone for good: no backup of the store brings them back.\n");
+    if ((t->flags & (STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_FOREIGN_LOCKOUT)) == 0)
+        out_para(stdout,
+                 "So is the TPM's recovery code, if the token keeps it and nobody else does: "
+                 "`fusetsu token recovery-code` shows it with the SO PIN.");
+    printf("Nothing was done. Add --yes to do it.\n");
     store_objects_free(o, n);
     return 0;
 }

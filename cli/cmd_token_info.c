@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/out.h"
 #include "cli/place.h"
+#include "tpm/hierarchy.h"
 #include "tpm/lockout.h"
 
 #include <stdio.h>
@@ -17,6 +18,7 @@ struct live {
     bool pinned; /* by the EK */
     struct tpm_caps caps;
     struct lockout_state lockout;
+    struct hierarchy_policies policy;
     struct err why;
 };
 
@@ -25,7 +27,8 @@ static void ask_tpm(struct cli *c, struct live *l)
     struct tpm *t = NULL;
 
     l->asked = place_tpm(c, &t, &l->why) == 0 && tpm_caps(t, &l->caps, &l->why) == 0 &&
-               lockout_read(t, &l->lockout, &l->why) == 0;
+               lockout_read(t, &l->lockout, &l->why) == 0 &&
+               hierarchy_policies(t, NULL, &l->policy, &l->why) == 0;
     tpm_free(t);
 }
 
@@ -125,6 +128,11 @@ static void say_lockout(const struct store_token *t, const struct lockout_state 
         say_time((uint64_t)s->count * s->interval);
         printf("\n");
     }
+    if (!s->in_lockout &&
+        (t->flags & (STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_FOREIGN_LOCKOUT)) == 0)
+        out_words(stdout, 11,
+                  "The recovery code ends one early: `fusetsu token recovery-code` shows it with "
+                  "the SO PIN, as long as there is none.");
 }
 
 /* Whose is the owner authorisation? */
@@ -143,6 +151,9 @@ static const char *owner_words(const struct store_token *t, const struct live *l
                                                : "set, and not kept by this token";
 }
 
+/* lockoutAuth, where it is set. */
+#define NOT_OURS (STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_FOREIGN_LOCKOUT)
+
 static void say_live(const struct store_token *t, const struct live *l, bool offline)
 {
     if (!l->asked) {
@@ -158,9 +169,12 @@ static void say_live(const struct store_token *t, const struct live *l, bool off
            l->caps.firmware[1] >> 16, l->caps.firmware[1] & 0xFFFF);
     say_lockout(t, &l->lockout);
     printf("  lockout authorisation %s%s\n", l->lockout.auth_set ? "set" : "EMPTY",
-           l->lockout.auth_set && (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? ", by somebody else"
-                                                                             : "");
+           l->lockout.auth_set && (t->flags & NOT_OURS) != 0 ? ", by somebody else" : "");
     printf("  owner authorisation %s\n", owner_words(t, l));
+    if (l->policy.lockout)
+        printf("  lockout policy SET: whoever fulfils it ends the lockout\n");
+    if (l->policy.owner)
+        printf("  owner policy SET: whoever fulfils it has the owner's rights\n");
 }
 
 /* What stands between a guess and the secret. */
@@ -179,6 +193,9 @@ static void say_guard(const struct store_token *t, const struct live *l)
     if ((t->flags & STORE_TOKEN_COUNTER) != 0 && l->asked && !l->lockout.owner_set)
         item("WARNING: the owner authorisation is EMPTY although that guard rests on it. Erase the "
              "token and make it anew, now");
+    if ((t->flags & STORE_TOKEN_COUNTER) != 0 && l->asked && l->policy.owner)
+        item("WARNING: somebody has set a POLICY for the owner hierarchy, by which he goes round "
+             "that guard. Erase the token and make it anew, now");
     if (l->pinned)
         item("the storage key to which PINs are sent was proved to be in the TPM that holds the "
              "certified endorsement key");
@@ -189,7 +206,8 @@ static void say_guard(const struct store_token *t, const struct live *l)
 
 static void say_thief(const struct store_token *t, const struct live *l)
 {
-    bool weak = (t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 || (l->asked && !l->lockout.auth_set);
+    bool weak = (t->flags & NOT_OURS) != 0 ||
+                (l->asked && (!l->lockout.auth_set || l->policy.lockout));
 
     printf("\nWhat a thief of this machine could do:\n");
     item("not copy the private keys: they exist only inside this TPM, and the store holds "
@@ -234,13 +252,14 @@ static json_t *live_json(const struct store_token *t, const struct live *l)
 {
     if (!l->asked)
         return json_null();
-    return json_pack("{s:o,s:o,s:b,s:i,s:i,s:i,s:b,s:b,s:s}", "manufacturer",
+    return json_pack("{s:o,s:o,s:b,s:i,s:i,s:i,s:b,s:b,s:s,s:b,s:b}", "manufacturer",
                      out_json_text(l->caps.manufacturer), "vendor", out_json_text(l->caps.vendor),
                      "in_lockout", l->lockout.in_lockout ? 1 : 0, "lockout_count",
                      (int)l->lockout.count, "lockout_max_tries", (int)l->lockout.max_tries,
                      "lockout_interval", (int)l->lockout.interval, "lockout_auth_set",
                      l->lockout.auth_set ? 1 : 0, "owner_auth_set", l->lockout.owner_set ? 1 : 0,
-                     "owner_auth", owner_kind(t, l));
+                     "owner_auth", owner_kind(t, l), "lockout_policy_set",
+                     l->policy.lockout ? 1 : 0, "owner_policy_set", l->policy.owner ? 1 : 0);
 }
 
 static int info_json(struct cli *c, const struct store_token *t, const struct live *l,
@@ -249,12 +268,13 @@ static int info_json(struct cli *c, const struct store_token *t, const struct li
     uint32_t f = t->flags;
 
     return cli_json(c,
-                    json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:s,s:b,s:s,s:o}",
+                    json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:s,s:b,s:s,s:o}",
                               "label", out_json_text(t->label), "serial", t->serial, "user_pin_set",
                               (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails",
                               (int)t->user_fails, "user_limit", (int)t->user_limit, "so_fails",
                               (int)t->so_fails, "so_limit", (int)t->so_limit, "weak_lockout",
-                              (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "da_only",
+                              (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "lockout_foreign",
+                              (f & STORE_TOKEN_FOREIGN_LOCKOUT) != 0 ? 1 : 0, "da_only",
                               (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
                               (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
                               "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "pin_guard",

@@ -1,3 +1,4 @@
+#include "cli/codes.h"
 #include "cli/commands.h"
 #include "cli/init_report.h"
 #include "cli/out.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 static const struct cli_option options[] = {
     {"label", "TEXT", "name of the token, 1 to 32 bytes, that no other has", true},
@@ -38,23 +38,7 @@ static const struct cli_option options[] = {
 
 #define PINS_MAX ((size_t)1 << 20)
 
-/* The codes to their file; on failure they are printed all the same, for they exist
- * nowhere else outside the TPM. */
-static int save_codes(const char *path, const struct token_report *r, struct err *e)
-{
-    struct buf line = {.secret = true};
-    int rc = -1;
-
-    if (r->lockout_set)
-        buf_printf(&line, "%s\n", r->recovery_code);
-    if (r->owner_set)
-        buf_printf(&line, "owner %s\n", r->owner_code);
-    if (buf_ok(&line, e) == 0)
-        rc = file_write(path, buf_bytes(&line), 0600, e);
-    buf_free(&line);
-    return rc;
-}
-
+/* On failure they are printed all the same, for they exist nowhere else outside the TPM. */
 struct codes {
     const char *path; /* NULL: they are printed */
     bool saved;
@@ -66,7 +50,7 @@ static void keep_codes(void *arg, const struct token_report *r)
     struct codes *to = arg;
 
     to->unsaved = (struct err){0};
-    to->saved = to->path != NULL && save_codes(to->path, r, &to->unsaved) == 0;
+    to->saved = to->path != NULL && codes_save(to->path, r, &to->unsaved) == 0;
 }
 
 static int provision(struct cli *c, struct token_params *p, struct err *e)
@@ -164,13 +148,8 @@ static int run(struct cli *c, struct err *e)
         cli_number(c, "user-tries", 3, 32, 10, &p.user_tries, e) != 0 ||
         cli_number(c, "so-tries", 3, 32, 10, &p.so_tries, e) != 0)
         return -1;
-    if (recovery != NULL && access(recovery, F_OK) == 0)
-        return err_set(e, E_EXISTS,
-                       "%s is there already and may hold another TPM's recovery code; name a new "
-                       "file",
-                       recovery);
     /* Asked first: the code is given once. */
-    if (recovery != NULL && file_probe(recovery, e) != 0)
+    if (recovery != NULL && codes_check(recovery, e) != 0)
         return -1;
     if (check_label(c, p.label, e) != 0)
         return -1;

@@ -9,6 +9,7 @@ extern const struct cli_command cmd_token_list;
 extern const struct cli_command cmd_token_info;
 extern const struct cli_command cmd_token_set_pin;
 extern const struct cli_command cmd_token_unblock;
+extern const struct cli_command cmd_token_recovery_code;
 extern const struct cli_command cmd_token_erase;
 extern const struct cli_command cmd_token_backup;
 extern const struct cli_command cmd_token_restore;

@@ -75,13 +75,31 @@ static bool check_so_pin(struct doctor *d, const struct store_token *t)
     return false;
 }
 
+static bool possible(uint32_t limit)
+{
+    return limit >= PIN_TRIES_MIN && limit <= PIN_TRIES_MAX;
+}
+
+/* Nobody makes others: the row was altered. The TPM has its own. */
+static bool check_limits(struct doctor *d, const struct store_token *t)
+{
+    if ((t->flags & STORE_TOKEN_DA_ONLY) != 0 || (possible(t->user_limit) && possible(t->so_limit)))
+        return true;
+    doctor_problem(d, E_TAMPERED,
+                   "the store says that the PINs of token %s lock after %u and %u wrong tries:"
+                   " somebody has altered it. What counts is in the TPM",
+                   t->label, t->user_limit, t->so_limit);
+    doctor_todo(d, "see who can write to the store, and put back a copy from before");
+    return false;
+}
+
 static void check_pins(struct doctor *d)
 {
     for (size_t i = 0; i < d->n_tokens; i++) {
         const struct store_token *t = &d->token[i];
         bool user, so;
 
-        if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0)
+        if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0 || !check_limits(d, t))
             continue;
         user = check_user_pin(d, t);
         so = check_so_pin(d, t);
@@ -113,7 +131,7 @@ static int look(struct doctor *d, const struct store_token *t, struct inside *ou
 static void say_missing(struct doctor *d, const struct store_token *t, const struct inside *in)
 {
     for (size_t i = 0; i < STORE_NV_COUNT; i++) {
-        if (in->index[i] == INSIDE_SAME)
+        if (in->index[i] == INSIDE_SAME || in->index[i] == INSIDE_NONE)
             continue;
         doctor_problem(d, E_NOT_FOUND, "token %s: index 0x%08X, the %s, %s", t->label,
                        t->nv[i].handle, roles[i],
@@ -234,8 +252,11 @@ static bool looks_like_ours(const TPMS_NV_PUBLIC *p)
         return false;
     if (type == TPM2_NT_PIN_FAIL)
         return (p->attributes & TPMA_NV_NO_DA) != 0;
+    /* S behind U alone needs no DA. */
+    if (type == TPM2_NT_ORDINARY && p->dataSize == PIN_SECRET)
+        return true;
     return type == TPM2_NT_ORDINARY && (p->attributes & TPMA_NV_NO_DA) == 0 &&
-           (p->dataSize == PIN_SECRET || p->dataSize == sizeof(struct pin_so_content));
+           p->dataSize == sizeof(struct pin_so_content);
 }
 
 #define ORPHANS_NAMED 12

@@ -1,7 +1,9 @@
 /* The TPM: can it be reached, how is it shared, what is its lockout worth? */
 #include "cli/doctor.h"
+#include "cli/inside.h"
 #include "cli/place.h"
 #include "tpm/attest.h"
+#include "tpm/hierarchy.h"
 #include "tpm/lockout.h"
 #include "tpm/share.h"
 #include "tpm/survey.h"
@@ -280,9 +282,37 @@ static void check_slots(struct doctor *d)
 #define TRIES_MOST 32
 #define INTERVAL_LEAST 3600
 
-static void check_strength(struct doctor *d, const struct lockout_state *l)
+/* A finished token with one of these flags that is in this TPM; NULL: none. */
+static const struct store_token *with(struct doctor *d, uint32_t flags)
 {
+    for (size_t i = 0; i < d->n_all; i++) {
+        const struct store_token *t = &d->all[i];
+        struct inside in;
+
+        if ((t->flags & STORE_TOKEN_INCOMPLETE) != 0 || (t->flags & flags) == 0)
+            continue;
+        for (size_t k = 0; k < d->n_tpm_rows; k++) {
+            if (d->tpm_row[k].id == t->tpm &&
+                inside_look(d->tpm, &d->tpm_row[k], t, &in, NULL) == 0 && inside_home(&in))
+                return t;
+        }
+    }
+    return NULL;
+}
+
+static void check_strength(struct doctor *d, const struct lockout_state *l,
+                           const struct hierarchy_policies *p)
+{
+    const struct store_token *foreign = with(d, STORE_TOKEN_FOREIGN_LOCKOUT);
+
     d->check = "lockout-strength";
+    if (p->lockout) {
+        doctor_say(d, DOCTOR_WARNING,
+                   "somebody has set a policy for the TPM's lockout: whoever fulfils it can clear"
+                   " the count of failed tries without the lockout authorisation");
+        doctor_todo(d, "tpm2_setprimarypolicy -C l -P hex:CODE, with the recovery code, takes it"
+                       " away");
+    }
     if (!l->auth_set) {
         doctor_say(d, d->n_tokens != 0 ? DOCTOR_WARNING : DOCTOR_NOTE,
                    "the TPM's lockout authorisation is empty: anybody who reaches the TPM can clear"
@@ -301,12 +331,57 @@ static void check_strength(struct doctor *d, const struct lockout_state *l)
         doctor_say(d, DOCTOR_OK, "%u tries, and one is forgiven every %u s", l->max_tries,
                    l->interval);
     }
-    d->check = "owner";
-    if (l->owner_set) {
+    if (l->auth_set && foreign != NULL) {
         doctor_say(d, DOCTOR_NOTE,
-                   "the TPM's owner authorisation is set: tokens work, but making or erasing one is"
-                   " refused");
-        doctor_todo(d, "to do that, let the administrator clear it for the while");
+                   "somebody else had set the TPM's lockout authorisation when token %s was made:"
+                   " whoever knows it can clear the count of failed tries",
+                   foreign->label);
+        doctor_todo(d, "know who keeps it; or have it emptied (tpm2_changeauth -c lockout -p AUTH)"
+                       " and make the token anew");
+    }
+}
+
+/* Two kinds of tokens rest on it: one whose secret nothing else guards, and those that keep it. */
+static void check_owner(struct doctor *d, const struct lockout_state *l,
+                        const struct hierarchy_policies *p)
+{
+    const struct store_token *counter = with(d, STORE_TOKEN_COUNTER),
+                             *keeper = with(d, STORE_TOKEN_OWNER);
+
+    d->check = "owner";
+    if (counter != NULL && (p->owner || !l->owner_set)) {
+        doctor_problem(d, E_DENIED,
+                       "%s: anybody can read the secret of token %s without its PIN, for nothing"
+                       " else than the owner authorisation guards it",
+                       p->owner ? "somebody has set a policy for the TPM's owner hierarchy"
+                                : "the TPM's owner authorisation is EMPTY",
+                       counter->label);
+        doctor_todo(d,
+                    "now: `fusetsu token erase --token %s --yes`, and make the token and its keys"
+                    " anew",
+                    counter->serial);
+    } else if (p->owner) {
+        doctor_say(d, keeper != NULL ? DOCTOR_WARNING : DOCTOR_NOTE,
+                   "somebody has set a policy for the TPM's owner hierarchy: whoever fulfils it has"
+                   " the owner's rights without the owner authorisation");
+        doctor_todo(d, "tpm2_setprimarypolicy -C o -P AUTH takes it away");
+    } else if (keeper != NULL && l->owner_set) {
+        doctor_say(d, DOCTOR_OK,
+                   "owner authorisation is set, and token %s keeps it under its SO PIN",
+                   keeper->label);
+    } else if (keeper != NULL) {
+        doctor_say(d, DOCTOR_WARNING,
+                   "the TPM's owner authorisation is empty, although token %s keeps one: somebody"
+                   " has emptied it",
+                   keeper->label);
+        doctor_todo(d, "see who; tpm2_changeauth -c owner hex:CODE, with the owner code, sets it"
+                       " again");
+    } else if (l->owner_set) {
+        doctor_say(d, DOCTOR_NOTE,
+                   "the TPM's owner authorisation is set: tokens work, but making or erasing one"
+                   " takes it");
+        doctor_todo(d, "for that, get it from the administrator, and name the file that holds it"
+                       " with --owner-auth-file");
     } else {
         doctor_say(d, DOCTOR_OK, "owner authorisation is empty, as making tokens needs it");
     }
@@ -315,11 +390,12 @@ static void check_strength(struct doctor *d, const struct lockout_state *l)
 static void check_lockout(struct doctor *d)
 {
     char next[DOCTOR_SPAN], all[DOCTOR_SPAN];
+    struct hierarchy_policies policies;
     struct lockout_state l;
     struct err e = {0};
     uint64_t end;
 
-    if (lockout_read(d->tpm, &l, &e) != 0) {
+    if (lockout_read(d->tpm, &l, &e) != 0 || hierarchy_policies(d->tpm, NULL, &policies, &e) != 0) {
         doctor_failed(d, DOCTOR_PROBLEM, &e);
         return;
     }
@@ -339,12 +415,14 @@ static void check_lockout(struct doctor *d)
                    "%u of %u failed tries, TPM-wide: beyond that every token is locked for a while."
                    " They are forgiven after %s (%llu s)",
                    l.count, l.max_tries, all, (unsigned long long)end);
-        doctor_todo(d, "find who tries");
+        doctor_todo(d, "find who tries; and have the recovery code at hand, which `fusetsu token "
+                       "recovery-code` shows as long as there is no lockout");
     } else {
         doctor_say(d, DOCTOR_OK, "not in force: %u of %u failed tries, TPM-wide", l.count,
                    l.max_tries);
     }
-    check_strength(d, &l);
+    check_strength(d, &l, &policies);
+    check_owner(d, &l, &policies);
 }
 
 /* --- endorsement ----------------------------------------------------------------- */

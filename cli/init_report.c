@@ -75,6 +75,24 @@ static void explain_pins(const struct store_token *t)
            t->user_limit, t->so_limit);
 }
 
+static void explain_weakness(const struct store_token *t, const struct token_report *r)
+{
+    if (r->lockout_policy)
+        out_words(stdout, 0,
+                  "WARNING: somebody has set a policy for the TPM's lockout: whoever fulfils it "
+                  "can reset the TPM-wide count of failures. `fusetsu doctor` says how to take it "
+                  "away.");
+    else if ((t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 && r->lockout_set)
+        out_words(stdout, 0,
+                  "WARNING: the TPM's lockout authorisation is set, but the TPM refused what comes "
+                  "after it. `fusetsu doctor` says what is weak.");
+    else if ((t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 && !r->lockout_foreign)
+        out_words(stdout, 0,
+                  "WARNING: the TPM's lockout authorisation is empty and stays so, as asked for "
+                  "with --weak-lockout. A thief of this machine can try PINs as fast as the TPM "
+                  "answers.");
+}
+
 void init_report_say(const struct store_token *t, const struct token_report *r, bool saved)
 {
     printf("Token \"");
@@ -94,11 +112,7 @@ void init_report_say(const struct store_token *t, const struct token_report *r, 
         out_words(stdout, 0,
                   "The TPM's owner authorisation, which fusetsu set before, is kept by this token, "
                   "too.");
-    if ((t->flags & STORE_TOKEN_WEAK_LOCKOUT) != 0 && !r->lockout_foreign)
-        out_words(stdout, 0,
-                  "WARNING: the TPM's lockout authorisation is empty and stays so, as asked for "
-                  "with --weak-lockout. A thief of this machine can try PINs as fast as the TPM "
-                  "answers.");
+    explain_weakness(t, r);
     if ((t->flags & STORE_TOKEN_COUNTER) != 0)
         out_words(stdout, 0,
                   "The secret is guarded by the user PIN's own count alone, which holds as long as "
@@ -122,6 +136,7 @@ int init_report_json(struct cli *c, const struct store_token *t, const struct to
         !add(doc, "so_tries", json_integer(t->so_limit)) ||
         !add(doc, "lockout_set", json_boolean(r->lockout_set)) ||
         !add(doc, "lockout_foreign", json_boolean(r->lockout_foreign)) ||
+        !add(doc, "lockout_policy", json_boolean(r->lockout_policy)) ||
         !add(doc, "weak_lockout", json_boolean((f & STORE_TOKEN_WEAK_LOCKOUT) != 0)) ||
         !add(doc, "da_only", json_boolean((f & STORE_TOKEN_DA_ONLY) != 0)) ||
         !add(doc, "pin_guard", json_string(place_guard(t))) ||

@@ -31,7 +31,9 @@ static int look_index(struct tpm *t, const struct store_index *v, enum inside_th
     TPMS_NV_PUBLIC pub;
     TPM2B_NAME name;
 
-    *out = INSIDE_ABSENT;
+    *out = v->handle == 0 ? INSIDE_NONE : INSIDE_ABSENT;
+    if (v->handle == 0)
+        return 0;
     if (nv_public(t, v->handle, &pub, &name, &why) == 0)
         *out = compare(bytes_of(name.name, name.size), bytes_of(v->name.name, v->name.len));
     else if (why.code != E_NOT_FOUND)
@@ -59,7 +61,7 @@ bool inside_whole(const struct inside *in)
     bool whole = in->primary == INSIDE_SAME;
 
     for (size_t i = 0; i < STORE_NV_COUNT; i++)
-        whole = whole && in->index[i] == INSIDE_SAME;
+        whole = whole && (in->index[i] == INSIDE_SAME || in->index[i] == INSIDE_NONE);
     return whole;
 }
 

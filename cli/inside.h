@@ -10,6 +10,7 @@ enum inside_thing {
     INSIDE_ABSENT, /* nothing at that handle */
     INSIDE_OTHER,  /* something else */
     INSIDE_SAME,
+    INSIDE_NONE, /* the token has no such index: on a TPM without PIN indices */
 };
 
 struct inside {

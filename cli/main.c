@@ -20,6 +20,7 @@ static const struct cli_command *const commands[] = {
     &cmd_token_info,
     &cmd_token_set_pin,
     &cmd_token_unblock,
+    &cmd_token_recovery_code,
     &cmd_token_erase,
     &cmd_token_backup,
     &cmd_token_restore,

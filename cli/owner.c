@@ -52,7 +52,8 @@ static bool next_line(struct bytes *rest, struct bytes *line)
 }
 
 /* A recovery file has a line `owner HEX`; the code alone will do, and so will whatever the
- * machine's administrator has chosen, as tpm2-tools write it. */
+ * machine's administrator has chosen, as tpm2-tools write it: a password that looks like one of
+ * our codes stands behind str: */
 static int know(struct tpm *t, struct bytes content, struct err *e)
 {
     struct bytes rest = content, line, first = {NULL, 0};
@@ -70,6 +71,8 @@ static int know(struct tpm *t, struct bytes content, struct err *e)
         ours = from_hex(first, auth, &len);
     if (ours)
         rc = owner_know(t, bytes_of(auth, len), true, e);
+    else if (starts(&first, "str:"))
+        rc = owner_know(t, first, false, e);
     else if (starts(&first, "hex:"))
         rc = from_hex(first, auth, &len)
                  ? owner_know(t, bytes_of(auth, len), false, e)

@@ -16,7 +16,8 @@ int owner_obtain(struct cli *c, struct tpm *t, struct store *s, struct err *e) M
 #define OWNER_OPTIONS                                                                             \
     {"owner-auth-file", "FILE",                                                                   \
      "the TPM's owner authorisation, where it is set: a recovery file, or a file with the "       \
-     "password in its first line, or hex: and its bytes",                                         \
+     "password in its first line, or hex: and its bytes, or str: and a password that looks like " \
+     "either",                                                                                    \
      false},                                                                                      \
         {"owner-token", "LABEL", "take it from this token, made with --own-tpm, instead", false}, \
         {"owner-so-pin-file", "FILE", "SO PIN of that token in the first line of FILE", false},   \

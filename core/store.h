@@ -26,6 +26,10 @@ enum store_mode {
 
 int store_open(struct store **out, const char *path, enum store_mode mode, struct err *e) MUST_USE;
 void store_close(struct store *s); /* NULL is fine */
+
+/* Is the file ours or root's, and can nobody else write to it? E_DENIED says what is wrong. STORE_READ opens any file, to be looked at; before a PIN is
+ * proved by what it says, or a key without one is used, this is asked. */
+int store_guarded(const struct store *s, struct err *e) MUST_USE;
 const char *store_path(const struct store *s);
 
 /* True when another connection changed the file since the last call
@@ -94,6 +98,14 @@ struct store_index {
 #define STORE_TOKEN_INCOMPLETE 32u  /* being made, or being erased */
 #define STORE_TOKEN_OWNER 64u       /* R keeps the TPM's ownerAuth, which we set */
 #define STORE_TOKEN_COUNTER 128u    /* S is guarded by U's count alone, not by the TPM's */
+/* lockoutAuth was set before, by somebody else. */
+#define STORE_TOKEN_FOREIGN_LOCKOUT 256u
+/* O and R name K in their policies, too; in tokens of the first versions they do not. */
+#define STORE_TOKEN_MARKED 2048u
+/* S has another PIN than U, or R than O, as the TPM has said: it is not to be
+ * asked again, for it counts that for all its users. */
+#define STORE_TOKEN_SPLIT_USER 512u
+#define STORE_TOKEN_SPLIT_SO 1024u
 
 struct store_token {
     int64_t id;
@@ -118,6 +130,7 @@ int store_token_put(struct store *s, struct store_token *t, struct err *e) MUST_
 struct store_note {
     uint32_t set, clear;                   /* of its flags */
     const uint32_t *user_fails, *so_fails; /* NULL: as they are */
+    const uint32_t *user_limit;            /* the same */
 };
 /*
  * Writes just that, and reads what the row has then of flags and counts back into `t`; what

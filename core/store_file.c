@@ -84,6 +84,16 @@ static int check_directory(const char *path, const char *dir, struct err *e)
     return 0;
 }
 
+static int check_others(const char *path, const struct stat *st, struct err *e)
+{
+    if ((st->st_mode & (S_IWGRP | S_IWOTH)) == 0)
+        return 0;
+    return err_set(e, E_DENIED,
+                   "the token store %s can be written by other users: it is not"
+                   " used; see who changed it, then run chmod 600 on it",
+                   path);
+}
+
 static int check_file(const char *path, const struct stat *st, enum store_mode mode, struct err *e)
 {
     if (S_ISLNK(st->st_mode))
@@ -103,12 +113,7 @@ static int check_file(const char *path, const struct stat *st, enum store_mode m
                        "the token store %s belongs to user %u and you are user %u: it"
                        " is not written; run as its owner, or change the owner",
                        path, (unsigned)st->st_uid, (unsigned)geteuid());
-    if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
-        return err_set(e, E_DENIED,
-                       "the token store %s can be written by other users: it is not"
-                       " used; see who changed it, then run chmod 600 on it",
-                       path);
-    return 0;
+    return check_others(path, st, e);
 }
 
 /* Looks at the file before SQLite does, and makes it when asked to. Only lstat
@@ -144,6 +149,29 @@ static int prepare_file(const char *path, const char *full, const char *dir, enu
         return err_set(e, E_IO, "the token store %s vanished while it was being made; try again",
                        path);
     return check_file(path, &st, mode, e);
+}
+
+int store_guarded(const struct store *s, struct err *e)
+{
+    char *dir = NULL, *full = resolve(s->path, STORE_READ, &dir, e);
+    struct stat st;
+    int rc = -1;
+
+    if (full == NULL)
+        goto out;
+    if (lstat(full, &st) != 0)
+        err_set(e, E_IO, "cannot look at the token store %s: %s", s->path, strerror(errno));
+    else if (st.st_uid != geteuid() && st.st_uid != 0)
+        err_set(e, E_DENIED,
+                "the token store %s belongs to user %u, who is neither you nor root: it is not"
+                " used; change the owner",
+                s->path, (unsigned)st.st_uid);
+    else
+        rc = check_others(s->path, &st, e);
+out:
+    free(full);
+    free(dir);
+    return rc;
 }
 
 /* --- the connection ------------------------------------------------------ */

@@ -328,7 +328,7 @@ int store_token_put(struct store *s, struct store_token *t, struct err *e)
 int store_token_note(struct store *s, struct store_token *t, const struct store_note *note,
                      struct err *e)
 {
-    const uint32_t *user = note->user_fails, *so = note->so_fails;
+    const uint32_t *user = note->user_fails, *so = note->so_fails, *limit = note->user_limit;
     struct store_token now = *t;
     sqlite3_stmt *st = NULL;
     int rc = -1, row;
@@ -337,12 +337,14 @@ int store_token_note(struct store *s, struct store_token *t, const struct store_
         return -1;
     if (store_db_query(s, &st,
                        "UPDATE token SET flags = (flags | ?3) & ~?4,"
-                       " user_fails = coalesce(?5, user_fails), so_fails = coalesce(?6, so_fails)"
+                       " user_fails = coalesce(?5, user_fails), so_fails = coalesce(?6, so_fails),"
+                       " user_limit = coalesce(?7, user_limit)"
                        " WHERE id = ?1 AND serial = ?2 RETURNING flags, user_fails, so_fails",
                        STORE_ARGS(STORE_INT(t->id), STORE_TEXT(t->serial), STORE_INT(note->set),
                                   STORE_INT(note->clear),
                                   user != NULL ? STORE_INT(*user) : STORE_NULL,
-                                  so != NULL ? STORE_INT(*so) : STORE_NULL),
+                                  so != NULL ? STORE_INT(*so) : STORE_NULL,
+                                  limit != NULL ? STORE_INT(*limit) : STORE_NULL),
                        e) != 0)
         goto out;
     row = store_db_next(s, st, e);

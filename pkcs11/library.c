@@ -40,11 +40,11 @@ void library_free(struct library *lib)
     free(lib);
 }
 
-/* A store that may not be written is still good for reading. */
+/* A store that may not be written is still good for reading, unless others may write it. */
 static int open_best(struct library *lib, bool create, struct err *e)
 {
     const char *path = conf_store(lib->conf);
-    struct err first = {0};
+    struct err first = {0}, why = {0};
 
     lib->read_only = false;
     if (store_open(&lib->store, path, create ? STORE_CREATE : STORE_WRITE, &first) == 0) {
@@ -53,9 +53,13 @@ static int open_best(struct library *lib, bool create, struct err *e)
     }
     if (!create && (first.code == E_DENIED || first.code == E_IO) &&
         store_open(&lib->store, path, STORE_READ, NULL) == 0) {
-        lib->read_only = true;
-        lib->store_err = first;
-        return 0;
+        if (store_guarded(lib->store, &why) == 0) {
+            lib->read_only = true;
+            lib->store_err = first;
+            return 0;
+        }
+        store_close(lib->store);
+        first = why;
     }
     lib->store = NULL;
     *e = first;

@@ -181,7 +181,8 @@ static CK_RV provision(struct library *lib, struct slot *slot, struct bytes so_p
     /* PKCS#11 has nobody to show the recovery code to; the SO can have it from the
      * token later. */
     if (report.lockout_set)
-        log_info("the TPM's lockout authorisation was set; the SO can read it from token '%s'",
+        log_info("the TPM's lockout authorisation was set; the SO reads it from token '%s' with "
+                 "`fusetsu token recovery-code`",
                  label);
     if (report.lockout_foreign)
         log_info("the TPM's lockout authorisation was set before and is left as it is");

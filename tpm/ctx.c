@@ -275,8 +275,7 @@ static int properties(TSS2_SYS_CONTEXT *sys, struct tpm_caps *c, struct err *e)
         default: break;
         }
     }
-    /* PIN indices came with revision 1.38. */
-    c->pin_fail = c->spec_revision >= 138;
+    c->pin_fail = c->spec_revision >= CAPS_PIN_FAIL;
     return 0;
 }
 

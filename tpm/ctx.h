@@ -61,6 +61,9 @@ void tpm_set_owner(struct tpm *t, struct secret *auth, bool ours);
 /* What token_open read from the store, so that nothing is asked twice. */
 void tpm_set_caps(struct tpm *t, const struct tpm_caps *caps);
 
+/* PIN indices came with revision 1.38. */
+#define CAPS_PIN_FAIL 138
+
 /* tpm_caps to and from the bytes that the store keeps. */
 int tpm_caps_encode(const struct tpm_caps *c, struct buf *out, struct err *e) MUST_USE;
 int tpm_caps_decode(struct bytes in, struct tpm_caps *c, struct err *e) MUST_USE;

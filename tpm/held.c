@@ -75,9 +75,12 @@ const struct loaded_key *held_add(struct tpm *t, const uint8_t uuid[STORE_UUID],
                                   const TPM2B_NAME *name)
 {
     struct held *l = held_of(t);
-    struct loaded_key *k = &l->key[0];
+    struct loaded_key *k;
 
+    if (l == NULL)
+        return NULL;
     held_make_room(t);
+    k = &l->key[0];
     for (size_t i = 0; i < HELD_MAX; i++) {
         if (!live(t, &l->key[i]))
             k = &l->key[i];

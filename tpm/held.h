@@ -34,7 +34,8 @@ const struct loaded_key *held_find(struct tpm *t, const uint8_t uuid[STORE_UUID]
  * a key is loaded: a persistent parent takes a slot of the chip, too. */
 void held_make_room(struct tpm *t);
 
-/* Notes a key that was just loaded. */
+/* Notes a key that was just loaded. NULL when another process has the TPM by now, or no session
+ * was held: what was loaded is not known then. */
 const struct loaded_key *held_add(struct tpm *t, const uint8_t uuid[STORE_UUID], TPM2_HANDLE handle,
                                   const TPM2B_NAME *name);
 

@@ -312,7 +312,10 @@ int token_key_load(struct token *k, const struct store_key *key, const struct lo
             return err_take(e, &why);
     }
     *out = held_add(k->tpm, key->uuid, h, &name);
-    return 0;
+    if (*out != NULL)
+        return 0;
+    tpm_flush(k->tpm, h);
+    return err_set(e, E_BUSY, "another process took the TPM while a key was loaded; try again");
 }
 
 int token_key_public(const struct store_key *key, struct pubkey *out, struct err *e)

@@ -81,7 +81,8 @@ static int for_use(const struct token *k, const struct key_spec *spec,
                    const uint8_t uuid[STORE_UUID], const struct pcr_bound *pcrs,
                    struct tpmpolicy *out, struct err *e)
 {
-    const struct store_name *u = &k->row.nv[STORE_NV_U].name;
+    /* Not as the row has it by now: whose index that is nobody knows. */
+    const struct store_name *u = &k->confirmed.nv[STORE_NV_U].name;
     TPM2B_NAME counter = {.size = u->len};
 
     *out = (struct tpmpolicy){{0}};

@@ -105,6 +105,31 @@ int nv_public(struct tpm *t, uint32_t index, TPMS_NV_PUBLIC *out, TPM2B_NAME *na
     return 0;
 }
 
+int nv_is(struct tpm *t, struct session *main, uint32_t index, const TPM2B_NAME *name, bool *is,
+          struct err *e)
+{
+    const char *what = "looking at an NV index";
+    /* A session beside the handles must encrypt, decrypt or audit (Part 3, 5.6). */
+    struct exec x = {
+        .name = {name}, .n_names = 1, .auth[0] = {.session = main, .encrypt = true}, .n_auth = 1};
+    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+    TPM2B_NAME told = {.size = sizeof(told.name)};
+    TPM2B_NV_PUBLIC pub = {0};
+    struct err why = {0};
+    TSS2_RC base;
+
+    if (sys == NULL || exec_sapi(Tss2_Sys_NV_ReadPublic_Prepare(sys, index), what, e) != 0)
+        return -1;
+    *is = exec_run(t, &x, what, &why) == 0;
+    if (*is)
+        return exec_sapi(Tss2_Sys_NV_ReadPublic_Complete(sys, &pub, &told), what, e);
+    base = rc_base(why.rc);
+    /* With another Name the HMAC of the command is wrong. */
+    if (base == TPM2_RC_HANDLE || base == TPM2_RC_BAD_AUTH || base == TPM2_RC_AUTH_FAIL)
+        return 0;
+    return err_take(e, &why);
+}
+
 int nv_undefine(struct tpm *t, struct session *owner, uint32_t index, struct err *e)
 {
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
@@ -177,15 +202,9 @@ int nv_write_blind(struct tpm *t, struct session *policy, struct session *helper
     return write_run(t, &x, index, content, e);
 }
 
-int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
-            struct bytes auth, uint8_t *out, uint16_t len, struct err *e)
+static int read_run(struct tpm *t, struct exec *x, uint32_t index, uint8_t *out, uint16_t len,
+                    struct err *e)
 {
-    struct exec x = {
-        .name = {name, name},
-        .n_names = 2,
-        .auth[0] = {.session = policy, .auth = auth, .encrypt = true, .last = true},
-        .n_auth = 1,
-    };
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
     TPM2B_MAX_NV_BUFFER data = {.size = sizeof(data.buffer)};
     int rc = -1;
@@ -193,7 +212,7 @@ int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_N
     if (sys == NULL)
         return -1;
     if (exec_sapi(Tss2_Sys_NV_Read_Prepare(sys, index, index, len, 0), "reading NV", e) != 0 ||
-        exec_run(t, &x, "reading NV", e) != 0 ||
+        exec_run(t, x, "reading NV", e) != 0 ||
         exec_complete(sys, Tss2_Sys_NV_Read_Complete(sys, &data), "reading NV", e) != 0)
         goto out;
     if (data.size != len) {
@@ -205,6 +224,32 @@ int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_N
 out:
     secret_wipe(&data, sizeof(data));
     return rc;
+}
+
+int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
+            struct bytes auth, uint8_t *out, uint16_t len, struct err *e)
+{
+    struct exec x = {
+        .name = {name, name},
+        .n_names = 2,
+        .auth[0] = {.session = policy, .auth = auth, .encrypt = true, .last = true},
+        .n_auth = 1,
+    };
+
+    return read_run(t, &x, index, out, len, e);
+}
+
+int nv_read_blind(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
+                  uint8_t *out, uint16_t len, struct err *e)
+{
+    struct exec x = {
+        .name = {name, name},
+        .n_names = 2,
+        .auth[0] = {.session = policy, .auth = empty, .last = true},
+        .n_auth = 1,
+    };
+
+    return read_run(t, &x, index, out, len, e);
 }
 
 int nv_change_auth(struct tpm *t, struct session *policy, struct session *helper, uint32_t index,

@@ -35,6 +35,11 @@ int nv_write_blind(struct tpm *t, struct session *policy, struct session *helper
 int nv_read(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
             struct bytes auth, uint8_t *out, uint16_t len, struct err *e) MUST_USE;
 
+/* The same of what is no secret, where the authValue is not known: a parameter would be encrypted
+ * under it, too (Part 1, 21.2). What comes back is authenticated all the same. */
+int nv_read_blind(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
+                  uint8_t *out, uint16_t len, struct err *e) MUST_USE;
+
 /* TPM2_NV_ChangeAuth (Part 3, 31.15); ends the policy session. With `helper`
  * the old authValue is not known and `auth` is empty. */
 int nv_change_auth(struct tpm *t, struct session *policy, struct session *helper, uint32_t index,
@@ -44,6 +49,13 @@ int nv_change_auth(struct tpm *t, struct session *policy, struct session *helper
 /* TPM2_NV_ReadPublic; E_NOT_FOUND when there is no such index. */
 int nv_public(struct tpm *t, uint32_t index, TPMS_NV_PUBLIC *out, TPM2B_NAME *name,
               struct err *e) MUST_USE;
+
+/*
+ * Does the TPM have the index under just this Name: these attributes, this policy, written or
+ * not? Asked in a salted session, whose HMAC covers the Name: nobody in between can say yes.
+ */
+int nv_is(struct tpm *t, struct session *main, uint32_t index, const TPM2B_NAME *name, bool *is,
+          struct err *e) MUST_USE;
 
 /* Whole content of an index that an empty authValue may read (EK certificates). */
 int nv_read_open(struct tpm *t, uint32_t index, struct buf *out, struct err *e) MUST_USE;

@@ -1,16 +1,13 @@
 #include "tpm/owner.h"
 
 #include "core/secret.h"
-#include "core/tpmname.h"
 #include "tpm/ctx.h"
-#include "tpm/exec.h"
+#include "tpm/hierarchy.h"
 #include "tpm/rc.h"
-
-#include <string.h>
 
 #define HOW                                                                              \
     "name a file that holds it with --owner-auth-file, or, where a token of this store " \
-    "keeps it, that token with --owner-token"
+    "keeps it, be it an unfinished one, that token with --owner-token"
 
 int owner_know(struct tpm *t, struct bytes auth, bool ours, struct err *e)
 {
@@ -73,33 +70,20 @@ int owner_failed(const struct tpm *t, const struct err *why, struct err *e)
 
 int owner_change(struct tpm *t, struct session *main, struct bytes fresh, struct err *e)
 {
-    const char *what = "setting the owner authorisation";
-    TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
-    TPM2B_AUTH a = {.size = (UINT16)fresh.len};
-    TPM2B_NAME name;
-    struct exec x = {.name = {&name}, .n_names = 1, .n_auth = 1};
     struct err why = {0};
-    int rc = -1;
 
-    if (sys == NULL)
+    if (hierarchy_set_auth(t, main, TPM2_RH_OWNER, owner_auth(t), fresh, &why) != 0)
+        return owner_failed(t, &why, e);
+    if (owner_know(t, fresh, true, e) != 0)
         return -1;
-    if (fresh.len > sizeof(a.buffer))
-        return err_set(e, E_ARG, "an authorisation value is too long");
-    if (fresh.len != 0)
-        memcpy(a.buffer, fresh.p, fresh.len);
-    tpmname_handle(TPM2_RH_OWNER, &name);
-    x.auth[0] = (struct exec_auth){
-        .session = main, .auth = owner_auth(t), .decrypt = true, .new_auth = &fresh};
-    if (exec_sapi(Tss2_Sys_HierarchyChangeAuth_Prepare(sys, TPM2_RH_OWNER, &a), what, e) != 0)
-        goto out;
-    if (exec_run(t, &x, what, &why) != 0) {
-        owner_failed(t, &why, e);
-        goto out;
-    }
-    if (exec_sapi(Tss2_Sys_HierarchyChangeAuth_Complete(sys), what, e) != 0)
-        goto out;
-    rc = owner_know(t, fresh, true, e);
-out:
-    secret_wipe(&a, sizeof(a));
-    return rc;
+    return fresh.len != 0 ? owner_close(t, main, e) : 0;
+}
+
+int owner_close(struct tpm *t, struct session *main, struct err *e)
+{
+    struct err why = {0};
+
+    if (hierarchy_no_policy(t, main, TPM2_RH_OWNER, owner_auth(t), &why) != 0)
+        return owner_failed(t, &why, e);
+    return 0;
 }

@@ -30,9 +30,13 @@ bool owner_is_ours(const struct tpm *t);
  */
 int owner_ready(struct tpm *t, bool set, struct err *e) MUST_USE;
 
-/* TPM2_HierarchyChangeAuth (Part 3, 24.8) to `fresh`, which is known as ours from then on;
- * empty: gives the hierarchy back to everybody. Encrypted on the way. */
+/* Sets it to `fresh`, which is known as ours from then on, then owner_close(); empty: gives the
+ * hierarchy back to everybody. Encrypted on the way. */
 int owner_change(struct tpm *t, struct session *main, struct bytes fresh, struct err *e) MUST_USE;
+
+/* Takes away the hierarchy's policy, by which somebody who was there before us would still get
+ * in; with the authorisation that is known. */
+int owner_close(struct tpm *t, struct session *main, struct err *e) MUST_USE;
 
 /* Passes on why a command failed that the owner authorises; refusals say what to do. */
 int owner_failed(const struct tpm *t, const struct err *why, struct err *e);

@@ -39,7 +39,10 @@ int pcr_approved_policy(const struct token *k, const uint8_t uuid[STORE_UUID],
     TPM2B_NAME name;
     TPM2B_NONCE ref;
 
-    if (pin_index_k(k->row.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
+    /* Not as the row has it by now: whose key that is nobody knows. */
+    if (k->who != TOKEN_USER)
+        return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
+    if (pin_index_k(k->confirmed.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
         return -1;
     return tpmpolicy_authorize(out, &name, bytes_of(ref.buffer, ref.size), e);
 }

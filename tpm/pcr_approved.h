@@ -16,7 +16,7 @@
  * the TPM, these over 64 that begin with a digest.
  */
 
-/* Starts a policy with it. */
+/* Starts a policy with it. The K is the one that the user's login has confirmed: E_LOGIN. */
 int pcr_approved_policy(const struct token *k, const uint8_t uuid[STORE_UUID],
                         struct tpmpolicy *out, struct err *e) MUST_USE;
 

@@ -115,6 +115,8 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
 
     if (index->name.len == 0)
         return err_set(e, E_UNSUPPORTED, "token '%s' has no index that counts PINs", row->label);
+    if (pin_index_check(row, counter_of(side), e) != 0)
+        return -1;
     pin_index_name(index, &name);
     if (policy_secret(l->tpm, p, l->main, index->handle, &name, bytes_of(auth, 32), &why) == 0)
         return 0;
@@ -135,6 +137,14 @@ int pin_prove(const struct pin_link *l, const struct store_token *row, enum pin_
     return err_set_rc(e, why.code, why.rc, "%s", why.msg);
 }
 
+int pin_interrupted(const struct store_token *row, struct err *e)
+{
+    return err_set(e, E_PIN_INTERRUPT,
+                   "a PIN change of token '%s' was interrupted; set the PIN again with the same "
+                   "old and new PIN (fusetsu token set-pin), or have the SO reset it",
+                   row->label);
+}
+
 /* Lock 2 refused although lock 1 passed, or is the only one. */
 static int guard_failure(const struct store_token *row, enum pin_side side, const struct err *why,
                          struct err *e)
@@ -146,10 +156,7 @@ static int guard_failure(const struct store_token *row, enum pin_side side, cons
                           "wrong %s PIN for token '%s'; this TPM counts it for all its users",
                           side == PIN_USER ? "user" : "SO", row->label);
     if (base == TPM2_RC_AUTH_FAIL)
-        return err_set_rc(e, E_PIN_INTERRUPT, why->rc,
-                          "a PIN change of token '%s' was interrupted; set the PIN again with the "
-                          "same old and new PIN (fusetsu token set-pin), or have the SO reset it",
-                          row->label);
+        return pin_interrupted(row, e);
     if (base == TPM2_RC_HANDLE)
         return err_set_rc(e, E_NOT_FOUND, why->rc,
                           "the TPM no longer holds the secret of token '%s': it was erased",
@@ -165,7 +172,9 @@ static int enter_guard(const struct pin_link *l, const struct store_token *row, 
     enum pin_guard guard = pin_index_guard(row, side);
     struct pin_policy policy;
 
-    if (pin_index_policy(row, guard_of(side), &policy, e) != 0 || pin_session(l, p, e) != 0)
+    /* A guard that is asked under another Name than its own counts a failed try, TPM-wide. */
+    if (pin_index_check(row, guard_of(side), e) != 0 ||
+        pin_index_policy(row, guard_of(side), &policy, e) != 0 || pin_session(l, p, e) != 0)
         return -1;
     if ((guard != PIN_ALONE && pin_prove(l, row, side, p, auth->counter, e) != 0) ||
         (guard != PIN_COUNTED && policy_authvalue(l->tpm, p, e) != 0) ||
@@ -201,15 +210,14 @@ out:
     return rc;
 }
 
-/* Is it the old PIN? Answered, and counted, as at a login. */
-static int check_counter(const struct pin_link *l, const struct store_token *row,
-                         enum pin_side side, const struct pin_auth *old, struct err *e)
+int pin_check(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              const struct pin_auth *auth, struct err *e)
 {
     struct session p = {0};
     int rc = -1;
 
     if (pin_session(l, &p, e) == 0)
-        rc = pin_prove(l, row, side, &p, old->counter, e);
+        rc = pin_prove(l, row, side, &p, auth->counter, e);
     session_end(l->tpm, &p);
     return rc;
 }
@@ -224,7 +232,7 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
     int rc = -1;
 
     if (pin_index_guard(row, side) == PIN_COUNTED)
-        return check_counter(l, row, side, old, e);
+        return pin_check(l, row, side, old, e);
     pin_index_name(guard, &name);
     if (enter_guard(l, row, side, old, TPM2_CC_NV_ChangeAuth, &p, e) != 0)
         goto out;
@@ -297,6 +305,52 @@ static int reset_auth(const struct pin_link *l, const struct store_token *row, e
     return rc;
 }
 
+/* pinLimit of a side's counter (Part 2, 13.3), which anybody may read (COUNTER_READ). */
+static int read_limit(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+                      uint32_t *limit, struct err *e)
+{
+    const struct store_index *counter = &row->nv[counter_of(side)];
+    uint8_t content[PIN_COUNT] = {0};
+    struct pin_policy policy;
+    struct session p = {0};
+    struct reader r = reader_of(content, sizeof(content));
+    TPM2B_NAME name;
+    int rc = -1;
+
+    pin_index_name(counter, &name);
+    if (pin_index_policy(row, counter_of(side), &policy, e) != 0 || pin_session(l, &p, e) != 0)
+        return -1;
+    if (policy_command(l->tpm, &p, TPM2_CC_NV_Read, e) == 0 &&
+        policy_or(l->tpm, &p, policy.branch, policy.n, e) == 0 &&
+        nv_read_blind(l->tpm, &p, counter->handle, &name, content, sizeof(content), e) == 0) {
+        (void)reader_u32(&r);
+        *limit = reader_u32(&r);
+        rc = 0;
+    }
+    session_end(l->tpm, &p);
+    return rc;
+}
+
+int pin_tries(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              uint32_t *limit, struct err *e)
+{
+    uint32_t said = side == PIN_USER ? row->user_limit : row->so_limit, found = said;
+
+    if (pin_index_guard(row, side) == PIN_ALONE) {
+        *limit = said;
+        return 0;
+    }
+    if (read_limit(l, row, side, &found, e) != 0)
+        return -1;
+    if (found != said)
+        log_warn("token '%s': the store says %u tries of the %s PIN, the TPM %u", row->label, said,
+                 side == PIN_USER ? "user" : "SO", found);
+    if (said < found)
+        found = said;
+    *limit = found < PIN_TRIES_MIN ? PIN_TRIES_MIN : found < PIN_TRIES_MAX ? found : PIN_TRIES_MAX;
+    return 0;
+}
+
 static int clear_count(const struct pin_link *l, const struct store_token *row, uint32_t key,
                        const struct pin_k *k, struct err *e)
 {
@@ -305,9 +359,9 @@ static int clear_count(const struct pin_link *l, const struct store_token *row, 
     TPM2B_NAME name;
     int rc;
 
-    pin_index_count(row->user_limit, content);
     pin_index_name(&row->nv[STORE_NV_U], &name);
-    if (by_k(l, row, STORE_NV_U, key, k, TPM2_CC_NV_Write, &p, e) != 0)
+    if (pin_index_count(row->user_limit, content, e) != 0 ||
+        by_k(l, row, STORE_NV_U, key, k, TPM2_CC_NV_Write, &p, e) != 0)
         return -1;
     rc = nv_write_blind(l->tpm, &p, l->main, row->nv[STORE_NV_U].handle, &name,
                         bytes_of(content, sizeof(content)), e);

@@ -49,13 +49,21 @@ struct pin_link {
  * session; the last is TPM2_Shutdown(CLEAR), without which a power cut would count
  * as a failed try of the TPM-wide counter. E_PIN_WRONG (counted by the counter
  * index only), E_PIN_LOCKED, E_PIN_INTERRUPT (the guard has another PIN than the
- * counter), E_LOCKOUT.
+ * counter), E_LOCKOUT. E_TAMPERED, before the PIN is used, where the row is not of one piece;
+ * when a user's login worked, row->k_public is the K that the TPM knows.
  *
  * PIN_COUNTED: four commands, and no trace in the TPM-wide counter. PIN_ALONE: five, and
  * E_PIN_WRONG is counted TPM-wide.
  */
 int pin_open(const struct pin_link *l, const struct store_token *row, enum pin_side side,
              const struct pin_auth *auth, uint8_t *out, uint16_t len, struct err *e) MUST_USE;
+
+/* Lock 1 alone: is it the PIN? Answered, and counted, as by pin_open; S and R are left alone. */
+int pin_check(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              const struct pin_auth *auth, struct err *e) MUST_USE;
+
+/* E_PIN_INTERRUPT in words. */
+int pin_interrupted(const struct store_token *row, struct err *e);
 
 /* A fresh policy session, in which nothing is proved yet. Waits for a slot. */
 int pin_session(const struct pin_link *l, struct session *p, struct err *e) MUST_USE;
@@ -71,6 +79,14 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
                      const struct pin_auth *old, const uint8_t fresh[32], struct err *e) MUST_USE;
 int pin_change_counter(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                        const uint8_t old[32], const uint8_t fresh[32], struct err *e) MUST_USE;
+
+/*
+ * How many wrong tries a side's counter is to allow when it is set anew: what the TPM has there,
+ * read in a salted session, or the row where that says less; never beyond the bounds of
+ * tpm/pin_index.h. Four commands. PIN_ALONE: what the row says; there is no counter.
+ */
+int pin_tries(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              uint32_t *limit, struct err *e) MUST_USE;
 
 /* By K: sets both authValues of the user side, the limit, and a count of zero. */
 int pin_reset_user(const struct pin_link *l, const struct store_token *row, const struct pin_k *k,

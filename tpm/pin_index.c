@@ -53,7 +53,10 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
         return -1;
     switch (which) {
     case STORE_NV_U: return pin_policy_counter(&k, out, e);
-    case STORE_NV_O: return pin_policy_counter(NULL, out, e);
+    case STORE_NV_O:
+        if (pin_policy_counter(NULL, out, e) != 0)
+            return -1;
+        break;
     case STORE_NV_S:
         pin_index_name(&row->nv[STORE_NV_U], &counter);
         if (pin_index_guard(row, PIN_USER) == PIN_COUNTED)
@@ -61,8 +64,11 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
         return pin_policy_guard(alone ? NULL : &counter, &k, out, e);
     default:
         pin_index_name(&row->nv[STORE_NV_O], &counter);
-        return pin_policy_guard(alone ? NULL : &counter, NULL, out, e);
+        if (pin_policy_guard(alone ? NULL : &counter, NULL, out, e) != 0)
+            return -1;
+        break;
     }
+    return (row->flags & STORE_TOKEN_MARKED) != 0 ? pin_policy_mark(&k, out, e) : 0;
 }
 
 int pin_index_public(const struct store_token *row, enum store_nv which, struct pin_policy *policy,
@@ -95,9 +101,41 @@ int pin_index_public(const struct store_token *row, enum store_nv which, struct 
     return 0;
 }
 
-void pin_index_count(uint32_t limit, uint8_t out[PIN_COUNT])
+int pin_index_written(const struct store_token *row, enum store_nv which, TPM2B_NAME *out,
+                      struct err *e)
 {
+    struct pin_policy policy;
+    TPMS_NV_PUBLIC pub;
+
+    if (pin_index_public(row, which, &policy, &pub, e) != 0)
+        return -1;
+    /* TPMA_NV_WRITTEN is part of the Name. */
+    pub.attributes |= TPMA_NV_WRITTEN;
+    return tpmname_nv(&pub, out, e);
+}
+
+int pin_index_check(const struct store_token *row, enum store_nv which, struct err *e)
+{
+    TPM2B_NAME want, noted;
+
+    pin_index_name(&row->nv[which], &noted);
+    if (pin_index_written(row, which, &want, e) != 0)
+        return -1;
+    if (!tpmname_equal(&want, &noted))
+        return err_set(e, E_TAMPERED,
+                       "the row of token '%s' in the store does not fit together: somebody altered "
+                       "it; put back a copy from before (fusetsu token restore)",
+                       row->label);
+    return 0;
+}
+
+int pin_index_count(uint32_t limit, uint8_t out[PIN_COUNT], struct err *e)
+{
+    if (limit < PIN_TRIES_MIN || limit > PIN_TRIES_MAX)
+        return err_set(e, E_ARG, "a PIN may lock after %d to %d wrong tries, not %u", PIN_TRIES_MIN,
+                       PIN_TRIES_MAX, limit);
     memset(out, 0, PIN_COUNT);
     for (int i = 0; i < 4; i++)
         out[4 + i] = (uint8_t)(limit >> (24 - 8 * i));
+    return 0;
 }

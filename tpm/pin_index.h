@@ -42,7 +42,21 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
 int pin_index_public(const struct store_token *row, enum store_nv which, struct pin_policy *policy,
                      TPMS_NV_PUBLIC *out, struct err *e) MUST_USE;
 
-/* Content of a counter: no wrong tries so far, `limit` of them allowed. */
-void pin_index_count(uint32_t limit, uint8_t out[PIN_COUNT]);
+/* The Name that the index has once it is written: that of `row` as K, policies and handles in
+ * it give it, whatever Name it notes. `row` has the Names of the counters. */
+int pin_index_written(const struct store_token *row, enum store_nv which, TPM2B_NAME *out,
+                      struct err *e) MUST_USE;
+
+/* Does the row note just that Name? E_TAMPERED when it does not. What the TPM then takes under
+ * this Name it takes with K as the row has it. Nothing is sent. */
+int pin_index_check(const struct store_token *row, enum store_nv which, struct err *e) MUST_USE;
+
+/* How many wrong tries in a row a counter may allow. */
+#define PIN_TRIES_MIN 3
+#define PIN_TRIES_MAX 32
+
+/* Content of a counter: no wrong tries so far, `limit` of them allowed. E_ARG beyond the two
+ * bounds, whoever says so: a row of the store is not authenticated. */
+int pin_index_count(uint32_t limit, uint8_t out[PIN_COUNT], struct err *e) MUST_USE;
 
 #endif

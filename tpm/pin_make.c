@@ -51,8 +51,8 @@ static int define_counters(const struct pin_link *l, struct store_token *row,
 {
     uint8_t u[PIN_COUNT], o[PIN_COUNT];
 
-    pin_index_count(row->user_limit, u);
-    pin_index_count(row->so_limit, o);
+    if (pin_index_count(row->user_limit, u, e) != 0 || pin_index_count(row->so_limit, o, e) != 0)
+        return -1;
     if (define(l, row, STORE_NV_U, bytes_of(auth[PIN_USER].counter, 32), bytes_of(u, sizeof(u)),
                e) != 0)
         return -1;
@@ -99,9 +99,11 @@ int pin_erase(const struct pin_link *l, const struct store_token *row, struct er
     static const enum store_nv usual[] = {STORE_NV_S, STORE_NV_R, STORE_NV_O, STORE_NV_U};
     static const enum store_nv no_counters[] = {STORE_NV_R, STORE_NV_S, STORE_NV_O, STORE_NV_U};
     bool alone = pin_index_guard(row, PIN_USER) == PIN_ALONE;
-    /* K's key in the policies of U and S makes them this token's; the SO's look alike in all
-     * tokens and are believed only beside a U of ours, which therefore goes last; or beside S,
-     * where there is no U. */
+    bool marked = (row->flags & STORE_TOKEN_MARKED) != 0;
+    /* K in the policies makes the indices this token's. Without its mark those of the SO look
+     * alike in all tokens: they are believed only beside a U of ours, which therefore goes last,
+     * or beside S, where there is no U; and only in a token that was finished, for beside a U that
+     * was all there was others may have made their own meanwhile. */
     const enum store_nv *order = alone ? no_counters : usual;
     enum store_nv witness = alone ? STORE_NV_S : STORE_NV_U;
     struct store_token full = *row;
@@ -117,10 +119,13 @@ int pin_erase(const struct pin_link *l, const struct store_token *row, struct er
     if (is_ours(l, &pub[witness], &known, e) != 0)
         return -1;
     for (size_t i = 0; i < STORE_NV_COUNT; i++) {
-        if (is_ours(l, &pub[order[i]], &ours, e) != 0)
+        enum store_nv which = order[i];
+
+        if (is_ours(l, &pub[which], &ours, e) != 0)
             return -1;
-        if (ours && (known || order[i] == STORE_NV_S) &&
-            nv_undefine(l->tpm, l->main, row->nv[order[i]].handle, e) != 0)
+        if (!marked && (which == STORE_NV_O || which == STORE_NV_R))
+            ours = ours && known && row->nv[which].name.len != 0;
+        if (ours && nv_undefine(l->tpm, l->main, row->nv[which].handle, e) != 0)
             return -1;
     }
     return 0;

@@ -1,5 +1,7 @@
 #include "tpm/pin_policy.h"
 
+#include "core/hash.h"
+
 #include <string.h>
 
 static const struct bytes no_ref = {NULL, 0};
@@ -53,6 +55,25 @@ int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_
     if (k != NULL && by_k(&b[GUARD_RESET], k, TPM2_CC_NV_ChangeAuth, e) != 0)
         return -1;
     return tpmpolicy_or(&out->all, b, out->n, e);
+}
+
+int pin_policy_mark(const TPM2B_NAME *k, struct pin_policy *p, struct err *e)
+{
+    struct buf in = {0};
+    int rc = -1;
+
+    if (p->n >= ARRAY_LEN(p->branch))
+        return err_set(e, E_ARG, "a policy has no place for a mark");
+    /* A hash over this text is no policyDigest: those are over a digest first (Part 1, 19.7). */
+    buf_str(&in, "fusetsu token of ");
+    buf_add(&in, k->name, k->size);
+    if (buf_ok(&in, e) == 0 && hash_sha256(buf_bytes(&in), p->branch[p->n].d, e) == 0) {
+        p->n++;
+        p->all = (struct tpmpolicy){{0}};
+        rc = tpmpolicy_or(&p->all, p->branch, p->n, e);
+    }
+    buf_free(&in);
+    return rc;
 }
 
 int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct err *e)

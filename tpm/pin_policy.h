@@ -5,7 +5,9 @@
 
 /*
  * The policies of the four PIN indices: each is a PolicyOR over these branches, in
- * this order. O lacks the two branches of K; R lacks K's.
+ * this order. O lacks the two branches of K; R lacks K's. They end with a mark instead, a branch
+ * that no policy session can reach, made of K's Name: by it they are told from those of other
+ * tokens. (In tokens of the first versions they have none.)
  *
  * Two other kinds of S: one behind U alone, which has no authValue (only where nobody can
  * define U anew: PolicySecret(U), or the first write); and S and R of a TPM without PIN
@@ -39,6 +41,8 @@ int pin_policy_counter(const TPM2B_NAME *k, struct pin_policy *out, struct err *
 /* `counter` NULL: there is none. */
 int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_policy *out,
                      struct err *e) MUST_USE;
+/* Adds the mark of K to a policy. */
+int pin_policy_mark(const TPM2B_NAME *k, struct pin_policy *p, struct err *e) MUST_USE;
 int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct err *e) MUST_USE;
 
 #endif

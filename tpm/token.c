@@ -126,24 +126,36 @@ struct session *token_session(struct token *k, struct err *e)
     return NULL;
 }
 
+struct token_marks token_marks(enum token_user who)
+{
+    static const struct token_marks user = {STORE_TOKEN_CHANGE_USER, STORE_TOKEN_SPLIT_USER},
+                                    so = {STORE_TOKEN_CHANGE_SO, STORE_TOKEN_SPLIT_SO};
+
+    return who == TOKEN_USER ? user : so;
+}
+
 /* The last known counts are kept in the store so that C_GetTokenInfo costs nothing;
  * a store that cannot be written is no reason to refuse a login. */
-static void note_tries(struct token *k, enum token_user who, uint32_t fails, uint32_t drop_flags)
+static void note_tries(struct token *k, enum token_user who, uint32_t fails, uint32_t set,
+                       uint32_t clear)
 {
     uint32_t *f = who == TOKEN_USER ? &k->row.user_fails : &k->row.so_fails;
-    struct store_note note = {.clear = drop_flags};
+    struct store_note note = {.set = set, .clear = clear};
     struct err why = {0};
 
-    if (*f == fails && (k->row.flags & drop_flags) == 0)
+    k->unsaved &= ~clear;
+    if (*f == fails && (k->row.flags & clear) == 0 && (k->row.flags & set) == set)
         return;
     *f = fails;
-    k->row.flags &= ~drop_flags;
+    k->row.flags = (k->row.flags | set) & ~clear;
     if (who == TOKEN_USER)
         note.user_fails = &fails;
     else
         note.so_fails = &fails;
-    if (store_token_note(k->store, &k->row, &note, &why) != 0)
-        log_info("the count of wrong PINs was not noted: %s", why.msg);
+    if (store_token_note(k->store, &k->row, &note, &why) != 0) {
+        k->unsaved |= set;
+        log_info("what the TPM said to the PIN was not noted: %s", why.msg);
+    }
 }
 
 /* Where the TPM has no PIN indices its one count is the count of both PINs: what others
@@ -161,15 +173,19 @@ void token_note_pin(struct token *k, enum token_user who, enum err_code code)
 {
     uint32_t limit = who == TOKEN_USER ? k->row.user_limit : k->row.so_limit;
     uint32_t fails = who == TOKEN_USER ? k->row.user_fails : k->row.so_fails;
+    struct token_marks m = token_marks(who);
 
     if (code == E_PIN_WRONG) {
         fails = count_of_all(k, fails + 1);
-        note_tries(k, who, fails < limit ? fails : limit, 0);
+        note_tries(k, who, fails < limit ? fails : limit, 0, 0);
+    } else if (code == E_PIN_LOCKED) {
+        note_tries(k, who, limit, 0, 0);
+    } else if (code == E_OK) {
+        note_tries(k, who, 0, 0, 0);
+    } else if (code == E_PIN_INTERRUPT) {
+        /* Lock 1 has passed. */
+        note_tries(k, who, 0, m.change | m.split, 0);
     }
-    if (code == E_PIN_LOCKED)
-        note_tries(k, who, limit, 0);
-    else if (code == E_OK)
-        note_tries(k, who, 0, 0);
 }
 
 int token_check_length(struct bytes pin, struct err *e)
@@ -196,6 +212,23 @@ int token_check_pin(const struct token *k, enum token_user who, struct bytes pin
     return 0;
 }
 
+/* What is known to fail at S or R is not tried again there: a service that tries the same PIN
+ * all the time would lock the TPM for all its users. */
+static int beware(struct token *k, const struct pin_link *l, enum token_user who,
+                  const struct pin_auth *auth, struct err *e)
+{
+    enum pin_side side = who == TOKEN_USER ? PIN_USER : PIN_SO;
+    struct token_marks m = token_marks(who);
+    uint32_t flags = k->row.flags;
+
+    /* Unless somebody has completed the change. */
+    if ((flags & m.change) != 0)
+        flags |= k->unsaved;
+    if ((flags & m.split) == 0)
+        return 0;
+    return pin_check(l, &k->row, side, auth, e) == 0 ? pin_interrupted(&k->row, e) : -1;
+}
+
 int token_open_guard(struct token *k, enum token_user who, struct bytes pin, struct secret **out,
                      struct err *e)
 {
@@ -203,6 +236,7 @@ int token_open_guard(struct token *k, enum token_user who, struct bytes pin, str
     size_t len = who == TOKEN_USER ? PIN_SECRET : sizeof(struct pin_so_content);
     struct secret *content = secret_new(len, e), *auth = NULL;
     struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
+    const struct pin_auth *got;
     struct err why = {0};
     int rc = -1;
 
@@ -213,8 +247,9 @@ int token_open_guard(struct token *k, enum token_user who, struct bytes pin, str
     link.main = token_session(k, e);
     if (link.main == NULL || token_same(k, e) != 0)
         goto out;
-    if (pin_open(&link, &k->row, side, (const struct pin_auth *)(const void *)secret_peek(auth),
-                 secret_data(content), (uint16_t)len, &why) != 0) {
+    got = (const struct pin_auth *)(const void *)secret_peek(auth);
+    if (beware(k, &link, who, got, &why) != 0 ||
+        pin_open(&link, &k->row, side, got, secret_data(content), (uint16_t)len, &why) != 0) {
         token_note_pin(k, who, why.code);
         /* A PIN was on its way: never tried again by itself, but the next try starts anew. */
         if (tpm_is_stale(&why))
@@ -253,7 +288,7 @@ static int seal_of(enum token_user who, const struct secret *content, struct sec
 int token_login(struct token *k, enum token_user who, struct bytes pin, struct err *e)
 {
     struct secret *content = NULL, *seal = NULL;
-    uint32_t mark = who == TOKEN_USER ? STORE_TOKEN_CHANGE_USER : STORE_TOKEN_CHANGE_SO;
+    struct token_marks m = token_marks(who);
 
     if (token_reload(k, e) != 0 || token_check_pin(k, who, pin, e) != 0 ||
         token_open_guard(k, who, pin, &content, e) != 0)
@@ -266,8 +301,10 @@ int token_login(struct token *k, enum token_user who, struct bytes pin, struct e
     k->secret = content;
     k->seal = seal;
     k->who = who;
+    if (who == TOKEN_USER)
+        k->confirmed = k->row;
     /* Both locks took the same PIN: no change is pending. */
-    note_tries(k, who, 0, mark);
+    note_tries(k, who, 0, 0, m.change | m.split);
     return 0;
 }
 

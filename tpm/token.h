@@ -32,14 +32,14 @@ struct token_params {
     const char *label; /* 1 to 32 bytes of UTF-8 */
     struct bytes so_pin;
     struct bytes user_pin;   /* empty: the SO sets it later (C_InitPIN) */
-    uint32_t user_tries;     /* 0 means 10 */
-    uint32_t so_tries;       /* 0 means 10 */
+    uint32_t user_tries;     /* 3 to 32; 0 means 10 */
+    uint32_t so_tries;       /* the same */
     bool weak_lockout;       /* go on although the TPM's lockoutAuth is empty and stays so */
     struct bytes ek_issuers; /* PEM: TPM makers that are trusted; empty: not judged */
     enum token_guard guard;  /* COUNTER wants own_tpm */
     bool own_tpm;            /* the TPM serves us alone: set ownerAuth and keep it in R */
-    /* Called, unless NULL, with the new codes just before the TPM takes lockoutAuth: who keeps
-     * them now has them whatever happens next. */
+    /* Called, unless NULL, with the new codes just before the TPM takes ownerAuth, and again
+     * before lockoutAuth: who keeps them now has them whatever happens next. */
     void (*keep)(void *arg, const struct token_report *r);
     void *keep_arg;
 };
@@ -48,6 +48,7 @@ struct token_params {
 struct token_report {
     bool lockout_set;       /* lockoutAuth was empty; a random one was set, see below */
     bool lockout_foreign;   /* lockoutAuth was set already and is unknown to us */
+    bool lockout_policy;    /* besides, somebody had set a policy that does without it */
     char recovery_code[80]; /* hex of the new lockoutAuth, printed once; wipe after use */
     bool ek_proved;         /* the storage primary is in the TPM of the certified EK */
     bool ek_issuer;         /* and that certificate leads to one of ek_issuers */
@@ -66,8 +67,8 @@ struct token_report {
  * E_TAMPERED when it is not; without an EK certificate it is trusted on first use, or
  * E_NOT_FOUND when ek_issuers were given; E_REJECTED when none of them fits.
  *
- * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), or kept in R of an
- * unfinished token with the same SO PIN; else E_DENIED. With own_tpm an empty one is set to
+ * Where the TPM's ownerAuth is set it must be known (tpm/owner.h), else E_DENIED; R of a token,
+ * also of an unfinished one, may keep it (token_owner). With own_tpm an empty one is set to
  * 32 random bytes, which R holds before they are in force; one that we did not set is
  * E_DENIED.
  *
@@ -124,6 +125,13 @@ int token_erase(struct token *k, struct err *e) MUST_USE;
  * when the token keeps none; else as token_login.
  */
 int token_owner(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;
+
+/*
+ * Proves the SO PIN likewise, and tells the codes that R keeps: lockout_set and owner_set say
+ * which are there. E_NOT_FOUND when it keeps none. Not in a TPM-wide lockout: E_LOCKOUT.
+ */
+int token_codes(struct token *k, struct bytes so_pin, struct token_report *out,
+                struct err *e) MUST_USE;
 
 /* The seal of the store's rows: NULL unless the user is logged in. */
 const struct store_seal *token_seal(const struct token *k);

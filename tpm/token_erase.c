@@ -5,6 +5,7 @@
 #include "tpm/token_make.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 /* Does another finished token of this TPM keep the same ownerAuth? */
 static int kept_elsewhere(struct token *k, int64_t id, bool *kept, struct err *e)
@@ -60,7 +61,7 @@ int token_discard(struct token *k, struct err *e)
     return ready(k, e) == 0 ? discard(k, &k->row, e) : -1;
 }
 
-int token_sweep(struct token *k, struct bytes so_pin, struct err *e)
+int token_sweep(struct token *k, struct err *e)
 {
     struct store_token *list = NULL;
     struct lockout_state s;
@@ -69,16 +70,8 @@ int token_sweep(struct token *k, struct bytes so_pin, struct err *e)
 
     if (lockout_read(k->tpm, &s, e) != 0 || store_token_list(k->store, &list, &n, e) != 0)
         return -1;
-    /* One of them may be the only one that knows how. */
-    for (size_t i = 0; i < n && s.owner_set && owner_auth(k->tpm).len == 0; i++) {
-        struct token dead = {.tpm = k->tpm, .store = k->store, .hw = k->hw, .salt = k->salt};
-        struct err why = {0};
-
-        dead.row = list[i];
-        if (list[i].tpm == k->hw.id && (list[i].flags & STORE_TOKEN_INCOMPLETE) != 0 &&
-            token_owner(&dead, so_pin, &why) != 0)
-            log_debug("no owner authorisation from '%s': %s", list[i].label, why.msg);
-    }
+    /* One of them may be the only one that knows how. Its SO PIN is not tried here: it would be
+     * another token's, and cost one of the tries that are left to open it. */
     if (owner_ready(k->tpm, s.owner_set, e) != 0)
         goto out;
     for (size_t i = 0; i < n; i++) {
@@ -119,6 +112,15 @@ int token_erase(struct token *k, struct err *e)
     return rc;
 }
 
+/* What R holds: of any token, be it an unfinished one. */
+static int open_content(struct token *k, struct bytes so_pin, struct secret **out, struct err *e)
+{
+    if (token_check_length(so_pin, e) != 0 || token_open_guard(k, TOKEN_SO, so_pin, out, e) != 0)
+        return -1;
+    token_note_pin(k, TOKEN_SO, E_OK);
+    return 0;
+}
+
 int token_owner(struct token *k, struct bytes so_pin, struct err *e)
 {
     const struct pin_so_content *content;
@@ -131,10 +133,40 @@ int token_owner(struct token *k, struct bytes so_pin, struct err *e)
     if ((k->row.flags & STORE_TOKEN_OWNER) == 0 || k->row.nv[STORE_NV_R].name.len == 0)
         return err_set(e, E_NOT_FOUND, "token '%s' does not keep the TPM's owner authorisation",
                        k->row.label);
-    if (token_check_length(so_pin, e) != 0 || token_open_guard(k, TOKEN_SO, so_pin, &got, e) != 0)
+    if (open_content(k, so_pin, &got, e) != 0)
         return -1;
     content = (const struct pin_so_content *)(const void *)secret_peek(got);
     rc = owner_know(k->tpm, bytes_of(content->owner_auth, OWNER_AUTH), true, e);
     secret_free(got);
     return rc;
+}
+
+static bool take_code(const uint8_t auth[32], char out[80])
+{
+    static const uint8_t none[32];
+
+    if (memcmp(auth, none, sizeof(none)) == 0)
+        return false;
+    hex_encode(out, auth, sizeof(none));
+    return true;
+}
+
+int token_codes(struct token *k, struct bytes so_pin, struct token_report *out, struct err *e)
+{
+    const struct pin_so_content *content;
+    struct secret *got = NULL;
+
+    if (token_reload(k, e) != 0 || open_content(k, so_pin, &got, e) != 0)
+        return -1;
+    content = (const struct pin_so_content *)(const void *)secret_peek(got);
+    *out = (struct token_report){0};
+    out->lockout_set = take_code(content->lockout_auth, out->recovery_code);
+    out->owner_set = take_code(content->owner_auth, out->owner_code);
+    secret_free(got);
+    if (out->lockout_set || out->owner_set)
+        return 0;
+    return err_set(e, E_NOT_FOUND,
+                   "token '%s' keeps no recovery code: another token set the TPM's lockout "
+                   "authorisation, or somebody else did",
+                   k->row.label);
 }

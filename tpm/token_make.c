@@ -1,6 +1,8 @@
 #include "core/hash.h"
 #include "core/log.h"
 #include "core/tpmname.h"
+#include "tpm/capability.h"
+#include "tpm/hierarchy.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
 #include "tpm/owner.h"
@@ -13,6 +15,19 @@
 #include <string.h>
 
 #define DEFAULT_TRIES 10
+
+static int check_tries(uint32_t tries, struct err *e)
+{
+    uint8_t content[PIN_COUNT];
+
+    return tries == 0 ? 0 : pin_index_count(tries, content, e);
+}
+
+static void take_tries(struct store_token *row, const struct token_params *p)
+{
+    row->user_limit = p->user_tries != 0 ? p->user_tries : DEFAULT_TRIES;
+    row->so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
+}
 
 static int check_params(const struct token_params *p, struct err *e)
 {
@@ -27,6 +42,8 @@ static int check_params(const struct token_params *p, struct err *e)
         (p->user_pin.len < TOKEN_PIN_MIN || p->user_pin.len > TOKEN_PIN_MAX))
         return err_set(e, E_PIN_LENGTH, "the user PIN must have %d to %d characters, not %zu",
                        TOKEN_PIN_MIN, TOKEN_PIN_MAX, p->user_pin.len);
+    if (check_tries(p->user_tries, e) != 0 || check_tries(p->so_tries, e) != 0)
+        return -1;
     if (p->guard == TOKEN_GUARD_COUNTER && !p->own_tpm)
         return err_set(e, E_ARG,
                        "a PIN that its own count alone guards needs a TPM of one's own: whoever "
@@ -94,9 +111,9 @@ static bool has_sibling(struct token *k)
     if (store_token_list(k->store, &list, &n, NULL) != 0)
         return false;
     for (size_t i = 0; i < n; i++)
-        found = found ||
-                (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
-                 (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT)) == 0);
+        found = found || (list[i].tpm == k->hw.id && list[i].id != k->row.id &&
+                          (list[i].flags & (STORE_TOKEN_INCOMPLETE | STORE_TOKEN_WEAK_LOCKOUT |
+                                            STORE_TOKEN_FOREIGN_LOCKOUT)) == 0);
     free(list);
     return found;
 }
@@ -145,14 +162,16 @@ static void settle_lockout(struct token *k, const struct token_params *p, const 
 {
     struct err why = {0};
     struct session *main = token_session(k, &why);
+    bool set = false;
 
     hex_encode(report->recovery_code, m->content.lockout_auth, 32);
     report->lockout_set = true;
     if (main != NULL && p->keep != NULL)
         p->keep(p->keep_arg, report);
-    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &why) != 0) {
-        log_warn("the TPM's lockout authorisation could not be set: %s", why.msg);
-        report->lockout_set = false;
+    if (main == NULL || lockout_secure(k->tpm, main, m->content.lockout_auth, &set, &why) != 0) {
+        log_warn("the TPM's lockout could not be %s: %s", set ? "closed to others" : "secured",
+                 why.msg);
+        report->lockout_set = set;
         return;
     }
     if (store_token_note(k->store, &k->row, &(struct store_note){.clear = STORE_TOKEN_WEAK_LOCKOUT},
@@ -160,7 +179,7 @@ static void settle_lockout(struct token *k, const struct token_params *p, const 
         log_warn("the token is still marked as weakly guarded in the store: %s", why.msg);
 }
 
-/* What R is to keep of ownerAuth: ours that is in force, else a fresh one. */
+/* What R is to keep of ownerAuth: ours that is in force and the only way in, else a fresh one. */
 static int plan_owner(struct token *k, const struct token_params *p, bool set, struct making *m,
                       struct token_report *report, struct err *e)
 {
@@ -180,58 +199,78 @@ static int plan_owner(struct token *k, const struct token_params *p, bool set, s
                        "go on without --own-tpm");
     k->row.flags |= STORE_TOKEN_OWNER;
     if (set) {
+        struct session *main = token_session(k, e);
+
         memset(keep, 0, OWNER_AUTH);
         memcpy(keep, known.p, known.len);
-    } else if (memcmp(keep, none, OWNER_AUTH) == 0) {
-        return draw(k->tpm, keep, OWNER_AUTH, e);
+        return main != NULL ? owner_close(k->tpm, main, e) : -1;
     }
-    return 0;
+    return memcmp(keep, none, OWNER_AUTH) == 0 ? draw(k->tpm, keep, OWNER_AUTH, e) : 0;
 }
 
 /* R holds the new ownerAuth already, and the row says where R is, whatever happens now. */
-static int settle_owner(struct token *k, const struct making *m, struct token_report *report,
-                        struct err *e)
+static int settle_owner(struct token *k, const struct token_params *p, const struct making *m,
+                        struct token_report *report, struct err *e)
 {
     struct bytes fresh = {m->content.owner_auth, OWNER_AUTH};
     struct session *main = token_session(k, e);
 
     if (main == NULL || store_token_put(k->store, &k->row, e) != 0)
         return -1;
+    report->owner_set = true;
+    hex_encode(report->owner_code, m->content.owner_auth, OWNER_AUTH);
+    if (p->keep != NULL)
+        p->keep(p->keep_arg, report);
     if (owner_change(k->tpm, main, fresh, e) != 0) {
+        report->owner_set = false;
         /* The TPM may have done it all the same: token_discard asks. */
         if (owner_know(k->tpm, fresh, true, NULL) != 0)
             log_debug("the owner authorisation that was sent is not remembered");
         return -1;
     }
-    report->owner_set = true;
-    hex_encode(report->owner_code, m->content.owner_auth, OWNER_AUTH);
     return 0;
 }
 
-static int define(struct token *k, const struct making *m, bool settle, struct token_report *report,
-                  struct err *e)
+static int define(struct token *k, const struct token_params *p, const struct making *m,
+                  bool settle, struct token_report *report, struct err *e)
 {
     struct pin_link link = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
 
     if (link.main == NULL || pin_provision(&link, &k->row, m->auth, &m->content, e) != 0)
         return -1;
-    return settle ? settle_owner(k, m, report, e) : 0;
+    return settle ? settle_owner(k, p, m, report, e) : 0;
+}
+
+/* Who makes a TPM look older than it is takes one of the two locks away. */
+static int ask(struct token *k, bool *pin_fail, struct err *e)
+{
+    struct session *main = token_session(k, e);
+    struct tpm_caps caps;
+
+    if (main == NULL || capability_pin_fail(k->tpm, main, pin_fail, e) != 0 ||
+        tpm_caps(k->tpm, &caps, e) != 0)
+        return -1;
+    if (caps.pin_fail != *pin_fail)
+        return err_set(e, E_TAMPERED,
+                       "the TPM is of another revision than it seemed to be: something between "
+                       "this program and the TPM altered what it says of itself");
+    return 0;
 }
 
 static int plan_guard(struct token *k, const struct token_params *p,
                       const struct lockout_state *lockout, bool secure, struct err *e)
 {
-    struct tpm_caps caps;
+    bool pin_fail = false;
 
-    if (tpm_caps(k->tpm, &caps, e) != 0)
+    if (ask(k, &pin_fail, e) != 0)
         return -1;
-    if (p->guard == TOKEN_GUARD_COUNTER && !caps.pin_fail)
+    if (p->guard == TOKEN_GUARD_COUNTER && !pin_fail)
         return err_set(e, E_UNSUPPORTED,
                        "this TPM has no PIN indices (its specification is older than 1.38): go on "
                        "without --pin-guard counter");
     if (p->guard == TOKEN_GUARD_COUNTER)
         k->row.flags |= STORE_TOKEN_COUNTER;
-    if (!caps.pin_fail) {
+    if (!pin_fail) {
         k->row.flags |= STORE_TOKEN_DA_ONLY;
         k->row.user_limit = k->row.so_limit = secure ? LOCKOUT_TRIES : lockout->max_tries;
     }
@@ -241,21 +280,26 @@ static int plan_guard(struct token *k, const struct token_params *p,
 static int make(struct token *k, const struct token_params *p, struct making *m,
                 struct token_report *report, struct err *e)
 {
+    struct session *main = token_session(k, e);
+    struct hierarchy_policies policy;
     struct lockout_state lockout;
     bool secure;
 
-    if (lockout_read(k->tpm, &lockout, e) != 0)
+    /* In the session: else somebody in between could say that there is nothing to be done. */
+    if (main == NULL || lockout_read_in(k->tpm, main, &lockout, e) != 0 ||
+        hierarchy_policies(k->tpm, main, &policy, e) != 0)
         return -1;
     secure = !lockout.auth_set && !p->weak_lockout;
     report->lockout_foreign = lockout.auth_set && !has_sibling(k);
+    report->lockout_policy = lockout.auth_set && policy.lockout;
     if (secure && draw(k->tpm, m->content.lockout_auth, 32, e) != 0)
         return -1;
-    k->row.flags = STORE_TOKEN_INCOMPLETE;
+    k->row.flags = STORE_TOKEN_INCOMPLETE | STORE_TOKEN_MARKED;
     if (plan_guard(k, p, &lockout, secure, e) != 0 ||
         plan_owner(k, p, lockout.owner_set, m, report, e) != 0 || plan_handles(k, e) != 0 ||
         store_token_put(k->store, &k->row, e) != 0)
         return -1;
-    if (define(k, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
+    if (define(k, p, m, p->own_tpm && !lockout.owner_set, report, e) != 0) {
         struct err ignored = {0};
 
         if (token_discard(k, &ignored) != 0)
@@ -264,7 +308,8 @@ static int make(struct token *k, const struct token_params *p, struct making *m,
     }
     k->row.flags = (k->row.flags & ~STORE_TOKEN_INCOMPLETE) |
                    (p->user_pin.len != 0 ? STORE_TOKEN_PIN_SET : 0) |
-                   (lockout.auth_set ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
+                   (report->lockout_foreign ? STORE_TOKEN_FOREIGN_LOCKOUT : 0) |
+                   (lockout.auth_set && !policy.lockout ? 0 : STORE_TOKEN_WEAK_LOCKOUT);
     if (store_token_put(k->store, &k->row, e) != 0)
         return -1;
     if (secure)
@@ -295,11 +340,10 @@ int token_provision(struct token **out, struct tpm *t, struct store *s,
         goto out;
     k->salt = (struct salt_key){k->hw.primary, &k->primary};
     k->row.tpm = k->hw.id;
-    k->row.user_limit = p->user_tries != 0 ? p->user_tries : DEFAULT_TRIES;
-    k->row.so_limit = p->so_tries != 0 ? p->so_tries : DEFAULT_TRIES;
+    take_tries(&k->row, p);
     snprintf(k->row.label, sizeof(k->row.label), "%s", p->label);
     making = secret_new(sizeof(struct making), e);
-    if (making == NULL || token_sweep(k, p->so_pin, e) != 0 || draw_serial(k, e) != 0 ||
+    if (making == NULL || token_sweep(k, e) != 0 || draw_serial(k, e) != 0 ||
         draw_making(k, p, (struct making *)(void *)secret_data(making), e) != 0 ||
         make(k, p, (struct making *)(void *)secret_data(making), &done, e) != 0)
         goto out;
@@ -326,8 +370,8 @@ static int exchange(struct token *k, struct token *fresh, const char *label, str
     snprintf(now.label, sizeof(now.label), "%s", label);
     now.flags = (now.flags & ~STORE_TOKEN_PIN_SET) | (old.flags & STORE_TOKEN_WEAK_LOCKOUT);
     old.id = fresh->row.id;
-    old.flags = STORE_TOKEN_INCOMPLETE |
-                (old.flags & (STORE_TOKEN_OWNER | STORE_TOKEN_COUNTER | STORE_TOKEN_DA_ONLY));
+    old.flags = STORE_TOKEN_INCOMPLETE | (old.flags & (STORE_TOKEN_OWNER | STORE_TOKEN_COUNTER |
+                                                       STORE_TOKEN_DA_ONLY | STORE_TOKEN_MARKED));
     if (store_begin(k->store, e) != 0)
         return -1;
     /* The serial goes with the salt of scrypt, so it moves too; it is unique, and
@@ -344,6 +388,42 @@ static int exchange(struct token *k, struct token *fresh, const char *label, str
 fail:
     store_rollback(k->store);
     return -1;
+}
+
+/*
+ * What the new token is to be like: the old one as it is in the TPM and by what its R holds. The
+ * row does not say so: whoever wrote to it could have the new one made weaker.
+ */
+static int like_before(struct token *k, struct token_params *p, struct err *e)
+{
+    static const uint8_t none[OWNER_AUTH];
+    const struct pin_so_content *old =
+        (const struct pin_so_content *)(const void *)secret_peek(k->secret);
+    struct pin_link link = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
+    struct err why = {0};
+    bool counted = false;
+    TPM2B_NAME s;
+
+    if (link.main == NULL)
+        return -1;
+    p->own_tpm = memcmp(old->owner_auth, none, OWNER_AUTH) != 0;
+    if (pin_index_guard(&k->row, PIN_USER) != PIN_ALONE) {
+        if (pin_tries(&link, &k->row, PIN_SO, &p->so_tries, e) != 0)
+            return -1;
+        /* The user's side may be destroyed: then the token is made anew because of that. */
+        if (pin_tries(&link, &k->row, PIN_USER, &p->user_tries, &why) != 0) {
+            log_warn("the limit of the user PIN is not known any more: %s", why.msg);
+            p->user_tries = DEFAULT_TRIES;
+        }
+    }
+    if (p->own_tpm && (k->row.flags & STORE_TOKEN_COUNTER) != 0) {
+        if (pin_index_written(&k->row, STORE_NV_S, &s, e) != 0 ||
+            nv_is(k->tpm, link.main, k->row.nv[STORE_NV_S].handle, &s, &counted, e) != 0)
+            return -1;
+        if (counted)
+            p->guard = TOKEN_GUARD_COUNTER;
+    }
+    return check_params(p, e);
 }
 
 int token_reset(struct token *k, struct bytes so_pin, const char *label, struct err *e)
@@ -364,18 +444,14 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
         store_release(k->store);
         return -1;
     }
-    p.user_tries = k->row.user_limit;
-    p.so_tries = k->row.so_limit;
-    p.own_tpm = (k->row.flags & STORE_TOKEN_OWNER) != 0;
-    if ((k->row.flags & STORE_TOKEN_COUNTER) != 0)
-        p.guard = TOKEN_GUARD_COUNTER;
     making = secret_new(sizeof(*m), e);
-    if (making == NULL)
+    if (making == NULL || like_before(k, &p, e) != 0)
         goto out;
     m = (struct making *)(void *)secret_data(making);
     fresh = *k;
     fresh.who = TOKEN_NOBODY;
     fresh.row.id = 0;
+    take_tries(&fresh.row, &p);
     if (draw_serial(&fresh, e) != 0 || draw_making(&fresh, &p, m, e) != 0)
         goto out;
     old = (const struct pin_so_content *)(const void *)secret_peek(k->secret);
@@ -387,7 +463,7 @@ int token_reset(struct token *k, struct bytes so_pin, const char *label, struct 
     if (make(&fresh, &p, m, &report, e) != 0 || exchange(k, &fresh, label, e) != 0)
         goto out;
     held_flush_all(k->tpm);
-    rc = token_sweep(k, so_pin, e);
+    rc = token_sweep(k, e);
 out:
     if (learn)
         owner_forget(k->tpm);

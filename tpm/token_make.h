@@ -10,9 +10,9 @@
 int token_hw(struct tpm *t, struct store *s, struct bytes issuers, struct store_tpm *out,
              struct token_report *report, struct err *e) MUST_USE;
 
-/* Removes what a provisioning or an erasure that died left in this TPM. Where the TPM's
- * ownerAuth is not known it may be kept by one of those, under the same SO PIN. */
-int token_sweep(struct token *k, struct bytes so_pin, struct err *e) MUST_USE;
+/* Removes what a provisioning or an erasure that died left in this TPM. E_DENIED when ownerAuth is
+ * set and not known; one of those may keep it (token_owner). */
+int token_sweep(struct token *k, struct err *e) MUST_USE;
 
 /* Removes a token that is marked INCOMPLETE. */
 int token_discard(struct token *k, struct err *e) MUST_USE;

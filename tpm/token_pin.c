@@ -13,15 +13,20 @@ static int mark(struct token *k, uint32_t set, uint32_t clear, struct err *e)
 }
 
 /* All is done: the marks go, and the TPM counts from zero. */
-static int done(struct token *k, enum token_user who, uint32_t set, uint32_t clear, struct err *e)
+static int done(struct token *k, enum token_user who, uint32_t set, struct err *e)
 {
+    struct token_marks m = token_marks(who);
+    struct store_note note = {.set = set, .clear = m.change | m.split};
     const uint32_t none = 0;
-    struct store_note note = {.set = set, .clear = clear};
 
+    k->unsaved &= ~note.clear;
     if (who == TOKEN_USER)
         note.user_fails = &none;
     else
         note.so_fails = &none;
+    /* The SO has set the limit anew, too. */
+    if ((set & STORE_TOKEN_PIN_SET) != 0)
+        note.user_limit = &k->row.user_limit;
     return store_token_note(k->store, &k->row, &note, e);
 }
 
@@ -71,7 +76,7 @@ out:
 int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct bytes pin,
                   struct err *e)
 {
-    uint32_t flag = who == TOKEN_USER ? STORE_TOKEN_CHANGE_USER : STORE_TOKEN_CHANGE_SO;
+    struct token_marks m = token_marks(who);
     enum pin_side side = who == TOKEN_USER ? PIN_USER : PIN_SO;
     struct pin_link link = {.tpm = k->tpm, .salt = &k->salt};
     struct secret *was = NULL, *will = NULL;
@@ -91,14 +96,14 @@ int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct
     link.main = token_session(k, e);
     if (link.main == NULL || token_same(k, e) != 0)
         goto out;
-    pending = (k->row.flags & flag) != 0;
-    if (mark(k, flag, 0, e) != 0)
+    pending = (k->row.flags & m.change) != 0;
+    if (mark(k, m.change, 0, e) != 0)
         goto out;
     if (change(k, &link, side, auth_of(was), auth_of(will), pending, &why) != 0) {
         token_note_pin(k, who, why.code);
         /* Nothing was changed by a refused old PIN: no mark then. */
         if (!pending && (why.code == E_PIN_WRONG || why.code == E_PIN_LOCKED) &&
-            mark(k, 0, flag, NULL) != 0)
+            mark(k, 0, m.change, NULL) != 0)
             goto refused;
         if (tpm_is_stale(&why))
             tpm_lost(k->tpm);
@@ -106,7 +111,7 @@ int token_set_pin(struct token *k, enum token_user who, struct bytes old, struct
         err_take(e, &why);
         goto out;
     }
-    rc = done(k, who, 0, flag, e);
+    rc = done(k, who, 0, e);
 out:
     secret_free(was);
     secret_free(will);
@@ -147,10 +152,11 @@ int token_init_pin(struct token *k, struct bytes pin, struct err *e)
     link.main = token_session(k, e);
     /* The mark stays until all is done: a login in between is told what happened. */
     if (link.main == NULL || token_same(k, e) != 0 || check_so(k, so, e) != 0 ||
+        pin_tries(&link, &k->row, PIN_USER, &k->row.user_limit, e) != 0 ||
         mark(k, STORE_TOKEN_CHANGE_USER, 0, e) != 0 ||
         pin_reset_user(&link, &k->row, so, auth_of(fresh), e) != 0)
         goto out;
-    rc = done(k, TOKEN_USER, STORE_TOKEN_PIN_SET, STORE_TOKEN_CHANGE_USER, e);
+    rc = done(k, TOKEN_USER, STORE_TOKEN_PIN_SET, e);
 out:
     secret_free(fresh);
     secret_free(key);

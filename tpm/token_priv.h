@@ -24,8 +24,10 @@ struct token {
     enum token_user who;
     struct secret *secret;              /* user: the token secret; SO: struct pin_so_content */
     struct secret *seal;                /* struct store_seal, from the token secret */
+    struct store_token confirmed;       /* user: the row whose K and U the login has confirmed */
     struct token_proof *proof;          /* presented for the next use of its key; the caller's */
     struct pcr_approved_ticket *ticket; /* of the last approved PCRs, or NULL */
+    uint32_t unsaved;                   /* flags that the store did not take */
     struct token_plan *plan;            /* uses are noted here and not sent; the caller's */
 };
 
@@ -42,6 +44,12 @@ int token_same(struct token *k, struct err *e) MUST_USE;
 int token_key_auth(struct token *k, const struct store_key *key, uint8_t out[32],
                    struct bytes *auth, struct err *e) MUST_USE;
 
+/* A side's bits in the row's flags. */
+struct token_marks {
+    uint32_t change, split;
+};
+struct token_marks token_marks(enum token_user who);
+
 /* Has it the length of a PIN? */
 int token_check_length(struct bytes pin, struct err *e) MUST_USE;
 
@@ -49,8 +57,8 @@ int token_check_length(struct bytes pin, struct err *e) MUST_USE;
 int token_check_pin(const struct token *k, enum token_user who, struct bytes pin,
                     struct err *e) MUST_USE;
 
-/* Keeps in the store what the TPM said to a PIN: E_OK, E_PIN_WRONG, E_PIN_LOCKED; other codes
- * change nothing. */
+/* Keeps in the store what the TPM said to a PIN: E_OK, E_PIN_WRONG, E_PIN_LOCKED, and
+ * E_PIN_INTERRUPT, which is not to be tried again; other codes change nothing. */
 void token_note_pin(struct token *k, enum token_user who, enum err_code code);
 
 /* Passes both locks of a side and reads what the guard holds (struct pin_so_content

@@ -215,11 +215,13 @@ chmod 700 "$D/2"
 chmod 666 "$D/2/store.db"
 expect_exit 5 "a store that everybody can write" "^fusetsu: .*$D/2/store.db.*other users.*chmod 600" with "$D/2/store.db" \
     "$FUSETSU" key generate --token alpha --type p256 --label new --pin-file "$D/pin"
+expect_fail "the module does not use it, not even for reading" "can be written by other users" two open alpha
 chmod 600 "$D/2/store.db"
 if [ "$(id -u)" -eq 0 ]; then
     chown 12345 "$D/2/store.db"
     expect_exit 5 "a store of somebody else" "^fusetsu: .*$D/2/store.db belongs to user 12345" with "$D/2/store.db" \
         "$FUSETSU" key generate --token alpha --type p256 --label new --pin-file "$D/pin"
+    expect_fail "the module does not use it" "neither you nor root" two open alpha
     chown 0 "$D/2/store.db"
 else
     skip "a store of somebody else" "only root can give files away"

@@ -25,7 +25,8 @@
  *                       N then counts commands with that code only (0x15d or a NAME).
  *   SPY_REPLACE=HEX:HEX every response has these bytes replaced by those, of equal length: a man in
  *                       the middle.
- *   SPY_NO_PIN_FAIL=1   a TPM of revision 1.16: it says so, and has no PIN indices.
+ *   SPY_NO_PIN_FAIL=1   a TPM of revision 1.16: it says so where no session vouches for it, and
+ *                       has no PIN indices.
  * A fault without + happens once in a process. A malformed setting makes the initialisation fail.
  */
 #ifndef _GNU_SOURCE
@@ -448,6 +449,8 @@ static void grow_old(struct spy *s)
 {
     static const uint8_t tag[] = {0, 0, 1, 2};
 
+    if (s->rsp[0] != 0x80 || s->rsp[1] != 0x01)
+        return; /* in a session it would be noticed */
     for (size_t i = HEADER; s->cc == TPM2_CC_GetCapability && i + 8 <= s->rsp_len; i++) {
         if (memcmp(s->rsp + i, tag, sizeof(tag)) == 0 && be32(s->rsp + i + 4) < 1000)
             put_be32(s->rsp + i + 4, 116);

@@ -1,5 +1,6 @@
 /* Goal: the other guards of the secret hold what they promise: the PIN's own count alone on a TPM
  * whose owner is nobody else, and the TPM's count alone where it has no PIN indices. */
+#include "cli/inside.h"
 #include "tests/support/unit_thief.h"
 #include "tpm/lockout.h"
 #include "tpm/nv.h"
@@ -253,16 +254,38 @@ static void test_killed_anywhere_it_is_never_open(void **state)
 
 /* --- by the TPM's count alone ----------------------------------------------------------------- */
 
-/* An older TPM: it says so, and refuses PIN indices. */
-static void older(struct unit_tpm *w)
+/* Linked in front of tpm/capability.c's. */
+int __real_capability_pin_fail(struct tpm *t, struct session *session, bool *has, struct err *e);
+int __wrap_capability_pin_fail(struct tpm *t, struct session *session, bool *has, struct err *e);
+
+static bool is_older;
+
+int __wrap_capability_pin_fail(struct tpm *t, struct session *session, bool *has, struct err *e)
+{
+    int rc = __real_capability_pin_fail(t, session, has, e);
+
+    if (rc == 0 && is_older)
+        *has = false;
+    return rc;
+}
+
+/* It looks older to whoever asks without a session, and refuses PIN indices. */
+static void looks_older(struct unit_tpm *w)
 {
     setenv("SPY_NO_PIN_FAIL", "1", 1);
     unit_tpm_close(w);
     unit_tpm_open(w, unit_spy(w, false));
 }
 
+static void older(struct unit_tpm *w)
+{
+    is_older = true;
+    looks_older(w);
+}
+
 static int older_away(void **state)
 {
+    is_older = false;
     unsetenv("SPY_NO_PIN_FAIL");
     return thief_away(state);
 }
@@ -282,21 +305,37 @@ static void test_a_tpm_without_pin_indices_gets_a_token_that_says_so(void **stat
 {
     struct unit_tpm *w = *state;
     struct lockout_state s;
+    struct inside in;
 
     alone(w);
-    assert_int_equal(token_row(w->token)->flags,
-                     STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_DA_ONLY);
+    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT |
+                                                     STORE_TOKEN_DA_ONLY | STORE_TOKEN_MARKED);
     assert_int_equal(owner_indices(), 2);
     assert_int_equal(token_row(w->token)->nv[STORE_NV_U].handle, 0);
     assert_int_equal(lockout_read(w->tpm, &s, NULL), 0);
     assert_int_equal(token_row(w->token)->user_limit, s.max_tries);
     unit_tpm_close(w);
     unit_tpm_open(w, NULL);
+    assert_int_equal(inside_look(w->tpm, &w->token->hw, token_row(w->token), &in, NULL), 0);
+    assert_true(inside_whole(&in) && inside_home(&in));
     works(w);
     unit_tpm_forgive();
     assert_int_equal(token_erase(w->token, NULL), 0);
     assert_int_equal(owner_indices(), 0);
     w->id = 0;
+}
+
+/* Somebody on the way to the TPM would take one lock away. */
+static void test_a_tpm_that_only_looks_older_gets_none(void **state)
+{
+    struct unit_tpm *w = *state;
+    struct err e = {0};
+
+    looks_older(w);
+    assert_int_equal(provision(w, TOKEN_GUARD_DA, false, NULL, &e), -1);
+    assert_int_equal(e.code, E_TAMPERED);
+    assert_non_null(strstr(e.msg, "revision"));
+    assert_int_equal(owner_indices(), 0);
 }
 
 static void test_the_control_has_them(void **state)
@@ -377,6 +416,7 @@ int main(void)
         FACTORY(test_control_with_the_owner_auth_he_reads_the_secret),
         FACTORY(test_killed_anywhere_it_is_never_open),
         OLDER(test_a_tpm_without_pin_indices_gets_a_token_that_says_so),
+        OLDER(test_a_tpm_that_only_looks_older_gets_none),
         FACTORY(test_the_control_has_them),
         OLDER(test_its_counts_are_the_tpms),
         OLDER(test_logins_there_cost_five_and_power_cuts_count_nothing),

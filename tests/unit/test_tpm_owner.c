@@ -246,7 +246,17 @@ static void erased_then(struct unit_tpm *w)
     erase_all(w);
 }
 
-/* `token init` repairs: with the same SO PIN, of which an unfinished token lets go. */
+/* As `--owner-token` does: an unfinished token lets go of it for its SO PIN. */
+static void ask_the_dead(struct unit_tpm *w, const struct store_token *row)
+{
+    struct token *k = unit_tpm_token(w, row->id);
+
+    if (state_of(w).owner_set && owner_auth(w->tpm).len == 0)
+        assert_int_equal(token_owner(k, unit_pin(UNIT_SO), NULL), 0);
+    token_free(k);
+}
+
+/* `token init` repairs. */
 static void made_again(struct unit_tpm *w)
 {
     struct store_token *list = NULL;
@@ -260,6 +270,8 @@ static void made_again(struct unit_tpm *w)
     if (n > dead)
         assert_int_equal(n, 1);
     if (n == dead) {
+        for (size_t i = 0; i < n; i++)
+            ask_the_dead(w, &list[i]);
         if (provision(w, "again", true, NULL, &e) != E_OK)
             fail_msg("%s", e.msg);
         assert_int_equal(owner_indices(), 4);
@@ -363,6 +375,38 @@ static void test_killed_anywhere_in_a_reset(void **state)
     killed_everywhere(*state, resets, make_one, one_is_whole);
 }
 
+/* Those who make other tokens have other SO PINs. */
+static void test_an_unfinished_token_keeps_its_tries(void **state)
+{
+    struct unit_tpm *w = *state;
+    struct store_token row;
+    struct err e;
+
+    assert_int_equal(provision(w, "first", true, NULL, NULL), E_OK);
+    row = *token_row(w->token);
+    assert_int_equal(
+        store_token_note(w->store, &row, &(struct store_note){.set = STORE_TOKEN_INCOMPLETE}, NULL),
+        0);
+    again(w);
+    for (int i = 0; i < 12; i++) {
+        struct token_params p = {.label = "other",
+                                 .so_pin = unit_pin("another-so"),
+                                 .user_pin = unit_pin(UNIT_USER),
+                                 .weak_lockout = true};
+        struct token *k = NULL;
+
+        e = (struct err){0};
+        assert_int_equal(token_provision(&k, w->tpm, w->store, &p, NULL, &e), -1);
+        assert_int_equal(e.code, E_DENIED);
+        assert_non_null(strstr(e.msg, "--owner-token"));
+    }
+    assert_int_equal(token_reload(w->token, NULL), 0);
+    assert_int_equal(token_row(w->token)->so_fails, 0);
+    erase_all(w);
+    w->id = 0;
+    again(w);
+}
+
 /* The TPM does it and the answer is lost. */
 static int loses_the_answer(struct unit_tpm *w)
 {
@@ -398,6 +442,7 @@ int main(void)
         FACTORY(test_killed_anywhere_in_erasing_then_erased),
         FACTORY(test_killed_anywhere_in_erasing_then_made_again),
         FACTORY(test_killed_anywhere_in_a_reset),
+        FACTORY(test_an_unfinished_token_keeps_its_tries),
         FACTORY(test_a_refusal_leaves_nothing),
     };
 

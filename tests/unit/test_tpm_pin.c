@@ -321,6 +321,44 @@ static void test_a_redefined_counter_does_not_open_the_guard(void **state)
     unit_tpm_forgive();
 }
 
+static void test_an_interrupted_change_uses_up_one_try_of_the_tpm(void **state)
+{
+    static const struct store_note forget = {.clear = STORE_TOKEN_SPLIT_USER};
+    static const uint8_t other[32] = {9};
+    struct store *store = NULL;
+    struct token *k = NULL;
+    struct store_token row;
+    struct unit_tpm *w = *state;
+    struct pin_link link = {.tpm = w->tpm, .salt = &w->token->salt};
+    struct pin_auth auth;
+    struct err e = {0};
+
+    assert_int_equal(pin_derive(token_row(w->token), PIN_USER, unit_pin(UNIT_USER), &auth, NULL),
+                     0);
+    link.main = held_session(w->tpm, &w->token->salt, NULL);
+    assert_int_equal(pin_change_guard(&link, token_row(w->token), PIN_USER, &auth, other, NULL), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(unit_tpm_try(w->token, TOKEN_USER, UNIT_USER, &e), E_PIN_INTERRUPT);
+        assert_int_equal(unit_tpm_failures(), 1);
+    }
+    assert_int_equal(unit_tpm_try(w->token, TOKEN_USER, WRONG, &e), E_PIN_WRONG);
+    /* One that cannot write the store remembers it by itself. */
+    row = *token_row(w->token);
+    assert_int_equal(store_token_note(w->store, &row, &forget, NULL), 0);
+    assert_int_equal(store_open(&store, store_path(w->store), STORE_READ, NULL), 0);
+    assert_int_equal(token_open(&k, w->tpm, store, w->id, NULL), 0);
+    for (int i = 0; i < 5; i++) {
+        assert_int_equal(unit_tpm_try(k, TOKEN_USER, UNIT_USER, &e), E_PIN_INTERRUPT);
+        assert_int_equal(unit_tpm_failures(), 2);
+    }
+    token_free(k);
+    store_close(store);
+    unit_tpm_login(w, TOKEN_SO, UNIT_SO);
+    assert_int_equal(token_init_pin(w->token, unit_pin(UNIT_USER), NULL), 0);
+    unit_tpm_login(w, TOKEN_USER, UNIT_USER);
+    unit_tpm_forgive();
+}
+
 static void test_the_owner_cannot_read_the_guard(void **state)
 {
     struct unit_tpm *w = *state;
@@ -352,6 +390,7 @@ int main(void)
         WITH_TOKEN(test_an_old_copy_of_the_store_brings_no_old_pin_back),
         WITH_TOKEN(test_an_old_copy_of_the_store_brings_no_tries_back),
         WITH_TOKEN(test_a_redefined_counter_does_not_open_the_guard),
+        WITH_TOKEN(test_an_interrupted_change_uses_up_one_try_of_the_tpm),
         WITH_TOKEN(test_the_owner_cannot_read_the_guard),
     };
 

@@ -64,7 +64,8 @@ static void test_a_new_token_is_open_with_nobody_logged_in(void **state)
     assert_null(token_seal(w->token));
     assert_string_equal(token_row(w->token)->label, "gateway");
     assert_int_equal(strlen(token_row(w->token)->serial), 16);
-    assert_int_equal(token_row(w->token)->flags, STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT);
+    assert_int_equal(token_row(w->token)->flags,
+                     STORE_TOKEN_PIN_SET | STORE_TOKEN_WEAK_LOCKOUT | STORE_TOKEN_MARKED);
     assert_int_equal(token_row(w->token)->user_limit, 10);
     assert_int_equal(owner_indices(), 4);
     unit_tpm_login(w, TOKEN_USER, UNIT_USER);
@@ -459,12 +460,24 @@ static void test_a_wrong_pin_costs_at_most_five(void **state)
     COSTS_AT_MOST(w, 5);
 }
 
+/* Another process may have the TPM just then. */
+static void test_a_key_is_not_noted_where_nothing_is_held(void **state)
+{
+    static const uint8_t uuid[STORE_UUID];
+    struct unit_tpm *w = *state;
+    TPM2B_NAME name = {0};
+
+    assert_null(held_add(w->tpm, uuid, 0x80000000, &name));
+    assert_null(held_find(w->tpm, uuid));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         BARE(test_a_new_token_is_open_with_nobody_logged_in),
         WITH_TOKEN(test_the_so_sees_no_seal),
         WITH_TOKEN(test_logout_without_login_is_refused),
+        BARE(test_a_key_is_not_noted_where_nothing_is_held),
         BARE(test_labels_have_1_to_32_bytes),
         BARE(test_pins_have_6_to_64_bytes),
         BARE(test_an_empty_lockout_auth_is_set_and_told_once),

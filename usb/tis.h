@@ -1,0 +1,62 @@
+#ifndef USB_TIS_H
+#define USB_TIS_H
+
+#include "core/err.h"
+
+/*
+ * The FIFO interface of a TPM (TCG PC Client Platform TPM Profile for TPM 2.0, 6.5: "TIS") at
+ * locality 0, over any bus that reads and writes its registers. All that a chip says is
+ * doubted: every loop ends by time and by count.
+ *
+ * Errors: those of the bus as they are; E_BUSY when the chip is at another locality's or
+ * another program's command; E_TPM when it answers out of protocol.
+ */
+
+#define TIS_MAX 4096 /* commands and responses */
+
+/* A result of a bus: the chip asked to wait and nothing can be said of these bytes. */
+#define TIS_WAITED 1
+
+/* Registers are offsets in locality 0, `n` is 1 to `window` bytes. 0, -1, or TIS_WAITED. */
+struct tis_bus {
+    int (*read)(void *arg, uint16_t reg, uint8_t *p, size_t n, struct err *e);
+    int (*write)(void *arg, uint16_t reg, const uint8_t *p, size_t n, struct err *e);
+    void *arg;
+    size_t window;
+};
+
+/* Microseconds. */
+struct tis_clock {
+    uint64_t (*now)(void *arg);
+    void (*sleep)(void *arg, uint64_t us);
+    void *arg;
+};
+
+struct tis;
+
+/* Waits up to a second for a chip that answers (E_NO_DEVICE otherwise). What `bus` and `clock`
+ * point to outlives it; `clock` NULL is the machine's own. */
+int tis_open(struct tis **out, const struct tis_bus *bus, const struct tis_clock *clock,
+             struct err *e) MUST_USE;
+
+/* Takes the locality, if it is not ours already. Before tis_send(), whenever another program
+ * may have had the chip. */
+int tis_begin(struct tis *t, struct err *e) MUST_USE;
+
+/* One whole command (its own length field says `len`), up to the start of its execution. What
+ * an earlier program left half done is aborted first. */
+int tis_send(struct tis *t, const uint8_t *command, size_t len, struct err *e) MUST_USE;
+
+/* The response: 0 with its length in `*len`, which was the room; TIS_AGAIN when it is not there
+ * after `timeout_ms` (-1: until the longest command is over, five minutes), ask again then. */
+#define TIS_AGAIN 1
+int tis_receive(struct tis *t, uint8_t *response, size_t *len, int timeout_ms,
+                struct err *e) MUST_USE;
+
+/* Asks the chip to end what it executes; the response is to be received as ever. */
+int tis_cancel(struct tis *t, struct err *e) MUST_USE;
+
+/* Gives the locality back, unless the bus is broken. NULL is fine. */
+void tis_close(struct tis *t);
+
+#endif

@@ -7,7 +7,7 @@
  * A way to bring TPM commands to a kind of USB token. The TCTI (usb/tcti.h) finds the device,
  * opens it, and keeps the interface claimed from transmit() until the response is there, so
  * that processes take turns: between two commands another process may have used the token.
- * All calls but close() happen under the claim.
+ * All calls happen under the claim, close() where it is to be had (d->claimed).
  *
  * A failure of any of them ends the state: the TCTI calls close() and opens anew for the next
  * command. E_REMOVED, E_BUSY and E_DENIED are passed on as what they are.

@@ -3,6 +3,8 @@
 
 #include "usb/descriptor.h"
 
+struct hotplug_token; /* usb/hotplug.h */
+
 /*
  * One USB device with one interface that we use, and the functions that move bytes. Tests put
  * their own functions in place of libusb's.
@@ -14,9 +16,10 @@
 #define DEVICE_TIMEOUT 1
 
 struct device_ops {
-    /* The interface for this process alone; waits no longer than said. */
-    int (*claim)(void *arg, unsigned wait_ms, struct err *e);
-    void (*release)(void *arg);
+    /* The interface for this process alone; waits no longer than said. `*unclean`: who had it
+     * before us ended in the middle of something, or nobody knows. */
+    int (*claim)(void *arg, unsigned wait_ms, bool *unclean, struct err *e);
+    void (*release)(void *arg, bool clean);
 
     /* A control request without data, by its five fields but wLength, which is 0. */
     int (*control)(void *arg, uint8_t type, uint8_t request, uint16_t value, uint16_t index,
@@ -36,11 +39,17 @@ struct device_ops {
 struct device {
     const struct device_ops *ops;
     void *arg;
-    uint16_t vendor, product;
     struct usb_interface interface;
-    char serial[DESCRIPTOR_SERIAL + 1];
-    unsigned long transfers; /* URBs so far, for tests and for --verbose */
+    bool claimed;
+    unsigned long transfers; /* URBs so far */
 };
+
+/*
+ * Opens a token that was found, by libusb; claims nothing yet. `run` is the directory where
+ * processes take turns (usb/turn.h), NULL: none.
+ */
+int device_open(struct device **out, const struct hotplug_token *token, const char *run,
+                struct err *e) MUST_USE;
 
 /* Each counts its URBs in d->transfers. DEVICE_TIMEOUT is E_IO in all but device_read(). */
 int device_control(struct device *d, uint8_t type, uint8_t request, uint16_t value, uint16_t index,
@@ -58,10 +67,12 @@ int device_read_all(struct device *d, uint8_t *p, size_t n, unsigned timeout_ms,
 /* Throws away what the device still had to say; at most `max` bytes of it. */
 int device_drain(struct device *d, size_t max, struct err *e) MUST_USE;
 
-int device_claim(struct device *d, unsigned wait_ms, struct err *e) MUST_USE;
-void device_release(struct device *d);
+/* As in device_ops. Nothing while it is claimed already, or was not. */
+int device_claim(struct device *d, unsigned wait_ms, bool *unclean, struct err *e) MUST_USE;
+void device_release(struct device *d, bool clean);
 
-/* NULL is fine. */
+/* Gives it up, with the claim if there is one (as unclean), and frees what device_open() made;
+ * NULL is fine. */
 void device_close(struct device *d);
 
 #endif

@@ -244,13 +244,14 @@ static void give_up(struct tis *t)
         (void)put(t, REG_STS, STS_READY, NULL);
 }
 
-void tis_close(struct tis *t)
+void tis_close(struct tis *t, bool talk)
 {
     if (t == NULL)
         return;
+    t->broken = t->broken || !talk;
     if (t->executing)
         give_up(t);
-    /* Part of 6.5.2.2: writing a 1 to activeLocality relinquishes it. */
+    /* 6.5.2.2: writing a 1 to activeLocality relinquishes it. */
     if (!t->broken)
         (void)put(t, REG_ACCESS, ACCESS_ACTIVE, NULL);
     free(t);

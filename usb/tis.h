@@ -56,7 +56,8 @@ int tis_receive(struct tis *t, uint8_t *response, size_t *len, int timeout_ms,
 /* Asks the chip to end what it executes; the response is to be received as ever. */
 int tis_cancel(struct tis *t, struct err *e) MUST_USE;
 
-/* Gives the locality back, unless the bus is broken. NULL is fine. */
-void tis_close(struct tis *t);
+/* With `talk`: aborts what is under way and gives the locality back, unless the bus is broken.
+ * NULL is fine. */
+void tis_close(struct tis *t, bool talk);
 
 #endif

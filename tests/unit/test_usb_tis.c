@@ -153,7 +153,7 @@ static int talk(struct world *w, const uint8_t *command, size_t len, struct err 
 
 static void end_world(struct world *w)
 {
-    tis_close(w->t);
+    tis_close(w->t, true);
     w->t = NULL;
 }
 

@@ -56,7 +56,8 @@ TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
+           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
+           $(BUILD)/usbstick
 
 all: $(PROGRAM) $(MODULE) $(TCTI)
 
@@ -112,6 +113,13 @@ $(BUILD)/signloop $(BUILD)/p11do: $(BUILD)/%: tests/support/%.c pkcs11/p11.h pkc
 $(BUILD)/asan_first.so: tests/support/asan_first.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -Wl,-z,initfirst -o $@ $<
+
+# USB tokens that are not there, for processes beside it.
+STICK := $(wildcard tests/support/stick/*.c) tests/support/unit_tis.c
+$(BUILD)/usbstick: $(STICK) $(wildcard tests/support/stick/*.h) tests/support/unit_tis.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -o $@ $(STICK) \
+	    $(shell pkg-config --cflags --libs umockdev-1.0)
 
 # Judges any module, ours among others: it shares no code with it, and loads it.
 CONFORM := $(patsubst tests/conformance/%.c,$(BUILD)/conform/%.o,$(wildcard tests/conformance/*.c))

@@ -28,10 +28,18 @@
 #define TIMEOUT_MS 1000
 #define STALE_MAX 4096
 
+/* No firmware starts the TPM of a stick: whoever speaks first has to (Part 3, 9.3). */
+#define CC_STARTUP 0x144U
+#define RC_INITIALIZE 0x100U
+#define STARTUP_MS 5000
+static const uint8_t startup[12] = {0x80, 0x01, 0, 0, 0, 12, 0, 0, 0x01, 0x44, 0, 0};
+
 struct ltt2go {
     struct device *device;
     struct tis_bus bus;
     struct tis *tis;
+    size_t len; /* of the command under way, which may be needed again; 0: no more */
+    uint8_t command[TIS_MAX];
 };
 
 /* --- one window -------------------------------------------------------------------- */
@@ -100,6 +108,12 @@ static const struct usb_interface *match(const struct usb_descriptor *d)
     return d->vendor == VENDOR && d->product == PRODUCT ? descriptor_bulk(d, INTERFACE) : NULL;
 }
 
+static void forget_command(struct ltt2go *l)
+{
+    secret_wipe(l->command, l->len);
+    l->len = 0;
+}
+
 static void ltt2go_close(void *state)
 {
     struct ltt2go *l = state;
@@ -107,6 +121,7 @@ static void ltt2go_close(void *state)
     if (l == NULL)
         return;
     tis_close(l->tis, l->device->claimed);
+    forget_command(l);
     free(l);
 }
 
@@ -118,6 +133,10 @@ static int ltt2go_open(void **state, struct device *d, struct err *e)
         return err_set(e, E_MEMORY, "out of memory for a USB token");
     l->device = d;
     l->bus = (struct tis_bus){ltt2go_read, ltt2go_write, d, WINDOW};
+    if (tis_open(&l->tis, &l->bus, NULL, e) != 0) {
+        free(l);
+        return -1;
+    }
     *state = l;
     return 0;
 }
@@ -137,26 +156,63 @@ static int ltt2go_begin(void *state, bool unclean, struct err *e)
 {
     struct ltt2go *l = state;
 
-    if (unclean && resync(l->device, e) != 0)
-        return -1;
-    if (l->tis == NULL && tis_open(&l->tis, &l->bus, NULL, e) != 0)
-        return -1;
-    return tis_begin(l->tis, e);
+    return unclean ? resync(l->device, e) : 0;
+}
+
+/* The third field of commands and responses (Part 1, 18): a code. */
+static uint32_t code_of(const uint8_t *p, size_t len)
+{
+    struct reader r = reader_of(p, len);
+
+    (void)reader_take(&r, 6);
+    return reader_u32(&r);
 }
 
 static int ltt2go_transmit(void *state, const uint8_t *command, size_t len, struct err *e)
 {
     struct ltt2go *l = state;
 
-    return tis_send(l->tis, command, len, e);
+    if (tis_send(l->tis, command, len, e) != 0)
+        return -1;
+    /* tis_send() takes no more than there is room for. */
+    l->len = code_of(command, len) != CC_STARTUP ? len : 0;
+    memcpy(l->command, command, l->len);
+    return 0;
+}
+
+/* The TPM has had no power since its last TPM2_Startup: that, and the command once more. */
+static int start_up(struct ltt2go *l, struct err *e)
+{
+    uint8_t response[TIS_MAX];
+    size_t len = sizeof(response);
+    int rc;
+
+    if (tis_send(l->tis, startup, sizeof(startup), e) != 0)
+        return -1;
+    rc = tis_receive(l->tis, response, &len, STARTUP_MS, e);
+    if (rc == TIS_AGAIN)
+        return err_set(e, E_TPM,
+                       "the TPM does not start up; unplug the token and plug it in again");
+    return rc != 0 ? -1 : tis_send(l->tis, l->command, l->len, e);
 }
 
 static int ltt2go_receive(void *state, uint8_t *response, size_t *len, int timeout_ms,
                           struct err *e)
 {
     struct ltt2go *l = state;
+    const size_t room = *len;
+    int rc = tis_receive(l->tis, response, len, timeout_ms, e);
 
-    return tis_receive(l->tis, response, len, timeout_ms, e);
+    if (rc == 0 && l->len > 0 && code_of(response, *len) == RC_INITIALIZE) {
+        rc = start_up(l, e);
+        forget_command(l);
+        *len = room;
+        if (rc == 0)
+            rc = tis_receive(l->tis, response, len, timeout_ms, e);
+    }
+    if (rc != TIS_AGAIN)
+        forget_command(l);
+    return rc;
 }
 
 static int ltt2go_cancel(void *state, struct err *e)

@@ -1,30 +1,10 @@
 #include "usb/tis.h"
 
 #include "core/buf.h"
+#include "core/log.h"
+#include "usb/tis_reg.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-/* PTP 6.5.2, table 19; 6.5.2.2 access, 6.5.2.5 status. */
-#define REG_ACCESS 0x000
-#define REG_STS 0x018
-#define REG_FIFO 0x024
-#define REG_DID_VID 0xF00
-
-#define ACCESS_VALID 0x80U
-#define ACCESS_ACTIVE 0x20U
-#define ACCESS_REQUEST 0x02U
-#define ACCESS_NONSENSE 0x40U /* reads as 0 in every chip */
-
-#define STS_VALID 0x80U
-#define STS_READY 0x40U
-#define STS_GO 0x20U
-#define STS_AVAIL 0x10U
-#define STS_EXPECT 0x08U
-#define STS_RETRY 0x02U /* responseRetry: the response from its beginning */
-#define STS_CANCEL_BYTE 0x01U
-#define STS_BURST(s) ((s) >> 8 & 0xFFFFU)
-#define STS_NOTHING 0xFFFFFFFFU /* nobody drives the bus */
 
 /* Milliseconds: PTP 6.5.1.4 (TIMEOUT_A to D), widened as chips need it; no command takes
  * longer than the last. */
@@ -32,201 +12,65 @@
 #define READY_MS 2000
 #define BURST_MS 2000
 #define EXPECT_MS 1000
-#define SILENCE_MS 2000
 #define COMMAND_MS 300000
-
-/* Microseconds between two looks: an eighth of what was waited already. A look costs what a
- * few hundred microseconds do. */
-#define LOOK_MIN 200
-#define LOOK_MAX 50000
-#define LOOKS_MAX 100000
 
 #define OPEN_TRIES 100
 #define OPEN_PAUSE 10000
-#define WAITS 20
-#define WAIT_PAUSE 1000
 #define TRIES 3
 #define HEADER 10
-
-struct tis {
-    struct tis_bus bus;
-    struct tis_clock clock;
-    bool executing;
-    bool broken;      /* the bus failed: no use talking */
-    bool silent;      /* nobody answered the last look, ... */
-    uint64_t silence; /* for the first time then */
-    uint64_t since;   /* when execution began */
-};
-
-/* --- time --------------------------------------------------------------------- */
-
-static uint64_t clock_now(void *arg)
-{
-    struct timespec ts = {0};
-
-    (void)arg;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static void clock_sleep(void *arg, uint64_t us)
-{
-    struct timespec ts = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000};
-
-    (void)arg;
-    while (nanosleep(&ts, &ts) != 0)
-        ;
-}
-
-static const struct tis_clock real_clock = {clock_now, clock_sleep, NULL};
-
-static uint64_t now(const struct tis *t)
-{
-    return t->clock.now(t->clock.arg);
-}
-
-static void look_later(const struct tis *t, uint64_t since)
-{
-    uint64_t us = (now(t) - since) / 8;
-
-    if (us < LOOK_MIN)
-        us = LOOK_MIN;
-    if (us > LOOK_MAX)
-        us = LOOK_MAX;
-    t->clock.sleep(t->clock.arg, us);
-}
-
-/* --- registers ------------------------------------------------------------------ */
-
-static int broken(struct tis *t, int rc)
-{
-    t->broken = t->broken || rc < 0;
-    return rc;
-}
-
-static int out_of_waits(struct err *e)
-{
-    return err_set(e, E_IO,
-                   "the TPM kept asking to wait, which this token cannot do; unplug it and plug it "
-                   "in again");
-}
-
-/* Registers that can be read twice. */
-static int get(struct tis *t, uint16_t reg, uint8_t *p, size_t n, struct err *e)
-{
-    int rc = TIS_WAITED;
-
-    for (int i = 0; i < WAITS && rc == TIS_WAITED; i++) {
-        if (i > 0)
-            t->clock.sleep(t->clock.arg, WAIT_PAUSE);
-        rc = broken(t, t->bus.read(t->bus.arg, reg, p, n, e));
-    }
-    return rc == TIS_WAITED ? out_of_waits(e) : rc;
-}
-
-static int put(struct tis *t, uint16_t reg, uint8_t value, struct err *e)
-{
-    int rc = TIS_WAITED;
-
-    for (int i = 0; i < WAITS && rc == TIS_WAITED; i++) {
-        if (i > 0)
-            t->clock.sleep(t->clock.arg, WAIT_PAUSE);
-        rc = broken(t, t->bus.write(t->bus.arg, reg, &value, 1, e));
-    }
-    return rc == TIS_WAITED ? out_of_waits(e) : rc;
-}
-
-static int get_status(struct tis *t, uint32_t *out, struct err *e)
-{
-    uint8_t s[4] = {0};
-
-    if (get(t, REG_STS, s, sizeof(s), e) != 0)
-        return -1;
-    *out = s[0] | (uint32_t)s[1] << 8 | (uint32_t)s[2] << 16 | (uint32_t)s[3] << 24;
-    if (*out == STS_NOTHING && !t->silent)
-        t->silence = now(t);
-    t->silent = *out == STS_NOTHING;
-    return 0;
-}
-
-static int nobody(struct err *e)
-{
-    return err_set(e, E_IO, "no TPM answers behind the token; unplug it and plug it in again");
-}
-
-/* The first status with these bits as `want` says, and a burst if `burst`: 0, or 1 when there
- * is none in time. Time counts from `since`. */
-struct wish {
-    uint32_t mask, want;
-    bool burst;
-    uint64_t since, ms;
-};
-
-static int wait_for(struct tis *t, const struct wish *w, uint32_t *sts, struct err *e)
-{
-    for (int i = 0; i < LOOKS_MAX; i++) {
-        if (get_status(t, sts, e) != 0)
-            return -1;
-        if (!t->silent && (*sts & w->mask) == w->want && (!w->burst || STS_BURST(*sts) > 0))
-            return 0;
-        if (t->silent && now(t) - t->silence > SILENCE_MS * 1000ULL)
-            return nobody(e);
-        if (now(t) - w->since >= w->ms * 1000)
-            break;
-        look_later(t, w->since);
-    }
-    return 1;
-}
 
 /* --- life --------------------------------------------------------------------------- */
 
 int tis_open(struct tis **out, const struct tis_bus *bus, const struct tis_clock *clock,
              struct err *e)
 {
-    static const uint8_t none[4] = {0}, ones[4] = {0xFF, 0xFF, 0xFF, 0xFF};
     struct tis *t = calloc(1, sizeof(*t));
-    uint8_t id[4] = {0};
 
     if (t == NULL)
         return err_set(e, E_MEMORY, "out of memory for a TPM");
     t->bus = *bus;
-    t->clock = clock != NULL ? *clock : real_clock;
+    t->clock = clock != NULL ? *clock : tis_reg_clock;
+    *out = t;
+    return 0;
+}
+
+/* Until it says who it is. */
+static int come_up(struct tis *t, struct err *e)
+{
+    static const uint8_t none[4] = {0}, ones[4] = {0xFF, 0xFF, 0xFF, 0xFF};
+    uint8_t id[4] = {0};
+
     for (int i = 0; i < OPEN_TRIES; i++) {
         if (i > 0)
             t->clock.sleep(t->clock.arg, OPEN_PAUSE);
-        if (get(t, REG_DID_VID, id, sizeof(id), e) != 0)
-            goto fail;
+        if (tis_reg_get(t, REG_DID_VID, id, sizeof(id), e) != 0)
+            return -1;
         if (!bytes_equal(bytes_of(id, 4), bytes_of(none, 4)) &&
-            !bytes_equal(bytes_of(id, 4), bytes_of(ones, 4))) {
-            *out = t;
+            !bytes_equal(bytes_of(id, 4), bytes_of(ones, 4)))
             return 0;
-        }
     }
-    err_set(e, E_NO_DEVICE, "the token is there but no TPM answers in it; it may be broken");
-fail:
-    free(t);
-    return -1;
+    return err_set(e, E_NO_DEVICE, "the token is there but no TPM answers in it; it may be broken");
 }
 
-int tis_begin(struct tis *t, struct err *e)
+static int take_locality(struct tis *t, struct err *e)
 {
-    const uint64_t since = now(t);
+    const uint64_t since = tis_reg_now(t);
     bool asked = false;
     uint8_t a = 0;
 
     for (int i = 0; i < LOOKS_MAX; i++) {
-        if (get(t, REG_ACCESS, &a, 1, e) != 0)
+        if (tis_reg_get(t, REG_ACCESS, &a, 1, e) != 0)
             return -1;
         if ((a & (ACCESS_VALID | ACCESS_NONSENSE)) == ACCESS_VALID) {
             if ((a & ACCESS_ACTIVE) != 0)
                 return 0;
-            if (!asked && put(t, REG_ACCESS, ACCESS_REQUEST, e) != 0)
+            if (!asked && tis_reg_put(t, REG_ACCESS, ACCESS_REQUEST, e) != 0)
                 return -1;
             asked = true;
         }
-        if (now(t) - since >= LOCALITY_MS * 1000ULL)
+        if (tis_reg_now(t) - since >= LOCALITY_MS * 1000ULL)
             break;
-        look_later(t, since);
+        tis_reg_later(t, since);
     }
     if (!asked)
         return err_set(e, E_TPM,
@@ -239,9 +83,11 @@ int tis_begin(struct tis *t, struct err *e)
 /* Back to idle, whatever it is doing; as good as it goes. */
 static void give_up(struct tis *t)
 {
+    struct err unheard = {0};
+
     t->executing = false;
-    if (!t->broken)
-        (void)put(t, REG_STS, STS_READY, NULL);
+    if (!t->broken && tis_reg_put(t, REG_STS, STS_READY, &unheard) != 0)
+        log_debug("the TPM is left as it is: %s", unheard.msg);
 }
 
 void tis_close(struct tis *t, bool talk)
@@ -251,36 +97,40 @@ void tis_close(struct tis *t, bool talk)
     t->broken = t->broken || !talk;
     if (t->executing)
         give_up(t);
-    /* 6.5.2.2: writing a 1 to activeLocality relinquishes it. */
-    if (!t->broken)
-        (void)put(t, REG_ACCESS, ACCESS_ACTIVE, NULL);
     free(t);
 }
 
 /* --- sending -------------------------------------------------------------------------- */
 
-/* commandReady, by aborting what is under way. From the end of a command that takes two
- * writes (PTP, figure 3: Completion, Idle, Ready). */
+/*
+ * commandReady, by aborting what is under way. At its best that is a write and a look; from the
+ * middle of a command it takes two writes (PTP, figure 3: Completion, Idle, Ready). A chip that
+ * is not reached so far, or whose locality is not ours, shows a status without sense: then all
+ * from the beginning.
+ */
 static int make_ready(struct tis *t, uint32_t *sts, struct err *e)
 {
-    const uint64_t since = now(t);
+    uint64_t since;
 
-    if (get_status(t, sts, e) != 0)
+    if (tis_reg_put(t, REG_STS, STS_READY, e) != 0 || tis_reg_status(t, sts, e) != 0)
         return -1;
     if (!t->silent && (*sts & STS_READY) != 0)
         return 0;
-    while (now(t) - since < READY_MS * 1000ULL) {
-        struct wish ready = {STS_READY, STS_READY, false, now(t), 20};
+    if ((t->silent || *sts == 0) && (come_up(t, e) != 0 || take_locality(t, e) != 0))
+        return -1;
+    since = tis_reg_now(t);
+    while (tis_reg_now(t) - since < READY_MS * 1000ULL) {
+        struct tis_wish ready = {STS_READY, STS_READY, false, tis_reg_now(t), 20};
         int rc;
 
-        if (put(t, REG_STS, STS_READY, e) != 0)
+        if (tis_reg_put(t, REG_STS, STS_READY, e) != 0)
             return -1;
-        rc = wait_for(t, &ready, sts, e);
+        rc = tis_reg_wait(t, &ready, sts, e);
         if (rc <= 0)
             return rc;
     }
-    if (*sts == STS_NOTHING)
-        return err_set(e, E_IO, "no TPM answers behind the token; unplug it and plug it in again");
+    if (t->silent)
+        return tis_reg_nobody(e);
     return err_set(
         e, E_BUSY,
         "the TPM does not get ready (status 0x%08x): it is at another program's command, "
@@ -288,36 +138,66 @@ static int make_ready(struct tis *t, uint32_t *sts, struct err *e)
         *sts);
 }
 
+/*
+ * The burst count is what the chip takes or gives without making us wait (PTP 6.5.2.5); beyond it
+ * is allowed, and a wait does not go unseen. So most windows go without a look at the status;
+ * there is one before the last, where it tells whether both sides mean the same end. A chip
+ * that does make us wait is treated with care from then on.
+ */
+struct ahead {
+    size_t told, left; /* the burst count when it was looked at, and now */
+};
+
+/* How much to move now, after a look if one is due: 0 with it in `*n`, or 1 when the look told
+ * nothing in time, with the status. */
+static int next_window(struct tis *t, struct ahead *a, size_t left, size_t *n, uint32_t *sts,
+                       struct err *e)
+{
+    const bool last = left <= t->bus.window;
+    struct tis_wish more = {STS_VALID, STS_VALID, true, tis_reg_now(t), BURST_MS};
+    int rc;
+
+    *n = last ? left : t->bus.window;
+    if (a->left >= *n || (!t->careful && !last))
+        return 0;
+    if (a->left == 0) {
+        rc = tis_reg_wait(t, &more, sts, e);
+        if (rc != 0)
+            return rc;
+        a->told = a->left = STS_BURST(*sts);
+    }
+    *n = *n < a->left ? *n : a->left;
+    return 0;
+}
+
+static int moved(struct tis *t, struct ahead *a, size_t n, int rc)
+{
+    a->left -= n < a->left ? n : a->left;
+    t->careful = t->careful || rc == TIS_WAITED;
+    return tis_reg_moved(t, rc);
+}
+
 static int fill(struct tis *t, const uint8_t *p, size_t len, uint32_t sts, struct err *e)
 {
-    size_t done = 0, burst = STS_BURST(sts);
+    struct ahead a = {STS_BURST(sts), STS_BURST(sts)};
+    size_t done = 0, n = 0;
 
     while (done < len) {
-        size_t n = len - done;
-        int rc;
+        uint32_t now_sts = STS_VALID | STS_EXPECT;
+        int rc = next_window(t, &a, len - done, &n, &now_sts, e);
 
-        if (burst == 0) {
-            struct wish more = {0, 0, true, now(t), BURST_MS};
-
-            rc = wait_for(t, &more, &sts, e);
-            if (rc < 0)
-                return -1;
-            if (rc > 0)
-                return err_set(e, E_TPM, "the TPM does not take a command (no room for %zu bytes)",
-                               len - done);
-            if (done > 0 && (sts & (STS_VALID | STS_EXPECT)) == STS_VALID)
-                return err_set(e, E_TPM,
-                               "the TPM stopped listening %zu bytes into a command of %zu", done,
-                               len);
-            burst = STS_BURST(sts);
-        }
-        n = n < burst ? n : burst;
-        n = n < t->bus.window ? n : t->bus.window;
-        rc = broken(t, t->bus.write(t->bus.arg, REG_FIFO, p + done, n, e));
+        if (rc < 0)
+            return -1;
+        if (rc > 0)
+            return err_set(e, E_TPM, "the TPM does not take a command (no room for %zu bytes)",
+                           len - done);
+        if (done > 0 && (now_sts & STS_EXPECT) == 0)
+            return err_set(e, E_TPM, "the TPM stopped listening %zu bytes into a command of %zu",
+                           done, len);
+        rc = moved(t, &a, n, t->bus.write(t->bus.arg, REG_FIFO, p + done, n, e));
         if (rc != 0)
             return rc;
         done += n;
-        burst -= n;
     }
     return 0;
 }
@@ -334,7 +214,8 @@ static int send_once(struct tis *t, const uint8_t *command, size_t len, struct e
     rc = fill(t, command, len, sts, e);
     if (rc != 0)
         return rc;
-    rc = wait_for(t, &(struct wish){STS_VALID, STS_VALID, false, now(t), EXPECT_MS}, &sts, e);
+    rc = tis_reg_wait(t, &(struct tis_wish){STS_VALID, STS_VALID, false, tis_reg_now(t), EXPECT_MS},
+                      &sts, e);
     if (rc < 0)
         return -1;
     if (rc > 0)
@@ -342,8 +223,8 @@ static int send_once(struct tis *t, const uint8_t *command, size_t len, struct e
     if ((sts & STS_EXPECT) != 0)
         return err_set(e, E_TPM, "the TPM lost a part of a command: it expects more");
     /* Whether a shifted write started it cannot be known: no second try. */
-    rc = broken(t, t->bus.write(t->bus.arg, REG_STS, &go, 1, e));
-    return rc == TIS_WAITED ? out_of_waits(e) : rc;
+    rc = tis_reg_moved(t, t->bus.write(t->bus.arg, REG_STS, &go, 1, e));
+    return rc == TIS_WAITED ? tis_reg_out_of_waits(e) : rc;
 }
 
 /* Part 1, 18: tag, size, code. */
@@ -367,66 +248,88 @@ int tis_send(struct tis *t, const uint8_t *command, size_t len, struct err *e)
             give_up(t);
     }
     if (rc == TIS_WAITED)
-        return out_of_waits(e);
+        return tis_reg_out_of_waits(e);
     t->executing = rc == 0;
-    t->since = now(t);
+    t->since = tis_reg_now(t);
     return rc;
 }
 
 /* --- receiving -------------------------------------------------------------------------- */
 
-/* `len` more bytes of the response; `*burst` may be read without a look. */
-static int drain(struct tis *t, uint8_t *p, size_t len, size_t *burst, struct err *e)
+/* `len` more bytes of the response. */
+static int drain(struct tis *t, uint8_t *p, size_t len, struct ahead *a, struct err *e)
 {
-    size_t done = 0;
+    size_t done = 0, n = 0;
 
     while (done < len) {
-        size_t n = len - done;
-        int rc;
+        uint32_t sts = STS_AVAIL;
+        int rc = next_window(t, a, len - done, &n, &sts, e);
 
-        if (*burst == 0) {
-            struct wish more = {STS_VALID, STS_VALID, true, now(t), BURST_MS};
-            uint32_t sts = 0;
-
-            rc = wait_for(t, &more, &sts, e);
-            if (rc < 0)
-                return -1;
-            if (rc > 0 || (sts & STS_AVAIL) == 0)
-                return err_set(e, E_TPM, "the TPM's response ended %zu bytes early", n);
-            *burst = STS_BURST(sts);
-        }
-        n = n < *burst ? n : *burst;
-        n = n < t->bus.window ? n : t->bus.window;
-        rc = broken(t, t->bus.read(t->bus.arg, REG_FIFO, p + done, n, e));
+        if (rc < 0)
+            return -1;
+        if (rc > 0 || (sts & STS_AVAIL) == 0)
+            return err_set(e, E_TPM, "the TPM's response ended %zu bytes early", len - done);
+        rc = moved(t, a, n, t->bus.read(t->bus.arg, REG_FIFO, p + done, n, e));
         if (rc != 0)
             return rc;
         done += n;
-        *burst -= n;
     }
+    return 0;
+}
+
+/* Bytes behind the end that a chip let us read: it says ones when it has nothing to say. */
+static bool all_ones(const uint8_t *p, size_t n)
+{
+    while (n > 0 && p[n - 1] == 0xFF)
+        n--;
+    return n == 0;
+}
+
+/* Whether the chip has nothing more to say, after the whole response of `size`. */
+static int at_end(struct tis *t, const struct ahead *a, size_t size, struct err *e)
+{
+    struct tis_wish valid = {STS_VALID, STS_VALID, false, tis_reg_now(t), EXPECT_MS};
+    uint32_t sts = 0;
+    int rc;
+
+    /* A burst count below its greatest was what it had left, and we have it all. */
+    if (a->left == 0 && a->told > 0 && a->told < t->most)
+        return 0;
+    rc = tis_reg_wait(t, &valid, &sts, e);
+    if (rc < 0)
+        return -1;
+    if (rc > 0 || (sts & STS_AVAIL) != 0)
+        return err_set(e, E_TPM, "the TPM has more to say than the %zu bytes it announced", size);
     return 0;
 }
 
 /* The response that `sts` announced: 0, -1, or TIS_WAITED when it may be read again. */
 static int fetch(struct tis *t, uint8_t *p, size_t room, size_t *len, uint32_t sts, struct err *e)
 {
-    size_t burst = STS_BURST(sts), size;
+    struct ahead a = {STS_BURST(sts), STS_BURST(sts)};
+    size_t first = a.told, size;
     int rc;
 
-    rc = drain(t, p, HEADER, &burst, e);
+    /* Most responses are shorter than a window: one access and not two. */
+    first = first < t->bus.window ? first : t->bus.window;
+    first = first < room ? first : room;
+    first = first > HEADER ? first : HEADER;
+    rc = drain(t, p, first, &a, e);
     if (rc != 0)
         return rc;
     size = length_of(p, HEADER);
     if (size < HEADER || size > TIS_MAX || size > room)
         return err_set(e, E_TPM, "the TPM announced a response of %zu bytes, there is room for %zu",
                        size, room);
-    rc = drain(t, p + HEADER, size - HEADER, &burst, e);
-    if (rc != 0)
-        return rc;
-    rc = wait_for(t, &(struct wish){STS_VALID, STS_VALID, false, now(t), EXPECT_MS}, &sts, e);
-    if (rc < 0)
-        return -1;
-    if (rc > 0 || (sts & STS_AVAIL) != 0)
+    if (first > size && !all_ones(p + size, first - size))
         return err_set(e, E_TPM, "the TPM has more to say than the %zu bytes it announced", size);
+    if (size > first) {
+        rc = drain(t, p + first, size - first, &a, e);
+        if (rc != 0)
+            return rc;
+    }
+    if (at_end(t, &a, size, e) != 0)
+        return -1;
     *len = size;
     return 0;
 }
@@ -434,15 +337,15 @@ static int fetch(struct tis *t, uint8_t *p, size_t room, size_t *len, uint32_t s
 /* Waits for the beginning: 0 with the status, TIS_AGAIN, -1. */
 static int announced(struct tis *t, int timeout_ms, uint32_t *sts, struct err *e)
 {
-    const uint64_t spent = (now(t) - t->since) / 1000;
+    const uint64_t spent = (tis_reg_now(t) - t->since) / 1000;
     const uint64_t wanted = timeout_ms < 0 ? COMMAND_MS : spent + (uint64_t)timeout_ms;
-    const struct wish w = {STS_VALID | STS_AVAIL, STS_VALID | STS_AVAIL, false, t->since,
-                           wanted < COMMAND_MS ? wanted : COMMAND_MS};
-    int rc = wait_for(t, &w, sts, e);
+    const struct tis_wish w = {STS_VALID | STS_AVAIL, STS_VALID | STS_AVAIL, false, t->since,
+                               wanted < COMMAND_MS ? wanted : COMMAND_MS};
+    int rc = tis_reg_wait(t, &w, sts, e);
 
     if (rc <= 0)
         return rc;
-    if (now(t) - t->since < COMMAND_MS * 1000ULL)
+    if (tis_reg_now(t) - t->since < COMMAND_MS * 1000ULL)
         return TIS_AGAIN;
     return err_set(e, E_TPM,
                    "the TPM did not answer within %d s; unplug the token and plug it in again",
@@ -458,7 +361,7 @@ static int fetch_again(struct tis *t, uint8_t *p, size_t room, size_t *len, uint
 
         if (rc != TIS_WAITED)
             return rc;
-        if (put(t, REG_STS, STS_RETRY, e) != 0)
+        if (tis_reg_put(t, REG_STS, STS_RETRY, e) != 0)
             return -1;
         rc = announced(t, SILENCE_MS, &sts, e);
         if (rc < 0)
@@ -466,7 +369,7 @@ static int fetch_again(struct tis *t, uint8_t *p, size_t room, size_t *len, uint
         if (rc > 0)
             break;
     }
-    return out_of_waits(e);
+    return tis_reg_out_of_waits(e);
 }
 
 int tis_receive(struct tis *t, uint8_t *response, size_t *len, int timeout_ms, struct err *e)
@@ -493,6 +396,6 @@ int tis_cancel(struct tis *t, struct err *e)
 
     if (!t->executing)
         return 0;
-    rc = broken(t, t->bus.write(t->bus.arg, REG_STS, cancel, sizeof(cancel), e));
-    return rc == TIS_WAITED ? out_of_waits(e) : rc;
+    rc = tis_reg_moved(t, t->bus.write(t->bus.arg, REG_STS, cancel, sizeof(cancel), e));
+    return rc == TIS_WAITED ? tis_reg_out_of_waits(e) : rc;
 }

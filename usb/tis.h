@@ -34,17 +34,16 @@ struct tis_clock {
 
 struct tis;
 
-/* Waits up to a second for a chip that answers (E_NO_DEVICE otherwise). What `bus` and `clock`
- * point to outlives it; `clock` NULL is the machine's own. */
+/* Talks to nobody yet. What `bus` and `clock` point to outlives it; `clock` NULL is the
+ * machine's own. */
 int tis_open(struct tis **out, const struct tis_bus *bus, const struct tis_clock *clock,
              struct err *e) MUST_USE;
 
-/* Takes the locality, if it is not ours already. Before tis_send(), whenever another program
- * may have had the chip. */
-int tis_begin(struct tis *t, struct err *e) MUST_USE;
-
-/* One whole command (its own length field says `len`), up to the start of its execution. What
- * an earlier program left half done is aborted first. */
+/*
+ * One whole command (its own length field says `len`), up to the start of its execution. What an
+ * earlier program left half done is aborted first. A chip that comes up is waited for, up to a
+ * second (E_NO_DEVICE then), and its locality taken where it is not ours.
+ */
 int tis_send(struct tis *t, const uint8_t *command, size_t len, struct err *e) MUST_USE;
 
 /* The response: 0 with its length in `*len`, which was the room; TIS_AGAIN when it is not there
@@ -56,8 +55,10 @@ int tis_receive(struct tis *t, uint8_t *response, size_t *len, int timeout_ms,
 /* Asks the chip to end what it executes; the response is to be received as ever. */
 int tis_cancel(struct tis *t, struct err *e) MUST_USE;
 
-/* With `talk`: aborts what is under way and gives the locality back, unless the bus is broken.
- * NULL is fine. */
+/*
+ * With `talk`, what is under way is aborted. The locality is kept: it is the one that all
+ * programs use, and taking it again would cost each of them six accesses. NULL is fine.
+ */
 void tis_close(struct tis *t, bool talk);
 
 #endif

@@ -229,28 +229,29 @@ static struct stick *stick_at(struct bed *b, const char *node)
     return NULL;
 }
 
-/* Its process closed it, or ended. */
-static void on_closed(UMockdevIoctlClient *id, GParamSpec *what, struct bed *b)
+static void forget(struct client *c)
 {
-    (void)what;
-    if (umockdev_ioctl_client_get_connected(id))
-        return;
-    g_rec_mutex_lock(&b->lock);
-    for (GList *l = b->clients; l != NULL; l = l->next) {
+    if (c->stick->owner == c)
+        c->stick->owner = NULL;
+    c->stick->counts.clients--;
+    g_list_free_full(c->waiting, g_object_unref);
+    g_list_free_full(c->done, g_object_unref);
+    g_object_unref(c->id);
+    g_free(c);
+}
+
+/* Descriptors that were closed, or whose process ended. No signal tells of them. */
+static void sweep(struct bed *b)
+{
+    for (GList *l = b->clients, *next; l != NULL; l = next) {
         struct client *c = l->data;
 
-        if (c->id != id)
+        next = l->next;
+        if (umockdev_ioctl_client_get_connected(c->id))
             continue;
-        if (c->stick->owner == c)
-            c->stick->owner = NULL;
-        c->stick->counts.clients--;
-        g_list_free_full(c->waiting, g_object_unref);
-        g_list_free_full(c->done, g_object_unref);
         b->clients = g_list_delete_link(b->clients, l);
-        g_free(c);
-        break;
+        forget(c);
     }
-    g_rec_mutex_unlock(&b->lock);
 }
 
 static struct client *client_of(struct bed *b, UMockdevIoctlClient *id)
@@ -258,6 +259,7 @@ static struct client *client_of(struct bed *b, UMockdevIoctlClient *id)
     struct client *c;
     struct stick *s;
 
+    sweep(b);
     for (GList *l = b->clients; l != NULL; l = l->next) {
         c = l->data;
         if (c->id == id)
@@ -267,11 +269,10 @@ static struct client *client_of(struct bed *b, UMockdevIoctlClient *id)
     if (s == NULL)
         return NULL;
     c = g_new0(struct client, 1);
-    c->id = id;
+    c->id = g_object_ref(id);
     c->stick = s;
     c->plugged = s->plugged;
     s->counts.clients++;
-    g_signal_connect(id, "notify::connected", G_CALLBACK(on_closed), b);
     b->clients = g_list_prepend(b->clients, c);
     return c;
 }
@@ -461,6 +462,7 @@ struct stick_counts stick_counts(struct stick *s)
     struct stick_counts c;
 
     g_rec_mutex_lock(&s->bed->lock);
+    sweep(s->bed);
     c = s->counts;
     c.commands = s->bridge.chip.commands;
     g_rec_mutex_unlock(&s->bed->lock);

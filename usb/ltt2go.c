@@ -25,7 +25,7 @@
 #define ADDRESS 0xD40000U /* locality 0 */
 #define READY 0x01U       /* in the last byte of the head as it comes back: no wait state */
 
-#define TIMEOUT_MS 1000
+#define TIMEOUT_MS 3000
 #define STALE_MAX 4096
 
 /* No firmware starts the TPM of a stick: whoever speaks first has to (Part 3, 9.3). */

@@ -232,10 +232,10 @@ static void test_unplugged_at_each_transfer(void **state)
     assert_works("");
     all = unit_usbstick_count("a").urbs - all;
     assert_in_range(all, 50, 120);
-    for (unsigned long at = 1; at < all - 3; at++) {
+    for (unsigned long at = 1; at < all - 3; at += 2) {
         unit_usbstick("unplug a");
         unit_usbstick("plug a");
-        unit_usbstick("cut a %lu%s", at, how[at % 2]);
+        unit_usbstick("cut a %lu%s", at, how[at / 2 % 2]);
         assert_fails(once(""), TSS2_TCTI_RC_NO_CONNECTION, "was unplugged; plug it in again");
         assert_fails(once("serial=A-1"), TSS2_TCTI_RC_NO_CONNECTION, "not plugged in");
         unit_usbstick("plug a");
@@ -315,13 +315,14 @@ static long resident_kb(void)
     return pages * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
-static void replug(struct hotplug *h, TSS2_TCTI_CONTEXT **t)
+static void replug(struct hotplug *h, TSS2_TCTI_CONTEXT **t, bool used)
 {
     unsigned generation = hotplug_generation(h);
     TSS2_RC rc;
 
     unit_usbstick("unplug a");
-    assert_int_equal(talk(*t), TSS2_TCTI_RC_NO_CONNECTION);
+    if (used)
+        assert_int_equal(talk(*t), TSS2_TCTI_RC_NO_CONNECTION);
     hotplug_look(h);
     assert_int_equal(hotplug_count(h), 0);
     assert_int_equal(hotplug_generation(h), generation + 1);
@@ -332,7 +333,8 @@ static void replug(struct hotplug *h, TSS2_TCTI_CONTEXT **t)
     close_token(*t);
     *t = open_token("serial=A-1", &rc);
     assert_non_null(*t);
-    assert_int_equal(talk(*t), TSS2_RC_SUCCESS);
+    if (used)
+        assert_int_equal(talk(*t), TSS2_RC_SUCCESS);
 }
 
 static void test_a_thousand_replugs_leave_nothing_behind(void **state)
@@ -349,12 +351,12 @@ static void test_a_thousand_replugs_leave_nothing_behind(void **state)
     hotplug_look(h);
     t = open_token("serial=A-1", &rc);
     for (int i = 0; i < 50; i++)
-        replug(h, &t);
+        replug(h, &t, i % 10 == 0);
     fds = entries("/proc/self/fd");
     threads = entries("/proc/self/task");
     kb = resident_kb();
     for (int i = 50; i < times; i++)
-        replug(h, &t);
+        replug(h, &t, i % 10 == 0);
     assert_int_equal(entries("/proc/self/fd"), fds);
     assert_in_range(entries("/proc/self/task"), 0, threads);
     /* Sanitizers keep freed memory for a while. */
@@ -379,14 +381,19 @@ static pid_t child(void (*run)(void))
     return pid;
 }
 
-static void hundred(void)
+static void fifty(void)
 {
     TSS2_RC rc;
     TSS2_TCTI_CONTEXT *t = open_token("serial=A-1", &rc);
 
-    for (int i = 0; i < 100; i++) {
-        if (t == NULL || talk(t) != TSS2_RC_SUCCESS)
-            _exit(1);
+    for (int i = 0; i < 50; i++) {
+        struct err e = {0};
+
+        if (t != NULL && talk(t) == TSS2_RC_SUCCESS)
+            continue;
+        (void)tcti_usb_why(&e);
+        fprintf(stderr, "# in a child: %s\n", e.msg);
+        _exit(1);
     }
     close_token(t);
 }
@@ -398,7 +405,7 @@ static void test_processes_take_turns(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(pid); i++)
-        pid[i] = child(hundred);
+        pid[i] = child(fifty);
     for (size_t i = 0; i < ARRAY_LEN(pid); i++) {
         int status;
 
@@ -406,7 +413,7 @@ static void test_processes_take_turns(void **state)
         assert_int_equal(status, 0);
     }
     /* Not one command was sent twice or spoiled (one is TPM2_Startup). */
-    assert_in_range(unit_usbstick_count("a").commands - before.commands, 300, 302);
+    assert_in_range(unit_usbstick_count("a").commands - before.commands, 150, 152);
 }
 
 static void send_and_wait(void)
@@ -455,8 +462,8 @@ static void test_after_fork_the_child_makes_its_own_connection(void **state)
 
     (void)state;
     assert_int_equal(talk(t), TSS2_RC_SUCCESS);
-    pid = child(hundred);
-    for (int i = 0; i < 50; i++)
+    pid = child(fifty);
+    for (int i = 0; i < 25; i++)
         assert_int_equal(talk(t), TSS2_RC_SUCCESS);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
@@ -485,7 +492,8 @@ int main(int argc, char **argv)
     };
     int rc;
 
-    (void)argc;
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     if (!unit_usbstick_begin(argv))
         return 1;
     unit_usbstick("add a A-1");

@@ -11,6 +11,7 @@
 
 #define STICKS 8
 #define ADDRESSES 128
+#define DEAD_US 2000000
 #define PATH_PORT "/devices/usb1/1-%u"
 
 /* A descriptor that a process has open, and its transfers that it has not fetched yet. */
@@ -18,6 +19,7 @@ struct client {
     UMockdevIoctlClient *id;
     struct stick *stick;
     unsigned plugged; /* in which plugging in it was opened */
+    gint64 heard;     /* when it last asked for something */
     GList *waiting, *done;
 };
 
@@ -128,9 +130,13 @@ static void reap(struct client *c, UMockdevIoctlClient *id, UMockdevIoctlData *a
         umockdev_ioctl_client_complete(id, -1, gone ? ENODEV : EAGAIN);
         return;
     }
+    pointer = umockdev_ioctl_data_resolve(arg, 0, sizeof(gpointer), NULL);
+    if (pointer == NULL) {
+        umockdev_ioctl_client_complete(id, -1, EFAULT);
+        return;
+    }
     d = c->done->data;
     c->done = g_list_delete_link(c->done, c->done);
-    pointer = umockdev_ioctl_data_resolve(arg, 0, sizeof(gpointer), NULL);
     umockdev_ioctl_data_set_ptr(pointer, 0, d);
     g_object_unref(pointer);
     /* Written back and forgotten. */
@@ -163,16 +169,21 @@ static void capabilities(UMockdevIoctlClient *id, UMockdevIoctlData *arg)
     const uint32_t caps = USBDEVFS_CAP_BULK_CONTINUATION | USBDEVFS_CAP_NO_PACKET_SIZE_LIM |
                           USBDEVFS_CAP_REAP_AFTER_DISCONNECT | USBDEVFS_CAP_ZERO_PACKET;
 
-    umockdev_ioctl_data_update(d, 0, (guint8 *)(uintptr_t)&caps, sizeof(caps));
-    g_object_unref(d);
+    if (d != NULL)
+        umockdev_ioctl_data_update(d, 0, (guint8 *)(uintptr_t)&caps, sizeof(caps));
+    g_clear_object(&d);
     umockdev_ioctl_client_complete(id, 0, 0);
 }
 
 static void claim(struct client *c, UMockdevIoctlClient *id)
 {
     struct stick *s = c->stick;
-    const bool taken = s->stolen || (s->owner != NULL && s->owner != c);
+    bool taken;
 
+    /* umockdev does not hear of a process that was killed between asking and being answered. */
+    if (s->owner != NULL && g_get_monotonic_time() - s->owner->heard > DEAD_US)
+        s->owner = NULL;
+    taken = s->stolen || (s->owner != NULL && s->owner != c);
     if (!taken)
         s->owner = c;
     umockdev_ioctl_client_complete(id, taken ? -1 : 0, taken ? EBUSY : 0);
@@ -289,6 +300,7 @@ static gboolean on_ioctl(UMockdevIoctlBase *base, UMockdevIoctlClient *id, struc
         umockdev_ioctl_client_complete(id, -1, ENODEV);
         handled = true;
     } else {
+        c->heard = g_get_monotonic_time();
         handled = usbfs(c, id);
     }
     g_rec_mutex_unlock(&b->lock);

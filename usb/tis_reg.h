@@ -1,7 +1,7 @@
 #ifndef USB_TIS_REG_H
 #define USB_TIS_REG_H
 
-#include "usb/tis.h"
+#include "usb/tis_bus.h"
 
 /*
  * The registers of a TPM and the waiting for them, for usb/tis.c alone.

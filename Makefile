@@ -6,10 +6,12 @@ BUILD   ?= build
 override BUILD := $(abspath $(BUILD))
 PREFIX  ?= /usr/local
 DESTDIR ?=
+# udev reads no other place but this one and the distribution's own.
+RULESDIR ?= $(if $(filter /usr,$(PREFIX)),/usr/lib/udev/rules.d,/etc/udev/rules.d)
 CC      ?= cc
-ROOMS   := core tpm pkcs11 ca cli
+ROOMS   := core tpm usb pkcs11 ca cli
 
-PKGS    := tss2-sys tss2-mu tss2-tctildr tss2-rc libcrypto sqlite3 jansson
+PKGS    := tss2-sys tss2-mu tss2-tctildr tss2-rc libcrypto sqlite3 jansson libusb-1.0
 WARN    := -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Wstrict-prototypes \
            -Wmissing-prototypes -Werror
 HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2
@@ -44,18 +46,20 @@ ALL_LDFLAGS = $(SAN) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
 src   = $(wildcard $(1)/*.c $(1)/*/*.c)
 obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIBS  := $(foreach r,core tpm pkcs11 ca,$(BUILD)/lib$(r).a)
+LIBS  := $(foreach r,core tpm usb pkcs11 ca,$(BUILD)/lib$(r).a)
 # Archives in link order: upper rooms first.
-ROOM_LIBS := $(BUILD)/libca.a $(BUILD)/libpkcs11.a $(BUILD)/libtpm.a $(BUILD)/libcore.a
+ROOM_LIBS := $(foreach r,ca pkcs11 usb tpm core,$(BUILD)/lib$(r).a)
 
 PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
+TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
+           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
+           $(BUILD)/usbstick
 
-all: $(PROGRAM) $(MODULE)
+all: $(PROGRAM) $(MODULE) $(TCTI)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -66,7 +70,7 @@ $(BUILD)/lib$(1).a: $(call obj,$(call src,$(1)))
 	@rm -f $$@
 	ar rcs $$@ $$^
 endef
-$(foreach r,core tpm pkcs11 ca,$(eval $(call room_lib,$(r))))
+$(foreach r,core tpm usb pkcs11 ca,$(eval $(call room_lib,$(r))))
 
 # The CLI but for its main(), for the tests.
 $(BUILD)/libcli.a: $(filter-out %/main.o,$(call obj,$(call src,cli)))
@@ -76,9 +80,13 @@ $(BUILD)/libcli.a: $(filter-out %/main.o,$(call obj,$(call src,cli)))
 $(PROGRAM): $(call obj,$(call src,cli)) $(ROOM_LIBS)
 	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS)
 
-$(MODULE): $(call obj,$(call src,pkcs11)) $(BUILD)/libtpm.a $(BUILD)/libcore.a pkcs11/module.map
+$(MODULE): $(call obj,$(call src,pkcs11)) $(foreach r,usb tpm core,$(BUILD)/lib$(r).a) pkcs11/module.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=pkcs11/module.map \
 	    -Wl,-soname,fusetsu-pkcs11.so -o $@ $(filter %.o %.a,$^) $(MODULE_LIBS) -lpthread
+
+$(TCTI): $(call obj,usb/tcti_lib.c) $(BUILD)/libusb.a $(BUILD)/libcore.a usb/tcti.map
+	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=usb/tcti.map \
+	    -Wl,-soname,$(notdir $@) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
 
 $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(BUILD)/libcli.a $(ROOM_LIBS)
 	@mkdir -p $(@D)
@@ -108,6 +116,13 @@ $(BUILD)/signloop $(BUILD)/p11do: $(BUILD)/%: tests/support/%.c pkcs11/p11.h pkc
 $(BUILD)/asan_first.so: tests/support/asan_first.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -Wl,-z,initfirst -o $@ $<
+
+# USB tokens that are not there, for processes beside it.
+STICK := $(wildcard tests/support/stick/*.c) tests/support/unit_tis.c
+$(BUILD)/usbstick: $(STICK) $(wildcard tests/support/stick/*.h) tests/support/unit_tis.h
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -o $@ $(STICK) \
+	    $(shell pkg-config --cflags --libs umockdev-1.0)
 
 # Judges any module, ours among others: it shares no code with it, and loads it.
 CONFORM := $(patsubst tests/conformance/%.c,$(BUILD)/conform/%.o,$(wildcard tests/conformance/*.c))
@@ -165,9 +180,12 @@ unit-build: all $(UNIT) $(SUPPORT)
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkcs11 \
 	    $(DESTDIR)$(PREFIX)/share/p11-kit/modules $(DESTDIR)$(PREFIX)/share/man/man1 \
-	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7
+	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
+	    $(DESTDIR)$(RULESDIR)
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/fusetsu
 	install -m 755 $(MODULE) $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so
+	install -m 755 $(TCTI) $(DESTDIR)$(PREFIX)/lib/$(notdir $(TCTI))
+	install -m 644 usb/70-fusetsu.rules $(DESTDIR)$(RULESDIR)/70-fusetsu.rules
 	sed 's|@MODULE@|$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so|' pkcs11/fusetsu.module.in \
 	    >$(DESTDIR)$(PREFIX)/share/p11-kit/modules/fusetsu.module
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
@@ -177,6 +195,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/fusetsu $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so \
 	    $(DESTDIR)$(PREFIX)/share/p11-kit/modules/fusetsu.module \
+	    $(DESTDIR)$(PREFIX)/lib/$(notdir $(TCTI)) $(DESTDIR)$(RULESDIR)/70-fusetsu.rules \
 	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1))) \
 	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5))) \
 	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(wildcard man/*.7)))

@@ -2,6 +2,8 @@
 
 #include "cli/pin.h"
 #include "cli/uri.h"
+#include "tpm/link.h"
+#include "usb/tcti.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ int place_tpm(struct cli *c, struct tpm **out, struct err *e)
 
     if (conf == NULL)
         return -1;
+    link_register("fusetsu", tcti_usb_init, tcti_usb_why);
     if (tpm_new(out, conf_tcti(conf), e) != 0)
         return -1;
     /* One command of ours is one call: tpm_free() ends it. */

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "core/log.h"
+#include "tpm/link.h"
+#include "usb/tcti.h"
 
 /* How many there have been in this process. */
 static uint64_t instances;
@@ -90,6 +92,7 @@ int library_tpm(struct library *lib, struct tpm **out, struct err *e)
     if (lib->conf == NULL)
         return err_set(e, lib->store_err.code, "%s", lib->store_err.msg);
     if (lib->tpm == NULL) {
+        link_register("fusetsu", tcti_usb_init, tcti_usb_why);
         if (tpm_new(&lib->tpm, conf_tcti(lib->conf), e) != 0) {
             lib->tpm = NULL;
             return -1;

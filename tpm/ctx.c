@@ -223,6 +223,11 @@ bool tpm_is_stale(const struct err *e)
            base == TPM2_RC_CONTEXT_GAP || base == TPM2_RC_OBJECT_HANDLES;
 }
 
+int tpm_failure(const struct tpm *t, struct err *e)
+{
+    return link_failure(t->link, e);
+}
+
 int tpm_random(struct tpm *t, uint8_t *out, size_t len, struct err *e)
 {
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);

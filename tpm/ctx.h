@@ -37,6 +37,10 @@ void tpm_lost(struct tpm *t);
  * TPM reset, or a transport that broke. */
 bool tpm_is_stale(const struct err *e);
 
+/* Why the last command did not get through, where the transport has words for it: -1 with them
+ * in `e`, else 0. */
+int tpm_failure(const struct tpm *t, struct err *e) MUST_USE;
+
 /*
  * What a higher file keeps for as long as the TPM object lives (tpm/held.c: sessions and
  * loaded keys). `end` is called while the connection still works, and frees it; `gone`,

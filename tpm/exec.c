@@ -245,6 +245,8 @@ int exec_run(struct tpm *t, struct exec *x, const char *what, struct err *e)
          * ours, and an HMAC over old ones would count as a wrong PIN. */
         if (tpm_is_stale(&why))
             tpm_lost(t);
+        if (rc_is_transport(sapi) && tpm_failure(t, e) != 0)
+            (void)err_prefix(e, "%s", what);
         (void)rc_fail(e, sapi, what);
         goto out;
     }

@@ -17,9 +17,20 @@
 #define TRIES 12
 #define FIRST_PAUSE_MS 1
 
+struct transport {
+    const char *name;
+    TSS2_TCTI_INIT_FUNC init;
+    int (*why)(struct err *e);
+};
+
+#define TRANSPORTS 4
+static struct transport transports[TRANSPORTS];
+
 struct link {
     TSS2_TCTI_CONTEXT_COMMON_V2 tcti; /* first: SAPI sees this part */
     TSS2_TCTI_CONTEXT *real;
+    const struct transport *own; /* who made it; NULL: tctildr */
+    struct err failure;          /* in words, where the transport has words */
     char *conf;
     const struct link_watch *watch;
     size_t sent_len, got_len;
@@ -39,21 +50,93 @@ static void pause_ms(long ms)
         ;
 }
 
+/* --- transports of our own ---------------------------------------------------- */
+
+void link_register(const char *name, TSS2_TCTI_INIT_FUNC init, int (*why)(struct err *e))
+{
+    for (size_t i = 0; i < TRANSPORTS; i++) {
+        if (transports[i].name == NULL || strcmp(transports[i].name, name) == 0) {
+            transports[i] = (struct transport){name, init, why};
+            return;
+        }
+    }
+}
+
+/* NULL: none; `*conf` is moved to what it is to be told. */
+static const struct transport *transport_of(const char **conf)
+{
+    for (size_t i = 0; i < TRANSPORTS && transports[i].name != NULL; i++) {
+        size_t n = strlen(transports[i].name);
+
+        if (strncmp(*conf, transports[i].name, n) == 0 && ((*conf)[n] == 0 || (*conf)[n] == ':')) {
+            *conf += (*conf)[n] == 0 ? n : n + 1;
+            return &transports[i];
+        }
+    }
+    return NULL;
+}
+
+static TSS2_RC open_own(const struct transport *w, const char *conf, TSS2_TCTI_CONTEXT **out)
+{
+    TSS2_TCTI_CONTEXT *t;
+    size_t size = 0;
+    TSS2_RC rc = w->init(NULL, &size, conf);
+
+    if (rc != TSS2_RC_SUCCESS)
+        return rc;
+    t = calloc(1, size);
+    if (t == NULL)
+        return TSS2_TCTI_RC_MEMORY;
+    rc = w->init(t, &size, conf);
+    if (rc != TSS2_RC_SUCCESS)
+        free(t);
+    else
+        *out = t;
+    return rc;
+}
+
+/* The transport's words under codes that say the same of a TPM as they do of a device. */
+static void note_failure(struct link *l, TSS2_RC rc)
+{
+    struct err why = {0};
+
+    err_clear(&l->failure);
+    if (rc == TSS2_RC_SUCCESS || l->own == NULL || l->own->why == NULL || l->own->why(&why) == 0)
+        return;
+    l->failure = why;
+    /* Whoever is kept out by another process would wait for him again if he tried again. */
+    l->failure.rc = why.code == E_BUSY ? 0 : rc;
+    if (why.code == E_DENIED)
+        l->failure.code = E_NO_DEVICE;
+    else if (why.code == E_BUSY || why.code == E_IO)
+        l->failure.code = E_TPM;
+}
+
+int link_failure(const struct link *l, struct err *e)
+{
+    return l->failure.code != E_OK ? err_take(e, &l->failure) : 0;
+}
+
 int link_open(struct link *l, struct err *e)
 {
+    const char *conf = l->conf;
     TSS2_RC rc;
 
     if (l->real != NULL)
         return 0;
-    rc = Tss2_TctiLdr_Initialize(l->conf, &l->real);
-    if (rc != TSS2_RC_SUCCESS) {
-        l->real = NULL;
-        return err_set_rc(e, E_NO_DEVICE, rc,
-                          "no TPM answers at '%s' (%s); set FUSETSU_TCTI or tcti in fusetsu.conf, "
-                          "and check that you may open the device (group tss)",
-                          l->conf, Tss2_RC_Decode(rc));
-    }
-    return 0;
+    l->own = transport_of(&conf);
+    rc = l->own != NULL ? open_own(l->own, conf, &l->real)
+                        : Tss2_TctiLdr_Initialize(conf, &l->real);
+    note_failure(l, rc);
+    if (rc == TSS2_RC_SUCCESS)
+        return 0;
+    l->real = NULL;
+    if (link_failure(l, e) != 0)
+        return -1;
+    return err_set_rc(e, E_NO_DEVICE, rc,
+                      "no TPM answers at '%s' (%s); set FUSETSU_TCTI or tcti in fusetsu.conf, "
+                      "and check that you may open the device (group tss)",
+                      l->conf, Tss2_RC_Decode(rc));
 }
 
 /* Part 1, 18: tag, size, code. */
@@ -81,6 +164,7 @@ static TSS2_RC transmit(TSS2_TCTI_CONTEXT *t, size_t len, const uint8_t *cmd)
     if (l->watch != NULL)
         l->watch->sending(l->watch->arg, command_code(cmd, len));
     rc = Tss2_Tcti_Transmit(l->real, len, cmd);
+    note_failure(l, rc);
     if (rc != TSS2_RC_SUCCESS)
         link_drop(l, false);
     return rc;
@@ -135,6 +219,7 @@ static TSS2_RC fetch(struct link *l, int32_t timeout)
         if (rc != TSS2_RC_SUCCESS)
             break;
     }
+    note_failure(l, rc);
     link_drop(l, false);
     return rc;
 }
@@ -260,8 +345,12 @@ void link_drop(struct link *l, bool silent)
 {
     /* After fork the descriptors are shared: closing them would be heard by no
      * one, but some TCTIs (abrmd) talk when they end. They are left open. */
-    if (l->real != NULL && !silent)
+    if (l->real != NULL && !silent && l->own != NULL) {
+        Tss2_Tcti_Finalize(l->real);
+        free(l->real);
+    } else if (l->real != NULL && !silent) {
         Tss2_TctiLdr_Finalize(&l->real);
+    }
     l->real = NULL;
 }
 

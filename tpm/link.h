@@ -24,6 +24,16 @@ void link_drop(struct link *l, bool silent);
 bool link_is_open(const struct link *l);
 
 /*
+ * A transport that is part of this program: what "NAME" or "NAME:CONF" reaches from now on, in
+ * place of a library of that name. `why` tells what its last failure in this thread was: -1 with
+ * it in `e`, or 0 (NULL: it cannot tell). Before other threads are there; once more is fine.
+ */
+void link_register(const char *name, TSS2_TCTI_INIT_FUNC init, int (*why)(struct err *e));
+
+/* What made the last command fail, if its transport told; -1 with it in `e`, else 0. */
+int link_failure(const struct link *l, struct err *e) MUST_USE;
+
+/*
  * Somebody who is told of each command before it is sent, and of its answer; when `answered`
  * says so the command is sent again (the TPM has not executed it). NULL: nobody.
  */

@@ -45,6 +45,8 @@ const char *share_bare(const char *tcti)
         return tcti[15] >= '0' && tcti[15] <= '9' ? tcti : NULL;
     if (strncmp(tcti, "swtpm", 5) == 0 || strncmp(tcti, "mssim", 5) == 0)
         return tcti[5] == 0 || tcti[5] == ':' ? tcti : NULL;
+    if (strncmp(tcti, "fusetsu", 7) == 0)
+        return tcti[7] == 0 || tcti[7] == ':' ? tcti : NULL;
     return NULL;
 }
 
@@ -367,7 +369,7 @@ int share_new(struct share **out, struct link *l, const char *tcti, const char *
     s->arg = arg;
     s->limit = WAIT_MS;
     /* The swtpm TCTI connects for each command; the others, once. */
-    s->alone = strncmp(bare, "swtpm", 5) != 0;
+    s->alone = strncmp(bare, "swtpm", 5) != 0 && strncmp(bare, "fusetsu", 7) != 0;
     s->watch = (struct link_watch){.sending = sending, .answered = answered, .arg = s};
     link_watch(l, &s->watch);
     *out = s;

@@ -2,10 +2,10 @@
 
 #include "core/buf.h"
 #include "core/hash.h"
+#include "core/lockfile.h"
 #include "core/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,80 +107,17 @@ static int no_file(struct share_file *f, const char *why)
     return 1;
 }
 
-/* The group of those who may use the TPM; false when that is no group's matter. */
-static bool tpm_group(const struct share_file *f, gid_t *out)
-{
-    struct stat st;
-
-    if (f->node == NULL || stat(f->node, &st) != 0 || (st.st_mode & S_IWGRP) == 0)
-        return false;
-    *out = st.st_gid;
-    return true;
-}
-
-/* Made for ourselves; for the TPM's group where there is one and we are in it. */
-static void make(struct share_file *f)
-{
-    gid_t group;
-
-    f->fd = open(f->path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (f->fd >= 0 && tpm_group(f, &group) && fchown(f->fd, (uid_t)-1, group) == 0 &&
-        fchmod(f->fd, 0660) != 0)
-        log_debug("%s stays this user's own: %s", f->path, strerror(errno));
-}
-
-/* Who can write to it can make us wait and load our keys again, no more; but for that he
- * must be root, us, or of the TPM's group: only its members can give a file to it. */
-static const char *distrust(const struct share_file *f, const struct stat *st)
-{
-    gid_t group;
-
-    if (!S_ISREG(st->st_mode) || st->st_nlink != 1)
-        return "it is no regular file with one name";
-    if ((st->st_mode & S_IWOTH) != 0)
-        return "everybody may write to it";
-    if (st->st_uid != 0 && st->st_uid != geteuid() &&
-        !(tpm_group(f, &group) && st->st_gid == group))
-        return "it belongs to a stranger";
-    return NULL;
-}
-
-/* 0 when open and trusted, 1 when not to be had. */
+/* 0 when open and trusted, 1 when not to be had. Who can write to it can make us wait and load
+ * our keys again, no more. */
 static int open_file(struct share_file *f)
 {
-    const int flags = O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
-    const char *why;
-    struct stat st;
+    const char *why = NULL;
 
-    /* Two tries: between looking and making another process may have made it. */
-    for (int i = 0; i < 2 && f->fd < 0; i++) {
-        f->fd = open(f->path, flags);
-        if (f->fd < 0 && errno == ENOENT)
-            make(f);
-    }
-    if (f->fd < 0)
-        return no_file(f, strerror(errno));
-    if (fstat(f->fd, &st) != 0)
-        return no_file(f, strerror(errno));
-    why = distrust(f, &st);
-    return why != NULL ? no_file(f, why) : 0;
+    f->fd = lockfile_open(f->path, f->node, &why);
+    return f->fd < 0 ? no_file(f, why) : 0;
 }
 
 /* --- locks ------------------------------------------------------------------------ */
-
-static bool lock(int fd, short type, int byte)
-{
-    struct flock l = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-
-    return fcntl(fd, F_OFD_SETLK, &l) == 0;
-}
-
-static bool locked_by_another(int fd, int byte)
-{
-    struct flock l = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-
-    return fcntl(fd, F_OFD_GETLK, &l) == 0 && l.l_type != F_UNLCK;
-}
 
 static long now_ms(void)
 {
@@ -212,9 +149,9 @@ static int wait_for_call(struct share_file *f, long limit_ms)
 
     for (;;) {
         bool polite = !next && waited < RESPECT && began + waited >= f->slice &&
-                      locked_by_another(f->fd, LOCK_NEXT);
+                      lockfile_other(f->fd, LOCK_NEXT);
 
-        if (!polite && lock(f->fd, F_WRLCK, LOCK_CALL)) {
+        if (!polite && lockfile_lock(f->fd, LOCK_CALL)) {
             rc = 0;
             break;
         }
@@ -230,10 +167,10 @@ static int wait_for_call(struct share_file *f, long limit_ms)
             pause = (next ? PAUSE_NEXT : PAUSE_MAX) * 1000U;
         waited = now_ms() - began;
         if (!next && waited >= PATIENCE)
-            next = lock(f->fd, F_WRLCK, LOCK_NEXT);
+            next = lockfile_lock(f->fd, LOCK_NEXT);
     }
     if (next)
-        (void)lock(f->fd, F_UNLCK, LOCK_NEXT);
+        lockfile_unlock(f->fd, LOCK_NEXT);
     if (rc == 0 && began + waited >= f->slice)
         f->slice = began + waited + SLICE;
     return rc;
@@ -295,7 +232,7 @@ bool share_file_write(struct share_file *f, const struct share_image *image)
 void share_file_unlock(struct share_file *f)
 {
     if (f->fd >= 0)
-        (void)lock(f->fd, F_UNLCK, LOCK_CALL);
+        lockfile_unlock(f->fd, LOCK_CALL);
 }
 
 int share_file_record(const struct share_file *f)
@@ -306,7 +243,7 @@ int share_file_record(const struct share_file *f)
 int share_file_take(struct share_file *f, const struct share_image *image)
 {
     for (int i = 0; f->fd >= 0 && f->record < 0 && i < SHARE_RECORDS; i++) {
-        if (image->record[i].state == 0 && lock(f->fd, F_WRLCK, LOCK_RECORD + i))
+        if (image->record[i].state == 0 && lockfile_lock(f->fd, LOCK_RECORD + i))
             f->record = i;
     }
     return f->record;
@@ -314,5 +251,5 @@ int share_file_take(struct share_file *f, const struct share_image *image)
 
 bool share_file_alive(struct share_file *f, int record)
 {
-    return locked_by_another(f->fd, LOCK_RECORD + record);
+    return lockfile_other(f->fd, LOCK_RECORD + record);
 }

@@ -2,7 +2,7 @@
 
 #include <time.h>
 
-/* Microseconds between two looks: a third of what was waited already. */
+/* Microseconds between two looks: two fifths of what was waited already. */
 #define LOOK_MIN 200
 #define LOOK_MAX 50000
 
@@ -38,7 +38,7 @@ uint64_t tis_reg_now(const struct tis *t)
 
 void tis_reg_later(const struct tis *t, uint64_t since)
 {
-    uint64_t us = (tis_reg_now(t) - since) / 3;
+    uint64_t us = (tis_reg_now(t) - since) * 2 / 5;
 
     if (us < LOOK_MIN)
         us = LOOK_MIN;

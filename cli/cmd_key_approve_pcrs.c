@@ -3,6 +3,7 @@
 #include "cli/out.h"
 #include "cli/pin.h"
 #include "cli/place.h"
+#include "cli/wanted.h"
 #include "core/file.h"
 #include "tpm/pcr_approve.h"
 
@@ -37,35 +38,34 @@ static bool has(const struct store_object *o, CK_ATTRIBUTE_TYPE type, struct byt
 /* The TPM key of the only private key that --label and --id name. */
 static int find(struct cli *c, struct token *k, uint8_t uuid[STORE_UUID], struct err *e)
 {
-    const char *label = cli_option(c, "label"), *hex = cli_option(c, "id");
-    struct bytes name = {(const uint8_t *)label, label != NULL ? strlen(label) : 0}, id = {NULL, 0};
-    uint8_t id_bytes[KEYRING_ID_MAX];
     struct store_object *list = NULL;
+    struct bytes name = {NULL, 0};
     struct store_seal seal;
     size_t n = 0, found = 0;
+    struct wanted w;
     int rc = -1;
 
-    if (hex != NULL) {
-        if (keyring_parse_id(hex, id_bytes, &id.len, e) != 0)
-            return -1;
-        id.p = id_bytes;
-    }
+    if (wanted_read(&w, c, "label", e) != 0)
+        goto out;
+    if (w.is.label != NULL)
+        name = bytes_of(w.is.label, strlen(w.is.label));
     if (pcr_approve_seal(k, &seal, e) == 0)
         rc = store_object_list(token_store(k), token_row(k)->id, &seal, &list, &n, e);
     secret_wipe(&seal, sizeof(seal));
     for (size_t i = 0; rc == 0 && i < n; i++) {
         if (is_private_key(&list[i]) && has(&list[i], CKA_LABEL, name) &&
-            has(&list[i], CKA_ID, id)) {
+            has(&list[i], CKA_ID, w.is.id)) {
             memcpy(uuid, list[i].key, STORE_UUID);
             found++;
         }
     }
-    if (rc == 0)
-        store_objects_free(list, n);
-    if (rc != 0 || found == 1)
-        return rc;
-    return found == 0 ? err_set(e, E_NOT_FOUND, "token %s holds no such key", token_row(k)->label)
-                      : cli_misuse(e, "%zu keys fit; choose one with --id HEX", found);
+    if (rc == 0 && found != 1)
+        rc = found == 0 ? err_set(e, E_NOT_FOUND, "token %s holds no such key", token_row(k)->label)
+                        : cli_misuse(e, "%zu keys fit; choose one with --id HEX", found);
+    store_objects_free(list, n);
+out:
+    wanted_free(&w);
+    return rc;
 }
 
 static int read_values(struct token *k, const uint8_t uuid[STORE_UUID], const char *path,
@@ -124,8 +124,9 @@ static int run(struct cli *c, struct err *e)
     size_t n = 0;
     int rc = -1;
 
-    if (cli_option(c, "label") == NULL && cli_option(c, "id") == NULL)
-        return cli_misuse(e, "which key? name it with --label LABEL or --id HEX");
+    if (cli_option(c, "label") == NULL && cli_option(c, "id") == NULL &&
+        cli_option(c, "uri") == NULL)
+        return cli_misuse(e, "which key? name it with --label LABEL or --id HEX or in --uri");
     if (place_open(c, &at, e) == 0 && login(c, at.token, e) == 0 &&
         find(c, at.token, uuid, e) == 0 && read_values(at.token, uuid, path, &values, e) == 0 &&
         pcr_approve(at.token, uuid, &values, cli_flag(c, "revoke-others"), &n, e) == 0) {

@@ -119,7 +119,7 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "--extractable excludes --auth and --pcrs: a key that leaves the TPM "
                              "leaves them behind");
     if (cli_option(c, "id") != NULL) {
-        if (keyring_parse_id(cli_option(c, "id"), id, &spec.id.len, e) != 0)
+        if (wanted_parse_id(cli_option(c, "id"), id, &spec.id.len, e) != 0)
             return -1;
         spec.id.p = id;
     }

@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/enrolment.h"
 #include "cli/out.h"
+#include "cli/wanted.h"
 #include "core/file.h"
 #include "core/oid.h"
 
@@ -11,7 +12,7 @@
 static const struct cli_option options[] = {
     {"invite", "FILE", "the invitation that the authority made", true},
     {"out", "FILE", "where to write the request; - is standard output", true},
-    {"key", "LABEL", "certify this key of the token", false},
+    {"key", "LABEL", "certify this key of the token; --uri can name it, too", false},
     {"type", "TYPE", "or make a new key: p256 (default), p384, rsa2048, rsa3072", false},
     {"label", "TEXT", "label of the new key (default: the name that will be certified)", false},
     {"pcrs", "LIST", "let the TPM quote these PCRs, e.g. sha256:0,2,4,7", false},
@@ -40,16 +41,32 @@ out:
     return rc;
 }
 
+/* Does --key or --uri name a key that exists? A new one is made otherwise. */
+static int names_key(const struct cli *c, bool *there, struct err *e)
+{
+    struct wanted w;
+    int rc = wanted_read(&w, c, "key", e);
+
+    *there = wanted_any(&w);
+    if (rc == 0 && *there && (cli_option(c, "type") != NULL || cli_option(c, "label") != NULL))
+        rc = cli_misuse(e, "--key and --uri name a key that exists; --type and --label make a "
+                           "new one");
+    wanted_free(&w);
+    return rc;
+}
+
 /* An existing key by --key, or a new one; `made` says which. */
 static int get_key(struct cli *c, struct keyring *k, const struct evidence_invitation *v,
                    struct keyring_object *key, bool *made, struct err *e)
 {
     struct keyring_spec spec = {.type = cli_option(c, "type"), .label = cli_option(c, "label")};
-    struct keyring_wanted w = {.label = cli_option(c, "key")};
+    bool there = false;
 
     *made = false;
-    if (w.label != NULL)
-        return keyring_find(k, CKO_PRIVATE_KEY, &w, key, e);
+    if (names_key(c, &there, e) != 0)
+        return -1;
+    if (there)
+        return keyring_choose(k, c, CKO_PRIVATE_KEY, "key", key, e);
     if (spec.type == NULL)
         spec.type = "p256";
     if (spec.label == NULL)
@@ -95,9 +112,8 @@ static int run(struct cli *c, struct err *e)
     bool made = false;
     int rc = -1;
 
-    if (cli_option(c, "key") != NULL &&
-        (cli_option(c, "type") != NULL || cli_option(c, "label") != NULL))
-        return cli_misuse(e, "--key names a key that exists; --type and --label make a new one");
+    if (names_key(c, &made, e) != 0)
+        return -1;
     if (cli_option(c, "type") != NULL && keyring_check_type(cli_option(c, "type"), e) != 0)
         return -1;
     if (enrolment_pcrs(cli_option(c, "pcrs"), &p.wanted.quote, e) != 0)

@@ -2,7 +2,6 @@
 
 #include "cli/pin.h"
 #include "cli/place.h"
-#include "cli/uri.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,28 +325,17 @@ int keyring_find(struct keyring *k, CK_OBJECT_CLASS class, const struct keyring_
 int keyring_choose(struct keyring *k, struct cli *c, CK_OBJECT_CLASS class,
                    const char *label_option, struct keyring_object *out, struct err *e)
 {
-    const char *text = cli_option(c, "uri"), *hex = cli_option(c, "id");
-    struct keyring_wanted w = {.label = cli_option(c, label_option)};
-    uint8_t id[KEYRING_ID_MAX];
-    struct uri u = {0};
+    struct wanted w;
     int rc = -1;
 
-    if (text != NULL && uri_parse(&u, text, e) != 0)
-        return -1;
-    if (hex != NULL && keyring_parse_id(hex, id, &w.id.len, e) != 0)
-        goto out;
-    w.id.p = id;
-    if (w.label == NULL && hex == NULL) {
-        w.label = u.object;
-        w.id = buf_bytes(&u.id);
+    if (wanted_read(&w, c, label_option, e) == 0) {
+        if (wanted_any(&w))
+            rc = keyring_find(k, class, &w.is, out, e);
+        else
+            cli_misuse(e, "which %s? name it with --%s LABEL%s or in --uri", class_name(class),
+                       label_option, strcmp(label_option, "label") == 0 ? " or --id HEX" : "");
     }
-    if (w.label == NULL && w.id.len == 0)
-        cli_misuse(e, "which %s? name it with --%s LABEL%s or in --uri", class_name(class),
-                   label_option, strcmp(label_option, "label") == 0 ? " or --id HEX" : "");
-    else
-        rc = keyring_find(k, class, &w, out, e);
-out:
-    uri_free(&u);
+    wanted_free(&w);
     return rc;
 }
 
@@ -411,15 +399,4 @@ int keyring_public(struct keyring *k, const struct keyring_object *key, struct p
     rc = token_key_public(&blob, out, e);
     store_key_free(&blob);
     return rc;
-}
-
-int keyring_parse_id(const char *hex, uint8_t id[KEYRING_ID_MAX], size_t *len, struct err *e)
-{
-    size_t n = strlen(hex);
-
-    if (n == 0 || n % 2 != 0 || n / 2 > KEYRING_ID_MAX || hex_decode(id, n / 2, hex) != 0)
-        return cli_misuse(e, "--id takes 1 to %d bytes as hex digits, e.g. 01 or 4a6f",
-                          KEYRING_ID_MAX);
-    *len = n / 2;
-    return 0;
 }

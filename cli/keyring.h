@@ -1,7 +1,7 @@
 #ifndef CLI_KEYRING_H
 #define CLI_KEYRING_H
 
-#include "cli/cli.h"
+#include "cli/wanted.h"
 #include "core/pubkey.h"
 #include "pkcs11/inprocess.h"
 
@@ -36,8 +36,6 @@ int keyring_token(struct keyring *k, struct token **out, struct err *e) MUST_USE
 
 /* --- objects ------------------------------------------------------------- */
 
-#define KEYRING_ID_MAX 64
-
 struct keyring_object {
     CK_OBJECT_HANDLE handle;
     char label[128]; /* cut when longer */
@@ -51,11 +49,6 @@ struct keyring_object {
 int keyring_list(struct keyring *k, CK_OBJECT_CLASS class, struct keyring_object **out, size_t *n,
                  struct err *e) MUST_USE;
 
-/* How an object is named on a command line; empty members are not compared. */
-struct keyring_wanted {
-    const char *label;
-    struct bytes id;
-};
 /* The only object of a class that fits: E_NOT_FOUND, or E_USAGE when several do. */
 int keyring_find(struct keyring *k, CK_OBJECT_CLASS class, const struct keyring_wanted *w,
                  struct keyring_object *out, struct err *e) MUST_USE;
@@ -127,9 +120,5 @@ int keyring_get_evidence(struct keyring *k, const struct keyring_object *key, st
  * stay. Of a public key, that alone. */
 int keyring_destroy_pair(struct keyring *k, const struct keyring_object *key,
                          struct err *e) MUST_USE;
-
-/* Hex of a command line as bytes, at most KEYRING_ID_MAX. E_USAGE. */
-int keyring_parse_id(const char *hex, uint8_t id[KEYRING_ID_MAX], size_t *len,
-                     struct err *e) MUST_USE;
 
 #endif

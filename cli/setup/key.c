@@ -4,6 +4,7 @@
 #include "ca/issue.h"
 #include "cli/keyring.h"
 #include "cli/uri.h"
+#include "cli/wanted.h"
 
 #include <limits.h>
 #include <openssl/pem.h>
@@ -29,34 +30,7 @@ static int no_memory(struct err *e)
 
 /* --- finding it ---------------------------------------------------------------------------- */
 
-/* What the command line says of the key. */
-struct wanted {
-    const char *label;
-    struct bytes id;
-    uint8_t room[KEYRING_ID_MAX];
-    struct uri uri;
-};
-
-static int read_wanted(struct cli *c, struct wanted *w, struct err *e)
-{
-    const char *uri = cli_option(c, "uri"), *hex = cli_option(c, "id");
-
-    *w = (struct wanted){.label = cli_option(c, "label")};
-    if (uri != NULL && uri_parse(&w->uri, uri, e) != 0)
-        return -1;
-    if (hex != NULL) {
-        if (keyring_parse_id(hex, w->room, &w->id.len, e) != 0)
-            return -1;
-        w->id.p = w->room;
-    }
-    if (w->label == NULL && hex == NULL) {
-        w->label = w->uri.object;
-        w->id = buf_bytes(&w->uri.id);
-    }
-    return 0;
-}
-
-static bool fits(const struct wanted *w, const struct keyring_object *o)
+static bool fits(const struct keyring_wanted *w, const struct keyring_object *o)
 {
     return (w->label == NULL || strcmp(w->label, o->label) == 0) &&
            (w->id.len == 0 || bytes_equal(w->id, bytes_of(o->id, o->id_len)));
@@ -83,7 +57,7 @@ static const struct keyring_object *cert_of(const struct keyring_object *pub,
 
 /* The only public key that fits, or whose certificate does; of several the only one with a
  * certificate. */
-static int choose(const struct wanted *w, const struct keyring_object *pub, size_t n_pub,
+static int choose(const struct keyring_wanted *w, const struct keyring_object *pub, size_t n_pub,
                   const struct keyring_object *cert, size_t n_cert, size_t *out, struct err *e)
 {
     size_t fit = 0, certified = 0, any = 0, best = 0;
@@ -161,17 +135,15 @@ static int find(struct setup *s, const char *label, struct setup_key *k, struct 
     struct wanted w;
     int rc = -1;
 
-    if (read_wanted(s->cli, &w, e) != 0)
+    if (wanted_read(&w, s->cli, "label", e) != 0)
         goto out;
-    if (label != NULL) {
-        w.label = label;
-        w.id = bytes_of(NULL, 0);
-    }
+    if (label != NULL)
+        w.is = (struct keyring_wanted){.label = label};
     if (keyring_open(&ring, s->cli, KEYRING_LOOK, e) == 0 &&
         keyring_list(ring, CKO_PUBLIC_KEY, &pub, &n_pub, e) == 0 &&
         keyring_list(ring, CKO_CERTIFICATE, &cert, &n_cert, e) == 0 &&
         keyring_token_info(ring, &info, e) == 0 &&
-        choose(&w, pub, n_pub, cert, n_cert, &at, e) == 0)
+        choose(&w.is, pub, n_pub, cert, n_cert, &at, e) == 0)
         rc = fill(k, &info, &pub[at], cert_of(&pub[at], cert, n_cert), e);
     if (rc == 0)
         rc = read_chain(ring, k, e);
@@ -179,7 +151,7 @@ out:
     keyring_objects_free(pub, n_pub);
     keyring_objects_free(cert, n_cert);
     keyring_close(ring);
-    uri_free(&w.uri);
+    wanted_free(&w);
     return rc;
 }
 

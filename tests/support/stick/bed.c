@@ -140,7 +140,7 @@ static void reap(struct client *c, UMockdevIoctlClient *id, UMockdevIoctlData *a
     umockdev_ioctl_data_set_ptr(pointer, 0, d);
     g_object_unref(pointer);
     /* Written back and forgotten. */
-    umockdev_ioctl_data_update(d, 0, d->data, (gsize)d->data_len);
+    umockdev_ioctl_data_update(d, 0, d->data, d->data_len);
     umockdev_ioctl_client_complete(id, 0, 0);
     g_object_unref(d);
 }

@@ -129,7 +129,9 @@ struct evidence_bundle {
     struct evidence_signed creation; /* TPM2_CertifyCreation; TPMS_CREATION_DATA */
     struct evidence_signed quote;    /* TPM2_Quote; the PCRs' values, each a TPM2B_DIGEST, in
                                       * the order of the selection */
-    struct evidence_signed pin;      /* TPM2_NV_Certify of a PIN index; its TPMS_NV_PUBLIC */
+    struct evidence_signed pin;      /* TPM2_NV_Certify of a PIN index; its TPMS_NV_PUBLIC and the
+                                      * point of the SO's key K (core/pin_policy.h), 64 bytes,
+                                      * each behind a two-byte length */
     struct evidence_approver approver;
     STACK_OF(X509) * certs; /* AK chain, its certificate first; NULL when none */
 };

@@ -3,6 +3,7 @@
 #include "core/evidence_rules.h"
 
 #include "core/hash.h"
+#include "core/pin_policy.h"
 #include "core/tpmwire.h"
 
 #include <stdio.h>
@@ -210,10 +211,27 @@ static int first_difference(const struct pcrvalues *have, const struct pcrvalues
     return -1;
 }
 
+/* None of the sets fits: why not the last one. */
+static void say_difference(struct evidence_case *c, const struct pcrvalues *have,
+                           const struct pcrvalues *want, unsigned at)
+{
+    char was[2 * 12 + 1], is[2 * 12 + 1];
+
+    hex_encode(is, have->value[at], 12);
+    hex_encode(was, want->value[at], 12);
+    if (have->hash != want->hash || (have->there >> at & 1) == 0)
+        evidence_rules_set(c, 21, EVIDENCE_FAIL, "PCR %u of bank %04x is agreed on and not quoted",
+                           at, (unsigned)want->hash);
+    else
+        evidence_rules_set(c, 21, EVIDENCE_FAIL,
+                           "PCR %u is %s..., expected %s... or another "
+                           "platform that is agreed on",
+                           at, is, was);
+}
+
 static void judge_values(struct evidence_case *c, const struct pcrvalues *have)
 {
     const struct evidence_terms *t = c->terms;
-    const struct alg_hash *h = alg_hash_of(have->hash);
     int at = -1;
 
     for (size_t i = 0; i < t->n_pcrs; i++) {
@@ -227,16 +245,8 @@ static void judge_values(struct evidence_case *c, const struct pcrvalues *have)
         evidence_rules_set(c, 21, EVIDENCE_ASSERTED,
                            "the quote is genuine; that its values are right rests on the "
                            "issuer's word");
-    else if (h == NULL || (have->there >> at & 1) == 0 || have->hash != t->pcrs[0].hash)
-        evidence_rules_set(c, 21, EVIDENCE_FAIL, "PCR %d of bank %04x is agreed on and not quoted",
-                           at, (unsigned)t->pcrs[0].hash);
-    else {
-        char what[24];
-
-        snprintf(what, sizeof(what), "PCR %d", at);
-        evidence_rules_compare(c, 21, what, bytes_of(have->value[at], h->size),
-                               bytes_of(t->pcrs[t->n_pcrs - 1].value[at], h->size));
-    }
+    else
+        say_difference(c, have, &t->pcrs[t->n_pcrs - 1], (unsigned)at);
 }
 
 void evidence_statements_quote(struct evidence_case *c)
@@ -280,28 +290,50 @@ void evidence_statements_quote(struct evidence_case *c)
 #define COUNTER_TYPE ((TPMA_NV)TPM2_NT_PIN_FAIL << TPMA_NV_TPM2_NT_SHIFT)
 #define COUNTER_FORBIDDEN \
     (TPMA_NV_OWNERWRITE | TPMA_NV_AUTHWRITE | TPMA_NV_PPWRITE | TPMA_NV_CLEAR_STCLEAR)
+#define COUNTER_WANTED (TPMA_NV_WRITTEN | TPMA_NV_NO_DA)
 #define COUNT 8 /* pinCount, pinLimit (Part 2, 13.3) */
+/* More tries than that are no protection of a PIN. */
+#define LIMIT_MAX 32
 
-static bool is_counter(struct evidence_case *c, const TPMS_NV_PUBLIC *pub)
+/* The index, and the policy that it must have: with any other one somebody might clear its
+ * count. */
+static int read_counter(struct bytes about, TPMS_NV_PUBLIC *pub, struct pin_policy *want,
+                        struct err *e)
+{
+    struct reader r = reader_of(about.p, about.len);
+    struct bytes area = reader_2b(&r), k = reader_2b(&r);
+    TPMT_PUBLIC k_area;
+    TPM2B_NAME k_name;
+
+    if (!reader_done(&r) || k.len != 64)
+        return err_set(e, E_FORMAT, "it does not come as a public area and the point of a key");
+    if (tpmwire_nv_public(area, pub, e) != 0 || pin_policy_k(k.p, &k_area, &k_name, e) != 0)
+        return -1;
+    return pin_policy_counter(&k_name, want, e);
+}
+
+static bool is_counter(struct evidence_case *c, const TPMS_NV_PUBLIC *pub,
+                       const struct pin_policy *want)
 {
     if ((pub->attributes & TPMA_NV_TPM2_NT_MASK) != COUNTER_TYPE ||
         (pub->attributes & COUNTER_FORBIDDEN) != 0 ||
-        (pub->attributes & (TPMA_NV_WRITTEN | TPMA_NV_NO_DA)) !=
-            (TPMA_NV_WRITTEN | TPMA_NV_NO_DA) ||
-        pub->authPolicy.size == 0) {
+        (pub->attributes & COUNTER_WANTED) != COUNTER_WANTED) {
         evidence_rules_set(c, 25, EVIDENCE_FAIL,
                            "the attributes of the PIN index are %08x: no counter of wrong PINs "
                            "that only its policies can change",
                            (unsigned)pub->attributes);
         return false;
     }
-    return true;
+    return same(c, 25, "the policy of the PIN index",
+                bytes_of(pub->authPolicy.buffer, pub->authPolicy.size),
+                bytes_of(want->all.d, sizeof(want->all.d)));
 }
 
 void evidence_statements_pin(struct evidence_case *c)
 {
     const struct evidence_signed *s = &c->bundle.pin;
     const TPMS_NV_CERTIFY_INFO *nv;
+    struct pin_policy policy;
     TPMS_NV_PUBLIC pub;
     struct err e = {0};
     struct reader r;
@@ -316,21 +348,23 @@ void evidence_statements_pin(struct evidence_case *c)
     if (!is_signed(c, 25, s, TPM2_ST_ATTEST_NV, &a))
         return;
     nv = &a.attested.nv;
-    if (tpmwire_nv_public(buf_bytes(&s->about), &pub, &e) != 0 ||
+    if (read_counter(buf_bytes(&s->about), &pub, &policy, &e) != 0 ||
         tpmname_nv(&pub, &name, &e) != 0) {
         evidence_rules_set(c, 25, EVIDENCE_FAIL, "the PIN index: %.200s", e.msg);
         return;
     }
     if (!same(c, 25, "the Name of the PIN index", name_bytes(&nv->indexName), name_bytes(&name)) ||
-        !is_counter(c, &pub))
+        !is_counter(c, &pub, &policy))
         return;
     r = reader_of(nv->nvContents.buffer, nv->nvContents.size);
     (void)reader_u32(&r);
     limit = reader_u32(&r);
-    if (nv->offset != 0 || nv->nvContents.size != COUNT || !reader_done(&r) || limit == 0) {
+    if (nv->offset != 0 || nv->nvContents.size != COUNT || !reader_done(&r) || limit == 0 ||
+        limit > LIMIT_MAX) {
         evidence_rules_set(c, 25, EVIDENCE_FAIL,
-                           "the PIN index holds %u bytes and a limit of %u, expected %d bytes",
-                           (unsigned)nv->nvContents.size, (unsigned)limit, COUNT);
+                           "the PIN index holds %u bytes and a limit of %u, expected %d bytes and "
+                           "1 to %d tries",
+                           (unsigned)nv->nvContents.size, (unsigned)limit, COUNT, LIMIT_MAX);
         return;
     }
     c->pin_name = name;

@@ -132,7 +132,8 @@ static int pin_public(struct attest_key *a, TPM2B_NAME *name, struct buf *out, s
         return err_set(e, E_TAMPERED, "the TPM's PIN counter is not the one of this token");
     if (Tss2_MU_TPMS_NV_PUBLIC_Marshal(&pub, wire, sizeof(wire), &n) != TSS2_RC_SUCCESS)
         return err_set(e, E_TPM, "the public area of an NV index does not fit");
-    buf_add(out, wire, n);
+    buf_2b(out, wire, n);
+    buf_2b(out, a->token->row.k_public, sizeof(a->token->row.k_public));
     return buf_ok(out, e);
 }
 

@@ -42,7 +42,7 @@ int pcr_approved_policy(const struct token *k, const uint8_t uuid[STORE_UUID],
     /* Not as the row has it by now: whose key that is nobody knows. */
     if (k->who != TOKEN_USER)
         return err_set(e, E_LOGIN, "log in to token '%s' first", k->row.label);
-    if (pin_index_k(k->confirmed.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
+    if (pin_policy_k(k->confirmed.k_public, &pub, &name, e) != 0 || ref_of(uuid, &ref, e) != 0)
         return -1;
     return tpmpolicy_authorize(out, &name, bytes_of(ref.buffer, ref.size), e);
 }
@@ -152,7 +152,7 @@ int pcr_approved_satisfy(struct token *k, const struct store_key *key, const str
         return pcr_satisfy(k->tpm, p, b, e);
     i = find(k, &x, &now, p, e);
     if (i < 0 || pcr_approved_digest(key->uuid, &now, &approved, &ref, digest, e) != 0 ||
-        pin_index_k(k->row.k_public, &pub, &name, e) != 0 ||
+        pin_policy_k(k->row.k_public, &pub, &name, e) != 0 ||
         ticket_for(k, &pub, digest, x.pcrs[i].signature, may_flush, e) != 0)
         return -1;
     return policy_authorize(k->tpm, p, &approved, &ref, &name, &k->ticket->ticket, e);

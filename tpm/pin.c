@@ -379,7 +379,7 @@ int pin_reset_user(const struct pin_link *l, const struct store_token *row, cons
     TPM2_HANDLE key = 0;
     int rc = -1;
 
-    if (sys == NULL || pin_index_k(row->k_public, &pub.publicArea, &want, e) != 0)
+    if (sys == NULL || pin_policy_k(row->k_public, &pub.publicArea, &want, e) != 0)
         return -1;
     if (exec_sapi(Tss2_Sys_LoadExternal(sys, NULL, NULL, &pub, TPM2_RH_NULL, &key, &got, NULL),
                   "loading the SO's public key", e) != 0)

@@ -10,31 +10,6 @@ void pin_index_name(const struct store_index *i, TPM2B_NAME *out)
     memcpy(out->name, i->name.name, i->name.len);
 }
 
-int pin_index_k(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name, struct err *e)
-{
-    struct buf wire = {0};
-    int rc = -1;
-
-    *pub = (TPMT_PUBLIC){
-        .type = TPM2_ALG_ECC,
-        .nameAlg = TPM2_ALG_SHA256,
-        .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT,
-    };
-    pub->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
-    pub->parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
-    pub->parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
-    pub->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
-    pub->unique.ecc.x.size = 32;
-    pub->unique.ecc.y.size = 32;
-    memcpy(pub->unique.ecc.x.buffer, k_public, 32);
-    memcpy(pub->unique.ecc.y.buffer, k_public + 32, 32);
-    if (tpmname_marshal_public(pub, &wire, e) == 0 &&
-        tpmname_object(buf_bytes(&wire), name, e) == 0)
-        rc = 0;
-    buf_free(&wire);
-    return rc;
-}
-
 enum pin_guard pin_index_guard(const struct store_token *row, enum pin_side side)
 {
     if ((row->flags & STORE_TOKEN_DA_ONLY) != 0)
@@ -49,7 +24,7 @@ int pin_index_policy(const struct store_token *row, enum store_nv which, struct 
     TPM2B_NAME k, counter;
     TPMT_PUBLIC pub;
 
-    if (pin_index_k(row->k_public, &pub, &k, e) != 0)
+    if (pin_policy_k(row->k_public, &pub, &k, e) != 0)
         return -1;
     switch (which) {
     case STORE_NV_U: return pin_policy_counter(&k, out, e);

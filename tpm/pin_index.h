@@ -2,7 +2,7 @@
 #define TPM_PIN_INDEX_H
 
 #include "core/store.h"
-#include "tpm/pin_policy.h"
+#include "core/pin_policy.h"
 
 /* What the NV indices of a token are: their policies, public areas and contents. */
 
@@ -24,10 +24,6 @@ struct pin_so_content {
     uint8_t lockout_auth[32];   /* zeros: not ours */
     uint8_t owner_auth[32];     /* zeros: not ours */
 };
-
-/* Name of K's public area (Part 1, 16), as PolicySigned binds it. */
-int pin_index_k(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name,
-                struct err *e) MUST_USE;
 
 /* PIN_FAIL content: pinCount, pinLimit (Part 2, 13.3). */
 #define PIN_COUNT 8

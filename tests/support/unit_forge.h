@@ -41,6 +41,7 @@ struct unit_forge {
     uint32_t pin_limit;
     TPMS_CREATION_DATA created;
     TPMS_NV_PUBLIC pin_pub; /* of the PIN counter */
+    uint8_t pin_k[64];      /* the SO\'s key in its policy */
     /* Whose approval the key wants: another forge, built, whose subject key is the approver. Its
      * record goes into the bundle unless `bare_approver`. */
     struct unit_forge *approver;

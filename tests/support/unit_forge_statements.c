@@ -3,6 +3,7 @@
 
 #include "core/approval.h"
 #include "core/hash.h"
+#include "core/pin_policy.h"
 #include "core/tpmname.h"
 #include "core/tpmpolicy.h"
 #include "core/tpmwire.h"
@@ -103,7 +104,8 @@ static void pin(struct unit_forge *f, X509_REQ *csr, struct evidence_signed *out
 
     unit_forge_attest(f, csr, TPM2_ST_ATTEST_NV, &a);
     assert_int_equal(Tss2_MU_TPMS_NV_PUBLIC_Marshal(&f->pin_pub, wire, sizeof(wire), &n), 0);
-    buf_add(&out->about, wire, n);
+    buf_2b(&out->about, wire, n);
+    buf_2b(&out->about, f->pin_k, sizeof(f->pin_k));
     ok(tpmname_nv(&f->pin_pub, &a.attested.nv.indexName, &e), &e);
     buf_u32(&content, 0);
     buf_u32(&content, f->pin_limit);
@@ -138,6 +140,18 @@ void unit_forge_statements(struct unit_forge *f, X509_REQ *csr, struct evidence_
 
 /* --- what stands in them when nothing is changed --------------------------------------- */
 
+static void set_counter_policy(struct unit_forge *f)
+{
+    struct pin_policy p;
+    struct err e = {0};
+    TPMT_PUBLIC k;
+    TPM2B_NAME name;
+
+    ok(pin_policy_k(f->pin_k, &k, &name, &e), &e);
+    ok(pin_policy_counter(&name, &p, &e), &e);
+    memcpy(f->pin_pub.authPolicy.buffer, p.all.d, sizeof(p.all.d));
+}
+
 void unit_forge_defaults(struct unit_forge *f)
 {
     TPM2B_NAME root;
@@ -156,6 +170,8 @@ void unit_forge_defaults(struct unit_forge *f)
         .authPolicy.size = 32,
         .dataSize = 8,
     };
+    memset(f->pin_k, 0x4b, sizeof(f->pin_k));
+    set_counter_policy(f);
     f->created.locality = TPMA_LOCALITY_TPM2_LOC_ZERO;
     f->created.parentNameAlg = TPM2_ALG_SHA256;
     f->created.outsideInfo.size = sizeof(f->nonce);

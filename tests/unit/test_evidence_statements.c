@@ -380,9 +380,12 @@ static void counters_that_do_not_count(void **state)
     struct unit_forge f;
 
     (void)state;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 13; i++) {
         start(&f);
         switch (i) {
+        case 10: memset(f.pin_pub.authPolicy.buffer, 0, 32); break; /* a fresh session has it */
+        case 11: f.pin_k[0] ^= 1; break;
+        case 12: f.pin_limit = 33; break;
         case 0: f.pin_pub.attributes |= TPMA_NV_OWNERWRITE; break;
         case 1: f.pin_pub.attributes |= TPMA_NV_AUTHWRITE; break;
         case 2: f.pin_pub.attributes |= TPMA_NV_CLEAR_STCLEAR; break;

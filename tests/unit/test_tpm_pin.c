@@ -4,7 +4,7 @@
 #include "tpm/held.h"
 #include "tpm/nv.h"
 #include "tpm/pin.h"
-#include "tpm/pin_policy.h"
+#include "core/pin_policy.h"
 #include "tpm/token_priv.h"
 
 #include <stdio.h>
@@ -285,7 +285,7 @@ static void steal_counter(struct unit_tpm *w, const uint8_t auth[32])
     pub.attributes &= ~(TPMA_NV)TPMA_NV_WRITTEN;
     assert_int_equal(nv_define(w->tpm, owner, &pub, bytes_of(auth, 32), NULL), 0);
     assert_int_equal(nv_public(w->tpm, u->handle, &pub, &name, NULL), 0);
-    assert_int_equal(pin_index_k(token_row(w->token)->k_public, &k_pub, &k, NULL), 0);
+    assert_int_equal(pin_policy_k(token_row(w->token)->k_public, &k_pub, &k, NULL), 0);
     assert_int_equal(pin_policy_counter(&k, &policy, NULL), 0);
     assert_int_equal(session_start(w->tpm, TPM2_SE_POLICY, &w->token->salt, &p, NULL), 0);
     assert_int_equal(policy_nvwritten(w->tpm, &p, false, NULL), 0);

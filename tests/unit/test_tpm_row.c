@@ -279,7 +279,7 @@ static bool by_k(struct unit_tpm *w, const struct store_key *key, const uint8_t 
     buf_add(&in, key->uuid, STORE_UUID);
     assert_int_equal(hash_sha256(buf_bytes(&in), ref, NULL), 0);
     buf_free(&in);
-    assert_int_equal(pin_index_k(k_public, &pub, &k, NULL), 0);
+    assert_int_equal(pin_policy_k(k_public, &pub, &k, NULL), 0);
     assert_int_equal(tpmpolicy_authorize(&want, &k, bytes_of(ref, sizeof(ref)), NULL), 0);
     assert_int_equal(token_key_identity(w->token, key, &id, NULL), 0);
     return bytes_equal(bytes_of(id.policy, id.policy_len), bytes_of(want.d, sizeof(want.d)));

@@ -6,7 +6,7 @@
  */
 #include "core/hash.h"
 #include "tpm/pin.h"
-#include "tpm/pin_policy.h"
+#include "core/pin_policy.h"
 
 #include <string.h>
 
@@ -209,7 +209,7 @@ static void test_name_of_k_is_as_the_tpm_says(void **state)
     (void)state;
     assert_int_equal(hex_decode(xy, 32, K_X), 0);
     assert_int_equal(hex_decode(xy + 32, 32, K_Y), 0);
-    assert_int_equal(pin_index_k(xy, &pub, &got, NULL), 0);
+    assert_int_equal(pin_policy_k(xy, &pub, &got, NULL), 0);
     assert_int_equal(got.size, want.size);
     assert_memory_equal(got.name, want.name, want.size);
 }

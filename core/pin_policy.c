@@ -1,6 +1,7 @@
-#include "tpm/pin_policy.h"
+#include "core/pin_policy.h"
 
 #include "core/hash.h"
+#include "core/tpmname.h"
 
 #include <string.h>
 
@@ -83,4 +84,29 @@ int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct
     if (tpmpolicy_secret(&out->branch[0], counter, e) != 0 || first_write(&out->branch[1], e) != 0)
         return -1;
     return tpmpolicy_or(&out->all, out->branch, out->n, e);
+}
+
+int pin_policy_k(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name, struct err *e)
+{
+    struct buf wire = {0};
+    int rc = -1;
+
+    *pub = (TPMT_PUBLIC){
+        .type = TPM2_ALG_ECC,
+        .nameAlg = TPM2_ALG_SHA256,
+        .objectAttributes = TPMA_OBJECT_USERWITHAUTH | TPMA_OBJECT_SIGN_ENCRYPT,
+    };
+    pub->parameters.eccDetail.symmetric.algorithm = TPM2_ALG_NULL;
+    pub->parameters.eccDetail.scheme.scheme = TPM2_ALG_NULL;
+    pub->parameters.eccDetail.curveID = TPM2_ECC_NIST_P256;
+    pub->parameters.eccDetail.kdf.scheme = TPM2_ALG_NULL;
+    pub->unique.ecc.x.size = 32;
+    pub->unique.ecc.y.size = 32;
+    memcpy(pub->unique.ecc.x.buffer, k_public, 32);
+    memcpy(pub->unique.ecc.y.buffer, k_public + 32, 32);
+    if (tpmname_marshal_public(pub, &wire, e) == 0 &&
+        tpmname_object(buf_bytes(&wire), name, e) == 0)
+        rc = 0;
+    buf_free(&wire);
+    return rc;
 }

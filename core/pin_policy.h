@@ -1,5 +1,5 @@
-#ifndef TPM_PIN_POLICY_H
-#define TPM_PIN_POLICY_H
+#ifndef CORE_PIN_POLICY_H
+#define CORE_PIN_POLICY_H
 
 #include "core/tpmpolicy.h"
 
@@ -44,5 +44,10 @@ int pin_policy_guard(const TPM2B_NAME *counter, const TPM2B_NAME *k, struct pin_
 /* Adds the mark of K to a policy. */
 int pin_policy_mark(const TPM2B_NAME *k, struct pin_policy *p, struct err *e) MUST_USE;
 int pin_policy_counted(const TPM2B_NAME *counter, struct pin_policy *out, struct err *e) MUST_USE;
+
+/* K's public area, from the coordinates of its point, and its Name, by which PolicySigned binds
+ * it (Part 1, 16). */
+int pin_policy_k(const uint8_t k_public[64], TPMT_PUBLIC *pub, TPM2B_NAME *name,
+                 struct err *e) MUST_USE;
 
 #endif

@@ -57,6 +57,13 @@ int device_standing(struct registry *r, bool required, const uint8_t ek_hash[32]
     return 0;
 }
 
+/* The AK was certified by us, which takes the TPM that has the EK (its certificate was sealed to
+ * both), and the statement is by this AK under this EK. */
+bool device_is_proven(const struct evidence_verdict *v)
+{
+    return v->result[7 - 1].outcome == EVIDENCE_PASS && v->result[9 - 1].outcome == EVIDENCE_PASS;
+}
+
 /* --- what follows ------------------------------------------------------------------------- */
 
 static bool only_failed(const struct evidence_verdict *v, unsigned number)
@@ -98,13 +105,7 @@ static int make_pending(struct registry *r, const struct evidence_verdict *v, X5
 static int quarantine(struct registry *r, const struct device_standing *s, const char *why,
                       int64_t now, struct err *e)
 {
-    struct registry_device d = s->device;
-
-    d.state = REGISTRY_DEVICE_QUARANTINED;
-    d.changed_at = now;
-    snprintf(d.officer, sizeof(d.officer), "the authority itself");
-    snprintf(d.note, sizeof(d.note), "%.256s", why);
-    return registry_device_set(r, &d, e);
+    return registry_device_quarantine(r, s->device.id, "the authority itself", why, now, e);
 }
 
 int device_follow_up(struct registry *r, const struct evidence_verdict *v, X509 *ek_cert,
@@ -113,10 +114,15 @@ int device_follow_up(struct registry *r, const struct evidence_verdict *v, X509 
 {
     if (v->accepted)
         return 0;
-    if (i != NULL && !s->known && only_failed(v, 22))
+    /* An EK certificate is public: showing one proves nothing of who shows it, so a name that is
+     * bound to another EK leaves no trace of this one. */
+    if (i != NULL && s->registration == EVIDENCE_REGISTRATION_UNKNOWN && !s->known &&
+        (!i->has_ek || memcmp(i->ek_hash, v->ek_spki, sizeof(i->ek_hash)) == 0) &&
+        only_failed(v, 22))
         return make_pending(r, v, ek_cert, i, now, e);
     /* A clock that is merely not safe has not gone back. */
-    if (s->known && s->device.state == REGISTRY_DEVICE_ACTIVE && only_failed(v, 20) && v->went_back)
+    if (s->known && s->device.state == REGISTRY_DEVICE_ACTIVE && only_failed(v, 20) &&
+        v->went_back && device_is_proven(v))
         return quarantine(r, s, v->result[20 - 1].reason, now, e);
     return 0;
 }
@@ -138,7 +144,9 @@ int device_register(struct registry *r, STACK_OF(X509) * eks, struct registry_de
         registry_device_add_name(r, d->id, dns, community, e) != 0)
         goto undo;
     for (int i = 0; i < sk_X509_num(eks); i++) {
+        /* One that asked before it was registered is the same TPM. */
         if (pubkey_from_x509(&k, sk_X509_value(eks, i), e) != 0 || pubkey_id(&k, hash, e) != 0 ||
+            registry_device_drop_pending(r, hash, e) != 0 ||
             registry_device_add_ek(r, d->id, hash, e) != 0)
             goto undo;
     }

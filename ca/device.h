@@ -17,6 +17,11 @@ int device_standing(struct registry *r, bool required, const uint8_t ek_hash[32]
                     const struct registry_invitation *i, struct device_standing *out,
                     struct err *e) MUST_USE;
 
+/* Does the evidence prove that it is the TPM of that EK which speaks? A first request does not: its
+ * answer is sealed instead. What a registry keeps of a TPM's clock, and whom it shuts out, rests
+ * on this alone. */
+bool device_is_proven(const struct evidence_verdict *v);
+
 /*
  * What follows from a refusal: evidence that failed
  * for nothing but registration makes a pending device, so that an officer can approve it;

@@ -129,6 +129,7 @@ static int terms_of(const struct run *r, struct evidence_terms *t, struct eviden
     t->registered = r->standing.text;
     t->reading = r->standing.known && r->standing.device.has_reading ? &r->standing.device.reading
                                                                      : NULL;
+    t->approver_asserted = true; /* judge() looks the approver's TPM up */
     t->ak_roots = r->roots;
     t->ak_untrusted = r->between;
     if (r->out->invited) {
@@ -185,6 +186,29 @@ static int follow_up(struct run *r)
                : 0;
 }
 
+/* Whose approval the key wants: a TPM that is registered, and another one. A TPM has several EKs,
+ * which are registered together. */
+static int check_approver(struct run *r)
+{
+    struct registry_device d;
+    struct err why = {0};
+
+    if (registry_device_of_ek(authority_registry(r->a), r->out->verdict.approver_ek, &d, &why) != 0)
+        return why.code != E_NOT_FOUND
+                   ? err_take(r->e, &why)
+                   : err_set(r->e, E_REJECTED,
+                             "check 26 failed: the approver's TPM is not registered; register it "
+                             "with all its EKs");
+    if (d.state != REGISTRY_DEVICE_ACTIVE)
+        return err_set(r->e, E_REJECTED, "check 26 failed: the approver's TPM, device %lld, is %s",
+                       (long long)d.id, registry_device_state_name(d.state));
+    if (!r->standing.known || d.id == r->standing.device.id)
+        return err_set(r->e, E_REJECTED,
+                       "check 26 failed: the approver's key and the key itself are not known to be "
+                       "in two TPMs; register both with all their EKs");
+    return 0;
+}
+
 static int judge(struct run *r)
 {
     const struct evidence_verdict *v = &r->out->verdict;
@@ -202,6 +226,8 @@ static int judge(struct run *r)
         err_set(r->e, E_REJECTED, "the request answers no open invitation");
         goto out;
     }
+    if (v->has_approver && check_approver(r) != 0)
+        goto out;
     if (v->level < r->out->invitation.level) {
         err_set(r->e, E_REJECTED,
                 "the evidence proves level %u, the invitation is for level %u; ask for an "
@@ -334,6 +360,20 @@ out:
     return rc;
 }
 
+/* The state of the device as it is in this transaction: an officer may have changed it while
+ * the keys signed. */
+static int still_registered(struct run *r)
+{
+    struct device_standing now;
+
+    if (device_standing(authority_registry(r->a), authority_info(r->a)->registration,
+                        r->out->verdict.ek_spki, &r->out->invitation, &now, r->e) != 0)
+        return -1;
+    if (now.registration == r->standing.registration)
+        return 0;
+    return err_set(r->e, E_REJECTED, "check 22 failed (registration): %s", now.text);
+}
+
 static int record_both(struct run *r)
 {
     struct registry *reg = authority_registry(r->a);
@@ -342,7 +382,8 @@ static int record_both(struct run *r)
 
     if (registry_begin(reg, r->e) != 0)
         return -1;
-    if (authority_record(reg,
+    if (still_registered(r) == 0 &&
+        authority_record(reg,
                          &(struct authority_entry){
                              .issuer = REGISTRY_ATTESTATION, .cert = r->ak_cert, .ek_hash = ek},
                          r->e) == 0 &&
@@ -355,8 +396,9 @@ static int record_both(struct run *r)
                                                    .evidence_hash = r->evidence_hash,
                                                    .evidence = buf_bytes(&r->record_der)},
                          r->e) == 0 &&
-        (!r->standing.known || registry_device_read(reg, r->standing.device.id,
-                                                    &r->out->verdict.reading, r->now, r->e) == 0) &&
+        (!r->standing.known || !device_is_proven(&r->out->verdict) ||
+         registry_device_read(reg, r->standing.device.id, &r->out->verdict.reading, r->now, r->e) ==
+             0) &&
         registry_commit(reg, r->e) == 0)
         return 0;
     registry_rollback(reg);

@@ -78,6 +78,31 @@ int registry_device_set(struct registry *r, const struct registry_device *d, str
                : err_set(e, E_NOT_FOUND, "there is no device %lld", (long long)d->id);
 }
 
+int registry_device_quarantine(struct registry *r, int64_t id, const char *officer, const char *why,
+                               int64_t at, struct err *e)
+{
+    return registry_db_run(r, e,
+                           "UPDATE device SET state = ?, officer = ?, note = substr(?, 1, 256), "
+                           "changed_at = ? WHERE id = ? AND state = ?",
+                           "ittiii", (int64_t)REGISTRY_DEVICE_QUARANTINED, officer, why, at, id,
+                           (int64_t)REGISTRY_DEVICE_ACTIVE);
+}
+
+int registry_device_drop_pending(struct registry *r, const uint8_t ek_hash[32], struct err *e)
+{
+    struct registry_device d;
+    struct err why = {0};
+
+    if (registry_device_of_ek(r, ek_hash, &d, &why) != 0)
+        return why.code == E_NOT_FOUND ? 0 : err_take(e, &why);
+    if (d.state != REGISTRY_DEVICE_PENDING)
+        return 0;
+    if (registry_db_run(r, e, "DELETE FROM device_name WHERE device = ?", "i", d.id) != 0 ||
+        registry_db_run(r, e, "DELETE FROM device_ek WHERE device = ?", "i", d.id) != 0)
+        return -1;
+    return registry_db_run(r, e, "DELETE FROM device WHERE id = ?", "i", d.id);
+}
+
 int registry_device_read(struct registry *r, int64_t device, const struct evidence_reading *now,
                          int64_t at, struct err *e)
 {

@@ -62,6 +62,15 @@ int registry_device_for_name(struct registry *r, const char *dns, unsigned commu
 int registry_device_set(struct registry *r, const struct registry_device *d,
                         struct err *e) MUST_USE;
 
+/* Quarantines a device that is active; one whose state an officer changed meanwhile is left as
+ * he wants it. */
+int registry_device_quarantine(struct registry *r, int64_t id, const char *officer, const char *why,
+                               int64_t at, struct err *e) MUST_USE;
+
+/* Forgets a pending device with this EK, if there is one. */
+int registry_device_drop_pending(struct registry *r, const uint8_t ek_hash[32],
+                                 struct err *e) MUST_USE;
+
 /* Keeps what its TPM said, if that is not before what is kept: of two at once the later
  * stays. */
 int registry_device_read(struct registry *r, int64_t device, const struct evidence_reading *now,

@@ -34,27 +34,6 @@ static int read_params(struct cli *c, struct enrolment *p, struct err *e)
     return enrolment_pcrs(cli_option(c, "pcrs"), &p->wanted.quote, e);
 }
 
-/* The AK's certificate, which an earlier enrolment of this key left on the token. */
-static int find_ak_cert(struct keyring *k, const struct keyring_object *key, struct enrolment *p,
-                        struct err *e)
-{
-    struct evidence_record r = {.ek_template = 0};
-    struct buf pem = {0};
-    struct err why = {0};
-    int rc = -1;
-
-    if (keyring_get_evidence(k, key, &pem, &why) != 0) {
-        rc = why.code == E_NOT_FOUND ? 0 : err_take(e, &why);
-    } else if (evidence_record_from_pem(buf_bytes(&pem), &r, e) == 0 &&
-               X509_up_ref(r.ak_cert) == 1) {
-        p->ak_cert = r.ak_cert;
-        rc = 0;
-    }
-    evidence_record_free(&r);
-    buf_free(&pem);
-    return rc;
-}
-
 static int run(struct cli *c, struct err *e)
 {
     struct keyring_object key = {0};
@@ -68,7 +47,6 @@ static int run(struct cli *c, struct err *e)
         return -1;
     if (keyring_open(&k, c, KEYRING_LOGIN, e) == 0 && keyring_token(k, &t, e) == 0 &&
         keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) == 0 &&
-        find_ak_cert(k, &key, &p, e) == 0 &&
         enrolment_prepare(t, cli_option(c, "ek-chain"), &p, e) == 0 &&
         enrolment_finish(c, k, &key, false, &p, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
@@ -93,7 +71,7 @@ const struct cli_command cmd_attest_key = {
     .about = "Lets the TPM certify where a key lives and writes one file with that evidence, the "
              "endorsement certificate and a certification request: what `fusetsu request` answers "
              "an invitation with, for any verifier. The attestation key's certificate goes along "
-             "when the key was enrolled before; without it the evidence proves less. It holds no "
+             "when the token was enrolled before; without it the evidence proves less. It holds no "
              "secret.",
     .examples = "fusetsu attest key --token gateway --label tls --name gw.us.example "
                 "--nonce 6b1f0e0d9c8b7a69 --out tls.evidence",

@@ -189,6 +189,33 @@ int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p, s
     return buf_ok(&p->request.ak_public, e);
 }
 
+/* The AK's certificate that an earlier enrolment left on the token; of several the last. By it an
+ * authority knows at once that it is this TPM which speaks. */
+static int find_ak_cert(struct keyring *k, struct enrolment *p, struct err *e)
+{
+    struct keyring_object *list = NULL;
+    struct pubkey ak, has;
+    size_t n = 0;
+
+    if (token_key_public(&p->ak, &ak, e) != 0 ||
+        keyring_list(k, CKO_CERTIFICATE, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n; i++) {
+        struct err ignored = {0}; /* one that cannot be read is not the AK's */
+        X509 *cert = NULL;
+
+        if (issue_from_der(buf_bytes(&list[i].value), &cert, &ignored) == 0 &&
+            pubkey_from_x509(&has, cert, &ignored) == 0 && pubkey_equal(&has, &ak)) {
+            X509_free(p->ak_cert);
+            p->ak_cert = cert;
+            cert = NULL;
+        }
+        X509_free(cert);
+    }
+    keyring_objects_free(list, n);
+    return 0;
+}
+
 int enrolment_finish(struct cli *c, struct keyring *k, const struct keyring_object *key, bool made,
                      struct enrolment *p, struct buf *pem, struct err *e)
 {
@@ -199,6 +226,8 @@ int enrolment_finish(struct cli *c, struct keyring *k, const struct keyring_obje
     /* A key that was there before was made for something else. */
     p->wanted.creation = made;
     p->wanted.pin = token_row(t)->nv[STORE_NV_U].name.len != 0;
+    if (find_ak_cert(k, p, e) != 0)
+        return -1;
     if (keyring_blob(k, key, &p->key, e) != 0 || build_csr(c, t, p, &p->request.csr, e) != 0)
         return -1;
     return evidence_request_to_pem(&p->request, pem, e);

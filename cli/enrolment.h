@@ -8,8 +8,8 @@
 /* A request for a certificate, with evidence, as its applicant makes it. Zero-initialise. */
 struct enrolment {
     struct evidence_invitation invite; /* nonce and subject; the EK that it is bound to */
-    X509 *ak_cert; /* goes along when it is there: NULL, or the AK's from an earlier enrolment */
-    struct attest_wanted wanted; /* the PCRs to quote; the rest is set here */
+    X509 *ak_cert;                     /* the AK's from an earlier enrolment, which goes along */
+    struct attest_wanted wanted;       /* the PCRs to quote; the rest is set here */
     struct evidence_request request;
     struct attest_ek *ek;
     size_t n_ek;

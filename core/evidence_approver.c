@@ -70,6 +70,19 @@ static bool certified_name(X509_REQ *csr, TPM2B_NAME *out)
     return ok;
 }
 
+/* A TPM has one storage primary of a template, whichever EK it shows. */
+static bool same_parent(const struct evidence_case *c, X509_REQ *csr)
+{
+    struct evidence_bundle b = {0};
+    TPM2B_NAME name;
+    bool same = evidence_bundle_extract(csr, &b, NULL) != 0 ||
+                tpmname_object(buf_bytes(&b.parent), &name, NULL) != 0 ||
+                tpmname_equal(&name, &c->parent_name);
+
+    evidence_bundle_free(&b);
+    return same;
+}
+
 static void judge(struct evidence_case *c, const struct evidence_record *r)
 {
     struct evidence_verdict *v = c->verdict, inner;
@@ -87,12 +100,19 @@ static void judge(struct evidence_case *c, const struct evidence_record *r)
         return;
     if (judge_record(c, r, &inner, &e) != 0 || evidence_check_verdict(&inner, &e) != 0)
         evidence_rules_set(c, 26, EVIDENCE_FAIL, "the approver's evidence: %.200s", e.msg);
-    else if (bytes_equal(bytes_of(inner.ek_spki, 32), bytes_of(v->ek_spki, 32)))
+    else if (bytes_equal(bytes_of(inner.ek_spki, 32), bytes_of(v->ek_spki, 32)) ||
+             same_parent(c, r->csr))
         evidence_rules_set(c, 26, EVIDENCE_FAIL,
                            "the approver's key is in the same TPM as the key itself");
-    else
-        evidence_rules_set(c, 26, EVIDENCE_PASS,
-                           "each use takes the approval of a key in another TPM");
+    else {
+        v->has_approver = true;
+        memcpy(v->approver_ek, inner.ek_spki, sizeof(v->approver_ek));
+        evidence_rules_set(c, 26, EVIDENCE_ASSERTED,
+                           "each use takes the approval of a key in a TPM, under another EK and "
+                           "another storage key; that these are of two TPMs %s",
+                           c->terms->approver_asserted ? "rests on who registered them"
+                                                       : "is nobody's word");
+    }
 }
 
 void evidence_approver_check(struct evidence_case *c)
@@ -102,7 +122,7 @@ void evidence_approver_check(struct evidence_case *c)
     struct tpmpolicy p;
     struct err e = {0};
 
-    if (!c->has_key) {
+    if (!c->has_key || !c->has_parent) {
         evidence_rules_set(c, 26, EVIDENCE_NA, NOT_READ);
     } else if (a->public.len == 0 || c->nested) {
         evidence_rules_set(c, 26, EVIDENCE_NA, "the evidence names no approver");

@@ -118,7 +118,7 @@ static void judge_policy(struct evidence_case *c, struct bytes policy)
     if (c->verdict->result[26 - 1].outcome == EVIDENCE_FAIL)
         evidence_rules_set(c, 13, EVIDENCE_NA,
                            "not judged: who approves is not proven, see check 26");
-    else if (c->verdict->result[26 - 1].outcome != EVIDENCE_PASS && !bytes_equal(policy, want))
+    else if (!c->verdict->has_approver && !bytes_equal(policy, want))
         evidence_rules_compare(c, 13, "the key's authPolicy", policy, want);
     else
         judge(c, 13, "key", c->key.objectAttributes,

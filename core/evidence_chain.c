@@ -123,12 +123,18 @@ void evidence_chain_ak(struct evidence_case *c)
             evidence_rules_set(c, 7, EVIDENCE_FAIL, "the AK has no certificate");
         return;
     }
+    /* A request that brings one along is judged by it where it is one of ours. */
     why = ak_fault(c);
     if (why == NULL)
         path = find_path(c->ak_cert, t->ak_roots, t->ak_untrusted, t->ak_crls, t->now, &why);
     if (path != NULL)
         why = ak_path_fault(path);
-    if (path == NULL || why != NULL)
+    if ((path == NULL || why != NULL) && t->ak_sealed && c->record == NULL)
+        evidence_rules_set(c, 7, EVIDENCE_ASSERTED,
+                           "the AK's certificate is of no use here (%.60s); the new one will be "
+                           "sealed to this EK and AK",
+                           why);
+    else if (path == NULL || why != NULL)
         evidence_rules_set(c, 7, EVIDENCE_FAIL, "%s", why);
     else
         evidence_rules_set(c, 7, EVIDENCE_PASS,

@@ -104,7 +104,7 @@ static void read_subject(struct evidence_case *c)
     OPENSSL_free(der);
 }
 
-static void conclude(struct evidence_verdict *v)
+static void conclude(const struct evidence_terms *t, struct evidence_verdict *v)
 {
     v->accepted = true;
     for (size_t i = 0; i < EVIDENCE_CHECKS; i++) {
@@ -117,7 +117,7 @@ static void conclude(struct evidence_verdict *v)
         v->level = 3;
     else
         v->level = v->result[0].outcome == EVIDENCE_PASS ? 1 : 0;
-    if (v->accepted && v->result[26 - 1].outcome == EVIDENCE_PASS)
+    if (v->accepted && v->has_approver && t->approver_asserted)
         v->level = 4;
 }
 
@@ -158,7 +158,7 @@ int evidence_rules_judge(struct evidence_case *c, struct evidence_verdict *out, 
         if (!is_earlier(i + 1))
             rules[i].run(c);
     }
-    conclude(&v);
+    conclude(c->terms, &v);
     *out = v;
     evidence_bundle_free(&c->bundle);
     ERR_clear_error();

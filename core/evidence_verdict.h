@@ -97,6 +97,9 @@ struct evidence_terms {
     bool advisories_asserted;
     const struct evidence_reading *reading; /* the last one of this TPM */
     bool reading_asserted;
+    /* A TPM has several EKs: that an approver's is of another TPM is known to who registers them
+     * all, or asserted by him. False: no level 4. */
+    bool approver_asserted;
     const struct pcrvalues *pcrs; /* sets of values of which the platform must have one */
     size_t n_pcrs;
     bool pcrs_asserted;
@@ -120,7 +123,8 @@ struct evidence_result {
  */
 struct evidence_verdict {
     bool accepted;
-    unsigned level; /* proven: 4 accepted and check 26 passed, 3 accepted, 1 when only the CSR's
+    unsigned level; /* proven: 4 accepted, check 26 not failed and the caller's word for the
+                     * approver; 3 accepted, 1 when only the CSR's
                      * own signature holds, 0 */
     struct evidence_result result[EVIDENCE_CHECKS]; /* result[i].number == i + 1 */
     bool has_subject;
@@ -131,8 +135,10 @@ struct evidence_verdict {
     bool has_reading;      /* of the Certify statement, when it parses: */
     struct evidence_reading reading;
     uint64_t firmware;
-    bool went_back;     /* check 20 failed because the TPM is behind what it said before */
-    unsigned pin_limit; /* wrong PINs that the TPM allows, proven by check 25; 0: not */
+    bool went_back;          /* check 20 failed because the TPM is behind what it said before */
+    bool has_approver;       /* check 26 did not fail: */
+    uint8_t approver_ek[32]; /* pubkey_id() of the approver's EK */
+    unsigned pin_limit;      /* wrong PINs that the TPM allows, proven by check 25; 0: not */
 };
 
 #endif

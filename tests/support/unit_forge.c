@@ -90,12 +90,18 @@ void unit_forge_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme)
     }
 }
 
-void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
-                     enum unit_key subject)
+void unit_forge_parent(struct unit_forge *f)
 {
     TPMT_SYM_DEF_OBJECT aes = {
         .algorithm = TPM2_ALG_AES, .keyBits.aes = 128, .mode.aes = TPM2_ALG_CFB};
 
+    unit_forge_public(f->parent, PARENT_ATTRIBUTES, &f->parent_pub);
+    f->parent_pub.parameters.eccDetail.symmetric = aes;
+}
+
+void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
+                     enum unit_key subject)
+{
     memset(f, 0, sizeof(*f));
     f->ek = unit_forge_key(ek, 0);
     f->ak = unit_forge_key(ak, 1);
@@ -121,8 +127,7 @@ void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
                       &f->ak_pub);
     unit_forge_scheme(&f->ak_pub, TPM2_ALG_RSASSA);
     unit_forge_public(f->subject, KEY_ATTRIBUTES, &f->key_pub);
-    unit_forge_public(f->parent, PARENT_ATTRIBUTES, &f->parent_pub);
-    f->parent_pub.parameters.eccDetail.symmetric = aes;
+    unit_forge_parent(f);
     unit_forge_defaults(f);
 }
 

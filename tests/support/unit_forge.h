@@ -83,6 +83,9 @@ void unit_forge_pubkey(EVP_PKEY *key, struct pubkey *out);
 /* A signing-key public area for `key` with the given attributes. */
 void unit_forge_public(EVP_PKEY *key, uint32_t attributes, TPMT_PUBLIC *out);
 
+/* parent_pub of the key `parent`. */
+void unit_forge_parent(struct unit_forge *f);
+
 /* The signing scheme of an AK: ECDSA, or this one for RSA; with SHA-256. */
 void unit_forge_scheme(TPMT_PUBLIC *p, uint16_t rsa_scheme);
 

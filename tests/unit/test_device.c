@@ -31,6 +31,9 @@ struct world {
     struct err e;
 };
 
+/* The AK's certificate of an earlier enrolment, which a TPM of ours brings along. */
+static X509 *ak_cert;
+
 static void start_forge(struct world *w)
 {
     unit_forge_free(&w->f);
@@ -62,6 +65,8 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
 
+    X509_free(ak_cert);
+    ak_cert = NULL;
     enrol_free(&w->out);
     unit_forge_free(&w->f);
     authority_close(w->us);
@@ -113,6 +118,34 @@ static int ask(struct world *w)
     rc = enrol_run(w->us, buf_bytes(&der), NOW, &w->out, &w->e);
     buf_free(&der);
     return rc;
+}
+
+static bool take_ak(void *ctx, const struct registry_issued *i)
+{
+    struct err e = {0};
+
+    (void)ctx;
+    if (i->issuer == REGISTRY_ATTESTATION && ak_cert == NULL)
+        assert_int_equal(issue_from_der(i->der, &ak_cert, &e), 0);
+    return true;
+}
+
+static void add_ak(struct unit_forge *f, struct evidence_bundle *b)
+{
+    (void)f;
+    b->certs = sk_X509_new_null();
+    X509_up_ref(ak_cert);
+    sk_X509_push(b->certs, ak_cert);
+}
+
+/* From now on the forger proves itself by what the authority gave it. */
+static void prove(struct world *w)
+{
+    struct err e = {0};
+
+    assert_int_equal(registry_issued(registry(w), take_ak, NULL, &e), 0);
+    assert_non_null(ak_cert);
+    w->f.on_bundle = add_ak;
 }
 
 /* The forger's TPM by its EK certificate: of the same key, whatever the certificate. */
@@ -193,6 +226,14 @@ static void registered_is_issued(void **state)
         fail_msg("%s", w->e.msg);
     assert_non_null(w->out.cert);
     assert_int_equal(w->out.verdict.result[21].outcome, EVIDENCE_PASS);
+    /* Whoever shows an EK certificate has not proved yet that he has the EK. */
+    assert_int_equal(registry_device_get(registry(w), id, &d, &e), 0);
+    assert_false(d.has_reading);
+    start_forge(w);
+    prove(w);
+    invite(w);
+    if (ask(w) != 0)
+        fail_msg("%s", w->e.msg);
     assert_int_equal(registry_device_get(registry(w), id, &d, &e), 0);
     assert_true(d.has_reading);
     assert_int_equal(d.reading.resets, 7);
@@ -296,6 +337,11 @@ static void a_clock_that_went_back(void **state)
     invite(w);
     assert_int_equal(ask(w), 0);
     start_forge(w);
+    prove(w);
+    invite(w);
+    assert_int_equal(ask(w), 0);
+    start_forge(w);
+    prove(w);
     w->f.clock.resetCount = 6;
     invite(w);
     assert_int_equal(ask(w), -1);
@@ -304,11 +350,83 @@ static void a_clock_that_went_back(void **state)
     assert_int_equal(d.state, REGISTRY_DEVICE_QUARANTINED);
     /* The genuine one is shut out as well, until somebody has looked. */
     start_forge(w);
+    prove(w);
     w->f.clock.resetCount = 9;
     assert_int_equal(invite_as(w, UNIT_FORGE_SUBJECT, &e), -1);
     set_state(w, id, REGISTRY_DEVICE_ACTIVE, "mainboard was replaced and put back");
     invite(w);
     assert_int_equal(ask(w), 0);
+}
+
+/* An AK that nobody certified says what it likes of clocks: it poisons nothing. */
+static void a_stranger_shuts_nobody_out(void **state)
+{
+    struct world *w = *state;
+    int64_t id = enter(w, UNIT_FORGE_SUBJECT);
+    struct registry_device d;
+    struct err e = {0};
+
+    w->f.clock.resetCount = UINT32_MAX - 1;
+    invite(w);
+    assert_int_equal(ask(w), 0); /* sealed: only the TPM of that EK and AK opens it */
+    assert_int_equal(registry_device_get(registry(w), id, &d, &e), 0);
+    assert_false(d.has_reading);
+    start_forge(w);
+    prove(w);
+    invite(w);
+    if (ask(w) != 0)
+        fail_msg("%s", w->e.msg);
+    start_forge(w);
+    w->f.clock.resetCount = 1;
+    invite(w);
+    assert_int_equal(ask(w), -1);
+    assert_int_equal(registry_device_get(registry(w), id, &d, &e), 0);
+    assert_int_equal(d.state, REGISTRY_DEVICE_ACTIVE);
+}
+
+/* Shown under a name that is bound to another EK, an EK is not put on record; and one that is on
+ * record as pending is registered all the same. */
+static void showing_an_ek_squats_nothing(void **state)
+{
+    struct world *w = *state;
+    struct registry_device d;
+    struct err e = {0};
+
+    w->f.ek = unit_forge_key(UNIT_RSA, 8);
+    enter(w, "gw2.comms.example");
+    start_forge(w);
+    {
+        struct registry_device other = {.state = REGISTRY_DEVICE_ACTIVE,
+                                        .oper = "Other",
+                                        .officer = "R. Officer",
+                                        .created_at = NOW};
+
+        assert_int_equal(registry_device_add(registry(w), &other, &e), 0);
+        assert_int_equal(registry_device_add_name(registry(w), other.id, UNIT_FORGE_SUBJECT,
+                                                  OID_COMMUNICATIONS, &e),
+                         0);
+    }
+    w->f.ek = unit_forge_key(UNIT_RSA, 9);
+    invite(w);
+    assert_int_equal(ask(w), -1);
+    assert_int_equal(registry_device_of_ek(registry(w), w->out.verdict.ek_spki, &d, &e), 0);
+    assert_int_equal(d.state, REGISTRY_DEVICE_PENDING);
+    {
+        STACK_OF(X509) *eks = sk_X509_new_null();
+        struct registry_device mine = {.state = REGISTRY_DEVICE_ACTIVE,
+                                       .oper = "Owner",
+                                       .officer = "R. Officer",
+                                       .created_at = NOW};
+
+        sk_X509_push(eks, w->f.request.ek_cert);
+        if (device_register(registry(w), eks, &mine, "gw3.comms.example", OID_COMMUNICATIONS, &e) !=
+            0)
+            fail_msg("%s", e.msg);
+        sk_X509_free(eks);
+    }
+    assert_int_equal(registry_device_of_ek(registry(w), w->out.verdict.ek_spki, &d, &e), 0);
+    assert_int_equal(d.state, REGISTRY_DEVICE_ACTIVE);
+    assert_string_equal(d.oper, "Owner");
 }
 
 static void an_unsafe_clock_quarantines_nobody(void **state)
@@ -455,6 +573,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(quarantined_gets_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(another_name, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_clock_that_went_back, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_stranger_shuts_nobody_out, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(showing_an_ek_squats_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_unsafe_clock_quarantines_nobody, set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_tpm_one_device, set_up, tear_down),
         cmocka_unit_test_setup_teardown(firmware_of_an_advisory, set_up, tear_down),

@@ -440,6 +440,8 @@ static void pair(struct unit_forge *officer, struct unit_forge *f)
     officer->ek = unit_forge_key(UNIT_RSA, 8);
     officer->ak = officer->attest_signer = unit_forge_key(UNIT_P256, 9);
     officer->subject = officer->csr_key = officer->csr_signer = unit_forge_key(UNIT_P256, 10);
+    officer->parent = unit_forge_key(UNIT_P256, 11);
+    unit_forge_parent(officer);
     memset(officer->nonce, 0xa5, sizeof(officer->nonce));
     unit_forge_public(officer->ak, officer->ak_pub.objectAttributes, &officer->ak_pub);
     unit_forge_scheme(&officer->ak_pub, TPM2_ALG_RSASSA);
@@ -464,8 +466,14 @@ static void approved_by_another_tpm(void **state)
     unit_forge_build(&f);
     unit_verdict_judge(&f, true, &v);
     unit_verdict_expect(&v, 0);
+    /* That two EKs are of two TPMs is known to who registered them. */
+    assert_int_equal(v.level, 3);
+    f.terms.approver_asserted = true;
+    unit_verdict_judge(&f, true, &v);
+    unit_verdict_expect(&v, 0);
     assert_int_equal(v.level, 4);
-    assert_int_equal(v.result[25].outcome, EVIDENCE_PASS);
+    assert_int_equal(v.result[25].outcome, EVIDENCE_ASSERTED);
+    assert_true(v.has_approver);
     unit_forge_free(&f);
     unit_forge_free(&officer);
 }
@@ -481,11 +489,14 @@ static void approvers_that_prove_nothing(void **state)
     struct unit_forge officer, f;
 
     (void)state;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 8; i++) {
         pair(&officer, &f);
         switch (i) {
         case 0: f.bare_approver = true; break;
         case 1: officer.ek = f.ek; break;
+        case 7:
+            officer.parent = f.parent, unit_forge_parent(&officer);
+            break; /* another EK of it */
         case 2: officer.on_attest = loose; break;
         case 3: officer.ak_pub.objectAttributes &= ~(TPMA_OBJECT)TPMA_OBJECT_RESTRICTED; break;
         case 4: officer.key_pub.objectAttributes &= ~(TPMA_OBJECT)TPMA_OBJECT_FIXEDTPM; break;

@@ -48,7 +48,7 @@ MODULE  := $(BUILD)/fusetsu-pkcs11.so
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
+           $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do
 
 all: $(PROGRAM) $(MODULE)
 
@@ -112,6 +112,9 @@ $(BUILD)/conformance: $(CONFORM)
 $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c \
     tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
+$(BUILD)/tpmforge: $(call obj,tests/support/tpmforge.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # --- the two commands, and the rest -----------------------------------------
 

@@ -145,7 +145,10 @@ jail() { # the program, its libraries and what was handed over; nothing else, an
             "$D/platforms" "$D/advisories" "$D/jail/in" && cp "$EK_CA_PEM" "$D/jail/in/makers.pem"
 }
 ally() { # ally CERTIFICATE EVIDENCE MAKERS OPTION...
-    timeout "$LIMIT" unshare -mn chroot "$D/jail" /fusetsu verify --roots /in/root.pem \
+    # A sanitizer wants /proc, and nothing else does.
+    local proc=:
+    ! is_asan || { mkdir -p "$D/jail/proc" && proc='mount -t proc proc "$0/proc"'; }
+    timeout "$LIMIT" unshare -mn bash -c "$proc"' && exec chroot "$0" "$@"' "$D/jail" /fusetsu verify --roots /in/root.pem \
         --community communications --level 3 --evidence "/in/$2.evidence" --ek-pins "/in/$3.pem" \
         "${@:4}" "/in/$1.pem"
 }
@@ -208,7 +211,7 @@ expect_exit 6 "but its attestation key no certificate" 'the AK has no certificat
 
 # --- a maker with two intermediates, and padding behind the certificate in NV ----------------------------
 maker() { # root, two CAs below it, and a certificate of theirs for the P-384 EK of TPM 3
-    local m=$D/maker ca above=root n
+    local m=$D/maker ca above=root n key=()
     mkdir "$m" && at 3 "$FUSETSU" attest ek --out "$m/old.pem" && openssl x509 -in "$m/old.pem" -pubkey -noout >"$m/ek.pub" &&
         cat >"$m/ext" <<'EXT' &&
 [ca]
@@ -230,9 +233,10 @@ EXT
         done
     openssl x509 -req -in "$m/root.csr" -signkey "$m/root.key" -extfile "$m/ext" -extensions ca -days 9 -out "$m/root.pem" &&
         for ca in one two ek; do
+            [ $ca != ek ] || key=(-force_pubkey "$m/ek.pub")
             openssl x509 -req -in "$m/$ca.csr" -CA "$m/$above.pem" -CAkey "$m/$above.key" -CAcreateserial -extfile "$m/ext" \
                 -extensions "$([ $ca = ek ] && echo ek || echo ca)" -days 9 -out "$m/$ca.pem" \
-                $([ $ca = ek ] && echo -force_pubkey "$m/ek.pub") || return 1
+                "${key[@]}" || return 1
             above=$ca
         done
     { openssl x509 -in "$m/ek.pem" -outform DER && printf '\xff%.0s' {1..64}; } >"$m/ek.nv" && n=$(stat -c %s "$m/ek.nv") &&

@@ -26,6 +26,9 @@ static STACK_OF(X509) * find_path(X509 *cert, STACK_OF(X509) * trusted, STACK_OF
     X509_VERIFY_PARAM *p;
     unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 
+    *why = "an extension of it cannot be read";
+    if ((X509_get_extension_flags(cert) & EXFLAG_INVALID) != 0)
+        goto out;
     *why = "out of memory";
     if (ctx == NULL || X509_STORE_CTX_init(ctx, NULL, cert, untrusted) != 1)
         goto out;

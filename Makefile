@@ -116,6 +116,14 @@ $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c \
 $(BUILD)/tpmforge: $(call obj,tests/support/tpmforge.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
+# Writes tests/vectors/evidence anew; what it wrote is committed.
+$(BUILD)/vectors: $(call obj,tests/support/vectors.c tests/support/unit_verdict.c \
+    tests/support/unit_forge.c tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+vectors: $(BUILD)/vectors
+	@mkdir -p tests/vectors/evidence
+	@$(BUILD)/vectors tests/vectors/evidence
+
 # --- the two commands, and the rest -----------------------------------------
 
 deps:
@@ -178,7 +186,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -32,6 +32,7 @@ struct unit_forge {
     TPMT_PUBLIC ek_pub, ak_pub, key_pub, parent_pub;
     uint8_t nonce[32];
     int64_t ek_not_after;
+    long serial;          /* of the last certificate that was made */
     X509 *genuine_ek;     /* stands in the request instead of a made EK certificate; borrowed */
     const char *cn, *san; /* asked for in the CSR; NULL: none */
 

@@ -80,6 +80,9 @@ $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) 
 	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
 	    $(PKG_LIBS) -lcmocka -lpthread -ldl
 
+# Memory that runs out.
+$(BUILD)/tests/test_evidence_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(call obj,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))) $(ROOM_LIBS)
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -MMD -MP -fsanitize=fuzzer $(ALL_LDFLAGS) -o $@ $(filter %.c %.o %.a,$^) \
@@ -148,8 +151,10 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
-# Kills at every system call and TPM command; `make e2e` takes every k-th.
-soak: all $(SUPPORT)
+# Kills at every system call and TPM command, and lets memory run out at every allocation; `make
+# e2e` and `make unit` take every k-th.
+soak: all $(SUPPORT) $(BUILD)/tests/test_evidence_memory
+	@SOAK=1 $(BUILD)/tests/test_evidence_memory
 	@SOAK=1 FUSETSU_BUILD=$(BUILD) tests/e2e/37-killed-anywhere.sh
 
 # libFuzzer, one target for TARGET=fuzz_calls SECONDS=600; a minute for all of them.

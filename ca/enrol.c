@@ -149,7 +149,8 @@ static int look_up_device(struct run *r)
 
     if (!r->out->invited || pubkey_from_x509(&k, r->req->ek_cert, NULL) != 0 ||
         pubkey_id(&k, ek, NULL) != 0) {
-        r->standing.registration = authority_info(r->a)->registration
+        /* A key that was not read could be that of a quarantined device. */
+        r->standing.registration = r->out->invited || authority_info(r->a)->registration
                                        ? EVIDENCE_REGISTRATION_UNKNOWN
                                        : EVIDENCE_REGISTRATION_NONE;
         snprintf(r->standing.text, sizeof(r->standing.text), "the TPM's EK cannot be read");

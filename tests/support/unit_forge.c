@@ -327,6 +327,8 @@ static X509_REQ *make_csr(struct unit_forge *f)
         assert_int_equal(X509_REQ_add_extensions(csr, x), 1);
         sk_X509_EXTENSION_pop_free(x, X509_EXTENSION_free);
     }
+    if (f->on_bare_csr != NULL)
+        f->on_bare_csr(f, csr);
     return csr;
 }
 

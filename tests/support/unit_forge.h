@@ -57,6 +57,7 @@ struct unit_forge {
     void (*on_attest_wire)(struct unit_forge *f, struct buf *wire); /* before it is signed */
     void (*on_signature)(struct unit_forge *f, TPMT_SIGNATURE *s);
     void (*on_bundle)(struct unit_forge *f, struct evidence_bundle *b);
+    void (*on_bare_csr)(struct unit_forge *f, X509_REQ *csr); /* before the TPM hears of it */
     void (*on_csr)(struct unit_forge *f, X509_REQ *csr); /* with the bundle, before its signature */
     void (*on_ek_cert)(struct unit_forge *f, X509 *cert);
     void (*on_ak_cert)(struct unit_forge *f, X509 *cert);

@@ -127,6 +127,14 @@ vectors: $(BUILD)/vectors
 	@mkdir -p tests/vectors/evidence
 	@$(BUILD)/vectors tests/vectors/evidence
 
+# How much what costs, on one core.
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: tests/bench/%.c $(ROOM_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.a,$^) $(PKG_LIBS)
+bench: $(BENCH)
+	@for b in $(BENCH); do $$b || exit; done
+
 # --- the two commands, and the rest -----------------------------------------
 
 deps:
@@ -191,7 +199,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: vectors all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors bench all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -2,7 +2,9 @@
  * Writes tests/vectors/evidence: evidence good and bad, for whoever builds a verifier of attribute
  * 1.2.840.113549.1.9.16.2.59 and statement 2.23.133.20.1. Software keys play EK, AK and subject.
  *
- *   vectors DIRECTORY
+ *   vectors DIRECTORY [SEEDS]
+ *
+ * SEEDS gets first inputs for tests/fuzz/fuzz_evidence and fuzz_tpmwire, in a directory for each.
  *
  * What is written is the same each time, by the same OpenSSL: its random numbers are replaced by
  * a counter. The verdict that is expected of each case stands here by hand; a case that our own
@@ -25,7 +27,7 @@
 #include <sys/stat.h>
 #include <cmocka.h>
 
-static const char *dir;
+static const char *dir, *seeds;
 
 /* --- random numbers that are none --------------------------------------------------------------- */
 
@@ -424,6 +426,89 @@ static json_t *describe(const struct vector *v, struct unit_forge *f)
     return out;
 }
 
+/* --- first inputs for fuzzers ------------------------------------------------------------------ */
+
+/* `first`: the bytes by which a target chooses what to do. */
+static void seed_file(const char *target, const char *name, const char *first, size_t n_first,
+                      struct bytes content)
+{
+    struct buf path = {0}, all = {0};
+    struct err e = {0};
+
+    buf_printf(&path, "%s/%s", seeds, target);
+    (void)mkdir(buf_cstr(&path), 0755);
+    buf_printf(&path, "/%s", name);
+    buf_add(&all, first, n_first);
+    buf_add_bytes(&all, content);
+    if (file_write(buf_cstr(&path), buf_bytes(&all), 0644, &e) != 0)
+        fail_msg("%s", e.msg);
+    buf_free(&path);
+    buf_free(&all);
+}
+
+/* As input_bytes() of the fuzzers takes it. */
+static void piece(struct buf *out, const struct buf *b)
+{
+    assert_true(b->len < 200);
+    buf_u8(out, (uint8_t)b->len);
+    buf_add_bytes(out, buf_bytes(b));
+}
+
+static void seed_wire(const char *name, const struct evidence_signed *s, const char *about)
+{
+    char file[80];
+
+    if (s->attest.len == 0)
+        return;
+    snprintf(file, sizeof(file), "attest-%s", name);
+    seed_file("fuzz_tpmwire", file, "\0", 1, buf_bytes(&s->attest));
+    snprintf(file, sizeof(file), "signature-%s", name);
+    seed_file("fuzz_tpmwire", file, "\3", 1, buf_bytes(&s->signature));
+    snprintf(file, sizeof(file), "about-%s", name);
+    if (about != NULL)
+        seed_file("fuzz_tpmwire", file, about, 1, buf_bytes(&s->about));
+}
+
+static void seed_all(const struct vector *v, struct unit_forge *f)
+{
+    const struct evidence_signed *all[3];
+    struct evidence_bundle b = {.parent = {0}};
+    struct buf der = {0}, pieces = {0};
+    struct err e = {0};
+    char file[80];
+
+    assert_int_equal(evidence_request_encode(&f->request, &der, &e), 0);
+    snprintf(file, sizeof(file), "request-%s", v->name);
+    seed_file("fuzz_evidence", file, "\0", 1, buf_bytes(&der));
+    der.len = 0;
+    assert_int_equal(evidence_record_encode(&f->record, &der, &e), 0);
+    snprintf(file, sizeof(file), "record-%s", v->name);
+    seed_file("fuzz_evidence", file, "\1", 1, buf_bytes(&der));
+    buf_free(&der);
+    if (v->fails != 0 || evidence_bundle_extract(f->request.csr, &b, &e) != 0)
+        return;
+    seed_wire(v->name, &b.certify, "\4");
+    seed_wire("creation", &b.creation, "\1");
+    seed_wire("quote", &b.quote, NULL);
+    seed_wire("pin", &b.pin, "\2");
+    all[0] = &b.creation;
+    all[1] = &b.quote;
+    all[2] = &b.pin;
+    if (v->subject == UNIT_P256 && v->ak == UNIT_P256 && v->ek == UNIT_RSA) {
+        piece(&pieces, &b.certify.attest);
+        piece(&pieces, &b.certify.about);
+        piece(&pieces, &b.parent);
+        for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+            piece(&pieces, &all[i]->attest);
+            piece(&pieces, &all[i]->about);
+        }
+        snprintf(file, sizeof(file), "statements-%s", v->name);
+        seed_file("fuzz_evidence", file, "\3\0", 2, buf_bytes(&pieces));
+    }
+    buf_free(&pieces);
+    evidence_bundle_free(&b);
+}
+
 static json_t *one(const struct vector *v)
 {
     static X509 *root, *ak_root;
@@ -461,6 +546,8 @@ static json_t *one(const struct vector *v)
     unit_verdict_judge(&f, true, &verdict);
     unit_verdict_expect(&verdict, v->fails);
     out = describe(v, &f);
+    if (seeds != NULL)
+        seed_all(v, &f);
     unit_forge_free(&f);
     return out;
 }
@@ -523,8 +610,9 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(write_all)};
 
-    if (argc != 2)
+    if (argc < 2 || argc > 3)
         return 2;
     dir = argv[1];
+    seeds = argc == 3 ? argv[2] : NULL;
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

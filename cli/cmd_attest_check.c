@@ -3,6 +3,7 @@
 #include "cli/commands.h"
 #include "cli/rules.h"
 #include "cli/verdict.h"
+#include "core/csr.h"
 #include "core/file.h"
 
 #include <stdio.h>
@@ -72,7 +73,6 @@ static int read_inputs(struct cli *c, struct inputs *in, struct err *e)
 
 static int judge(struct cli *c, const struct inputs *in, struct evidence_verdict *v, struct err *e)
 {
-    const EVP_PKEY *key = X509_REQ_get0_pubkey(in->request.csr);
     struct evidence_terms t = {
         .pin = in->pin,
         .n_pin = (size_t)sk_X509_num(in->pins),
@@ -80,7 +80,7 @@ static int judge(struct cli *c, const struct inputs *in, struct evidence_verdict
         .nonce = bytes_of(in->nonce, in->nonce_len),
         .nonce_state = EVIDENCE_NONCE_FRESH, /* the caller's word: it is he who drew it */
         .subject = cli_option(c, "name"),
-        .profile = evidence_profile_signing(key != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_RSA),
+        .profile = evidence_profile_signing(csr_is_rsa(in->request.csr)),
         .ak_roots = in->roots,
         .ak_untrusted = in->roots,
     };

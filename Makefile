@@ -56,7 +56,7 @@ TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
-           $(BUILD)/forge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
+           $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
            $(BUILD)/usbstick
 
 all: $(PROGRAM) $(MODULE) $(TCTI)
@@ -95,6 +95,8 @@ $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) 
 
 # A TPM that truly is older says so in a session, too, which no TCTI can put on.
 $(BUILD)/tests/test_tpm_guard: LDFLAGS += -Wl,--wrap=capability_pin_fail
+# Memory that runs out.
+$(BUILD)/tests/test_evidence_memory: LDFLAGS += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
 
 $(BUILD)/fuzz/%: tests/fuzz/%.c $(call obj,$(filter-out tests/fuzz/fuzz_%,$(wildcard tests/fuzz/*.c))) $(ROOM_LIBS)
 	@mkdir -p $(@D)
@@ -136,6 +138,25 @@ $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c \
     tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
+$(BUILD)/tpmforge: $(call obj,tests/support/tpmforge.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
+
+# Writes tests/vectors/evidence anew; what it wrote is committed.
+$(BUILD)/vectors: $(call obj,tests/support/vectors.c tests/support/unit_verdict.c \
+    tests/support/unit_forge.c tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+vectors: $(BUILD)/vectors
+	@mkdir -p tests/vectors/evidence
+	@$(BUILD)/vectors tests/vectors/evidence
+
+# How much what costs, on one core.
+BENCH := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+$(BUILD)/bench/%: tests/bench/%.c $(ROOM_LIBS)
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $(filter %.c %.a,$^) $(PKG_LIBS)
+bench: $(BENCH)
+	@for b in $(BENCH); do $$b || exit; done
+
 # --- the two commands, and the rest -----------------------------------------
 
 deps:
@@ -161,8 +182,10 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
-# Kills at every system call and TPM command; `make e2e` takes every k-th.
-soak: all $(SUPPORT)
+# Kills at every system call and TPM command, and lets memory run out at every allocation; `make
+# e2e` and `make unit` take every k-th.
+soak: all $(SUPPORT) $(BUILD)/tests/test_evidence_memory
+	@SOAK=1 $(BUILD)/tests/test_evidence_memory
 	@SOAK=1 FUSETSU_BUILD=$(BUILD) tests/e2e/37-killed-anywhere.sh
 
 # libFuzzer, one target for TARGET=fuzz_calls SECONDS=600; a minute for all of them.
@@ -203,7 +226,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors bench all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

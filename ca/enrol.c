@@ -4,6 +4,7 @@
 #include "ca/require.h"
 #include "ca/tpmnames.h"
 #include "core/credential.h"
+#include "core/csr.h"
 #include "core/ektemplate.h"
 #include "core/oid.h"
 #include "core/tpmwire.h"
@@ -95,13 +96,6 @@ static int find_invitation(struct run *r)
 
 /* --- judging ------------------------------------------------------------- */
 
-static bool is_rsa(X509_REQ *csr)
-{
-    const EVP_PKEY *key = X509_REQ_get0_pubkey(csr);
-
-    return key != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_RSA;
-}
-
 /* The terms that a request and, later, its record are judged by. `pin` is freed by
  * the caller. */
 static int terms_of(const struct run *r, struct evidence_terms *t, struct evidence_pin **pin,
@@ -121,7 +115,7 @@ static int terms_of(const struct run *r, struct evidence_terms *t, struct eviden
         .n_pin = n > 0 ? (size_t)n : 0,
         .now = r->now,
         .nonce_state = r->nonce_state,
-        .profile = evidence_profile_signing(is_rsa(r->req->csr)),
+        .profile = evidence_profile_signing(csr_is_rsa(r->req->csr)),
         .ak_sealed = true,
     };
     require_into(authority_require(r->a), t);
@@ -150,7 +144,8 @@ static int look_up_device(struct run *r)
 
     if (!r->out->invited || pubkey_from_x509(&k, r->req->ek_cert, NULL) != 0 ||
         pubkey_id(&k, ek, NULL) != 0) {
-        r->standing.registration = authority_info(r->a)->registration
+        /* A key that was not read could be that of a quarantined device. */
+        r->standing.registration = r->out->invited || authority_info(r->a)->registration
                                        ? EVIDENCE_REGISTRATION_UNKNOWN
                                        : EVIDENCE_REGISTRATION_NONE;
         snprintf(r->standing.text, sizeof(r->standing.text), "the TPM's EK cannot be read");

@@ -1,8 +1,9 @@
 /* Judges evidence that `attest key` made: no TPM, no authority. */
-#include "ca/require.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
+#include "cli/rules.h"
 #include "cli/verdict.h"
+#include "core/csr.h"
 #include "core/file.h"
 
 #include <stdio.h>
@@ -15,8 +16,7 @@ static const struct cli_option options[] = {
     {"ek-pins", "FILE", "certificates of the EK issuers that are trusted", true},
     {"ak-roots", "FILE", "roots, and what is between, of the attestation key's certificate", false},
     {"name", "DNS", "the name that it shall be for", false},
-    {"advisories", "FILE", "firmware that must not be trusted (fusetsu.conf(5))", false},
-    {"platforms", "FILE", "PCR values of which the platform must have one set", false},
+    RULES_OPTIONS(""),
     {0},
 };
 
@@ -36,22 +36,6 @@ static void free_inputs(struct inputs *in)
     free(in->pin);
     certs_free(in->pins);
     certs_free(in->roots);
-}
-
-static int read_rules(struct cli *c, const char *option,
-                      int (*parse)(struct bytes, struct require *, struct err *),
-                      struct require *out, struct err *e)
-{
-    const char *path = cli_option(c, option);
-    struct buf text = {0};
-    int rc = -1;
-
-    if (path == NULL)
-        return 0;
-    if (file_read(path, REQUIRE_MAX, &text, e) == 0)
-        rc = parse(buf_bytes(&text), out, e) == 0 ? 0 : err_prefix(e, "%s", path);
-    buf_free(&text);
-    return rc;
 }
 
 static int read_request(const char *path, struct evidence_request *out, struct err *e)
@@ -77,8 +61,7 @@ static int read_inputs(struct cli *c, struct inputs *in, struct err *e)
     if (read_request(cli_arg(c, 0), &in->request, e) != 0 ||
         certs_read(cli_option(c, "ek-pins"), &in->pins, e) != 0 ||
         (roots != NULL && certs_read(roots, &in->roots, e) != 0) ||
-        read_rules(c, "advisories", require_advisories, &in->require, e) != 0 ||
-        read_rules(c, "platforms", require_platforms, &in->require, e) != 0)
+        rules_read(c, &in->require, e) != 0)
         return -1;
     in->pin = calloc((size_t)sk_X509_num(in->pins) + 1, sizeof(*in->pin));
     if (in->pin == NULL)
@@ -90,7 +73,6 @@ static int read_inputs(struct cli *c, struct inputs *in, struct err *e)
 
 static int judge(struct cli *c, const struct inputs *in, struct evidence_verdict *v, struct err *e)
 {
-    const EVP_PKEY *key = X509_REQ_get0_pubkey(in->request.csr);
     struct evidence_terms t = {
         .pin = in->pin,
         .n_pin = (size_t)sk_X509_num(in->pins),
@@ -98,7 +80,7 @@ static int judge(struct cli *c, const struct inputs *in, struct evidence_verdict
         .nonce = bytes_of(in->nonce, in->nonce_len),
         .nonce_state = EVIDENCE_NONCE_FRESH, /* the caller's word: it is he who drew it */
         .subject = cli_option(c, "name"),
-        .profile = evidence_profile_signing(key != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_RSA),
+        .profile = evidence_profile_signing(csr_is_rsa(in->request.csr)),
         .ak_roots = in->roots,
         .ak_untrusted = in->roots,
     };

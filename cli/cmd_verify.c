@@ -3,6 +3,7 @@
 #include "cli/community.h"
 #include "cli/out.h"
 #include "cli/path.h"
+#include "cli/rules.h"
 #include "cli/verdict.h"
 #include "core/file.h"
 #include "core/oid.h"
@@ -21,6 +22,7 @@ static const struct cli_option options[] = {
     {"ek-pins", "FILE", "evidence: trusted issuers of TPM endorsement certificates", false},
     {"evidence-roots", "FILE",
      "evidence: the issuer's own root, or its attestation CA (default: --roots)", false},
+    RULES_OPTIONS("evidence: "),
     {0},
 };
 
@@ -31,6 +33,7 @@ struct inputs {
     STACK_OF(X509) * beside; /* certificates in the file of the evidence record */
     bool has_record;
     struct evidence_record record;
+    struct require require;
 };
 
 /* Everything that came out. */
@@ -99,7 +102,8 @@ static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 {
     if (read_certs(c, in, e) != 0 || read_optional(c, "roots", &in->roots, e) != 0 ||
         read_optional(c, "ek-pins", &in->pins, e) != 0 ||
-        read_optional(c, "evidence-roots", &in->evidence_roots, e) != 0)
+        read_optional(c, "evidence-roots", &in->evidence_roots, e) != 0 ||
+        rules_read(c, &in->require, e) != 0)
         return -1;
     return read_record(c, in, e);
 }
@@ -112,6 +116,7 @@ static void free_inputs(struct inputs *in)
     certs_free(in->evidence_roots);
     certs_free(in->beside);
     evidence_record_free(&in->record);
+    require_free(&in->require);
 }
 
 /* --- judging ------------------------------------------------------------- */
@@ -149,8 +154,9 @@ static int ak_stacks(const struct inputs *in, STACK_OF(X509) * trusted, STACK_OF
     return 0;
 }
 
-/* How an ally judges a retained record: as of the time of issue, the nonce and the
- * registration of the EK resting on the issuer's word. */
+/* How an ally judges a retained record: as of the time of issue; nonce, registration and the
+ * TPM's past rest on the issuer's word, and firmware and platform as well where he has no list
+ * of his own. */
 static int judge_record(const struct inputs *in, struct result *r, struct err *e)
 {
     STACK_OF(X509) *trusted = sk_X509_new_null(), *others = sk_X509_new_null();
@@ -185,6 +191,8 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     t.ak_untrusted = others;
     t.ek_spki_asserted = true;
     t.leaf = leaf;
+    require_into(&in->require, &t);
+    t.advisories_asserted = t.reading_asserted = t.pcrs_asserted = true;
     if (evidence_check_record(&in->record, &t, &r->evidence, e) != 0)
         goto out;
     r->evidence_judged = true;
@@ -342,6 +350,9 @@ static int run(struct cli *c, struct err *e)
                              "both");
     if (cli_option(c, "evidence") != NULL && cli_option(c, "ek-pins") == NULL)
         return cli_misuse(e, "--evidence needs --ek-pins FILE: the TPM makers that you trust");
+    if (cli_option(c, "evidence") == NULL &&
+        (cli_option(c, "advisories") != NULL || cli_option(c, "platforms") != NULL))
+        return cli_misuse(e, "--advisories and --platforms judge evidence: name it by --evidence");
     if (read_inputs(c, &in, e) != 0 || choose_policy(c, sk_X509_value(in.certs, 0), &r, e) != 0 ||
         judge(c, &in, &r, e) != 0)
         goto out;

@@ -47,9 +47,9 @@ ASN1_SEQUENCE(asn1_request) = {
     ASN1_SIMPLE(asn1_request, version, ASN1_INTEGER),
     ASN1_SIMPLE(asn1_request, ek_template, ASN1_INTEGER),
     ASN1_SIMPLE(asn1_request, ek_cert, X509),
-    ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, X509, 0),
+    ASN1_IMP_SEQUENCE_OF_OPT(asn1_request, ek_chain, ASN1_ANY, 0),
     ASN1_SIMPLE(asn1_request, ak_public, ASN1_OCTET_STRING),
-    ASN1_SIMPLE(asn1_request, csr, X509_REQ),
+    ASN1_SIMPLE(asn1_request, csr, ASN1_ANY),
 } ASN1_SEQUENCE_END(asn1_request)
 
 ASN1_SEQUENCE(asn1_record) = {
@@ -57,10 +57,10 @@ ASN1_SEQUENCE(asn1_record) = {
     ASN1_SIMPLE(asn1_record, nonce, ASN1_OCTET_STRING),
     ASN1_SIMPLE(asn1_record, ek_template, ASN1_INTEGER),
     ASN1_SIMPLE(asn1_record, ek_cert, X509),
-    ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain, X509, 0),
+    ASN1_IMP_SEQUENCE_OF_OPT(asn1_record, ek_chain, ASN1_ANY, 0),
     ASN1_SIMPLE(asn1_record, ak_public, ASN1_OCTET_STRING),
     ASN1_SIMPLE(asn1_record, ak_cert, X509),
-    ASN1_SIMPLE(asn1_record, csr, X509_REQ),
+    ASN1_SIMPLE(asn1_record, csr, ASN1_ANY),
     ASN1_SIMPLE(asn1_record, issued_at, ASN1_GENERALIZEDTIME),
 } ASN1_SEQUENCE_END(asn1_record)
 

@@ -61,9 +61,9 @@ typedef struct asn1_request {
     ASN1_INTEGER *version;
     ASN1_INTEGER *ek_template;
     X509 *ek_cert;
-    STACK_OF(X509) * ek_chain; /* [0] IMPLICIT OPTIONAL */
+    STACK_OF(ASN1_TYPE) * ek_chain; /* [0] IMPLICIT OPTIONAL, certificates */
     ASN1_OCTET_STRING *ak_public;
-    X509_REQ *csr;
+    ASN1_TYPE *csr; /* CertificationRequest */
 } asn1_request;
 
 typedef struct asn1_record {
@@ -71,10 +71,10 @@ typedef struct asn1_record {
     ASN1_OCTET_STRING *nonce;
     ASN1_INTEGER *ek_template;
     X509 *ek_cert;
-    STACK_OF(X509) * ek_chain; /* [0] IMPLICIT OPTIONAL */
+    STACK_OF(ASN1_TYPE) * ek_chain; /* [0] IMPLICIT OPTIONAL, certificates */
     ASN1_OCTET_STRING *ak_public;
     X509 *ak_cert;
-    X509_REQ *csr;
+    ASN1_TYPE *csr; /* CertificationRequest */
     ASN1_GENERALIZEDTIME *issued_at;
 } asn1_record;
 

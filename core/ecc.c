@@ -6,6 +6,8 @@
 #include <openssl/bn.h>
 #include <openssl/ec.h>
 #include <openssl/ecdsa.h>
+#include <openssl/obj_mac.h>
+#include <stdatomic.h>
 
 static EC_POINT *point_in(const EC_GROUP *g, const struct alg_curve *c, const struct ecc_point *p,
                           BN_CTX *ctx)
@@ -38,9 +40,33 @@ static bool point_out(const EC_GROUP *g, const struct alg_curve *c, const EC_POI
     return ok;
 }
 
+const EC_GROUP *ecc_group(const struct alg_curve *c)
+{
+    /* By OpenSSL's numbers of the curves; of two threads at once the second throws its own away. */
+    static struct {
+        int nid;
+        _Atomic(EC_GROUP *) group;
+    } kept[] = {{.nid = NID_X9_62_prime256v1}, {.nid = NID_secp384r1}, {.nid = NID_secp521r1}};
+
+    for (size_t i = 0; i < ARRAY_LEN(kept); i++) {
+        EC_GROUP *g = atomic_load(&kept[i].group), *made, *none = NULL;
+
+        if (kept[i].nid != c->nid)
+            continue;
+        if (g != NULL)
+            return g;
+        made = EC_GROUP_new_by_curve_name(c->nid);
+        if (made == NULL || atomic_compare_exchange_strong(&kept[i].group, &none, made))
+            return made;
+        EC_GROUP_free(made);
+        return none;
+    }
+    return NULL;
+}
+
 bool ecc_on_curve(const struct alg_curve *c, const struct ecc_point *p)
 {
-    EC_GROUP *g = EC_GROUP_new_by_curve_name(c->nid);
+    const EC_GROUP *g = ecc_group(c);
     BN_CTX *ctx = BN_CTX_new();
     EC_POINT *q = NULL;
     bool ok;
@@ -50,7 +76,6 @@ bool ecc_on_curve(const struct alg_curve *c, const struct ecc_point *p)
     ok = q != NULL && !EC_POINT_is_at_infinity(g, q);
     EC_POINT_free(q);
     BN_CTX_free(ctx);
-    EC_GROUP_free(g);
     return ok;
 }
 

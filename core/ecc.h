@@ -14,6 +14,11 @@ struct ecc_point {
     uint8_t y[ALG_MAX_COORD];
 };
 
+/* The curve as OpenSSL has it, made once and kept; NULL when out of memory. For public points: it is
+ * shared by all threads. */
+struct ec_group_st; /* EC_GROUP */
+const struct ec_group_st *ecc_group(const struct alg_curve *c);
+
 /* True when (x, y) is a point of the curve other than infinity. */
 bool ecc_on_curve(const struct alg_curve *c, const struct ecc_point *p);
 

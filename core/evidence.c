@@ -1,6 +1,7 @@
 #include "core/evidence.h"
 
 #include "core/asn1.h"
+#include "core/evidence_parts.h"
 #include "core/hash.h"
 #include "core/oid.h"
 
@@ -76,13 +77,6 @@ static int share_chain(STACK_OF(X509) * from, STACK_OF(X509) * *to, struct err *
         return 0;
     *to = X509_chain_up_ref(from);
     return *to != NULL ? 0 : err_openssl(e, E_MEMORY, "copying a certificate chain");
-}
-
-static int not_empty(const STACK_OF(X509) * chain, const char *what, struct err *e)
-{
-    if (chain != NULL && sk_X509_num(chain) == 0)
-        return err_set(e, E_FORMAT, "the %s has an empty list of certificates", what);
-    return 0;
 }
 
 static int share_cert(X509 *from, X509 **to, struct err *e)
@@ -197,9 +191,9 @@ int evidence_request_encode(const struct evidence_request *r, struct buf *out, s
     if (a == NULL || asn1_set_u32(a->version, VERSION, e) != 0 ||
         asn1_set_u32(a->ek_template, r->ek_template, e) != 0 ||
         share_cert(r->ek_cert, &a->ek_cert, e) != 0 ||
-        share_chain(r->ek_chain, &a->ek_chain, e) != 0 ||
+        evidence_parts_put_chain(r->ek_chain, &a->ek_chain, e) != 0 ||
         asn1_set_octets(a->ak_public, buf_bytes(&r->ak_public), e) != 0 ||
-        copy_csr(r->csr, &a->csr, e) != 0)
+        evidence_parts_put_csr(r->csr, a->csr, e) != 0)
         goto out;
     rc = asn1_encode(a, type, out, e);
 out:
@@ -218,16 +212,13 @@ int evidence_request_decode(struct bytes der, struct evidence_request *out, stru
         return -1;
     if (check_version(a->version, "enrolment request", e) != 0 ||
         asn1_u32(a->ek_template, &got.ek_template, e) != 0 ||
-        not_empty(a->ek_chain, "enrolment request", e) != 0 ||
+        evidence_parts_take_chain(a->ek_chain, &got.ek_chain, "enrolment request", e) != 0 ||
+        evidence_parts_take_csr(a->csr, &got.csr, e) != 0 ||
         copy_bytes(asn1_octets(a->ak_public), &got.ak_public, e) != 0)
         goto out;
     /* The rest changes hands. */
     got.ek_cert = a->ek_cert;
-    got.ek_chain = a->ek_chain;
-    got.csr = a->csr;
     a->ek_cert = NULL;
-    a->ek_chain = NULL;
-    a->csr = NULL;
     *out = got;
     got = (struct evidence_request){0};
     rc = 0;
@@ -281,9 +272,10 @@ int evidence_record_to_asn1(const struct evidence_record *r, asn1_record **out, 
         asn1_set_octets(a->nonce, buf_bytes(&r->nonce), e) != 0 ||
         asn1_set_u32(a->ek_template, r->ek_template, e) != 0 ||
         share_cert(r->ek_cert, &a->ek_cert, e) != 0 ||
-        share_chain(r->ek_chain, &a->ek_chain, e) != 0 ||
+        evidence_parts_put_chain(r->ek_chain, &a->ek_chain, e) != 0 ||
         asn1_set_octets(a->ak_public, buf_bytes(&r->ak_public), e) != 0 ||
-        share_cert(r->ak_cert, &a->ak_cert, e) != 0 || copy_csr(r->csr, &a->csr, e) != 0 ||
+        share_cert(r->ak_cert, &a->ak_cert, e) != 0 ||
+        evidence_parts_put_csr(r->csr, a->csr, e) != 0 ||
         put_time(a->issued_at, r->issued_at, e) != 0)
         goto out;
     *out = a;
@@ -303,17 +295,14 @@ int evidence_record_from_asn1(asn1_record *a, struct evidence_record *out, struc
         check_nonce(asn1_octets(a->nonce).len, e) != 0 ||
         copy_bytes(asn1_octets(a->nonce), &got.nonce, e) != 0 ||
         asn1_u32(a->ek_template, &got.ek_template, e) != 0 ||
-        not_empty(a->ek_chain, "evidence record", e) != 0 ||
+        evidence_parts_take_chain(a->ek_chain, &got.ek_chain, "evidence record", e) != 0 ||
+        evidence_parts_take_csr(a->csr, &got.csr, e) != 0 ||
         copy_bytes(asn1_octets(a->ak_public), &got.ak_public, e) != 0 ||
         asn1_time(a->issued_at, &got.issued_at, e) != 0)
         goto out;
     got.ek_cert = a->ek_cert;
-    got.ek_chain = a->ek_chain;
     got.ak_cert = a->ak_cert;
-    got.csr = a->csr;
     a->ek_cert = a->ak_cert = NULL;
-    a->ek_chain = NULL;
-    a->csr = NULL;
     *out = got;
     got = (struct evidence_record){0};
     rc = 0;

@@ -1,7 +1,7 @@
 #ifndef CORE_EVIDENCE_H
 #define CORE_EVIDENCE_H
 
-#include "core/buf.h"
+#include "core/evidence_parts.h"
 
 #include <openssl/x509.h>
 
@@ -11,7 +11,6 @@
  * the content is true is judged by core/evidence_check.h.
  */
 
-#define EVIDENCE_MAX ((size_t)64 << 10) /* bytes of DER, and of PEM text times two */
 #define EVIDENCE_NONCE_MIN 8            /* csr-attestation-freshness draft: 8 to 64 bytes */
 #define EVIDENCE_NONCE_MAX 64
 #define EVIDENCE_TEXT_MAX 256

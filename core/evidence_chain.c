@@ -26,6 +26,9 @@ static STACK_OF(X509) * find_path(X509 *cert, STACK_OF(X509) * trusted, STACK_OF
     X509_VERIFY_PARAM *p;
     unsigned long flags = X509_V_FLAG_PARTIAL_CHAIN;
 
+    *why = "an extension of it cannot be read";
+    if ((X509_get_extension_flags(cert) & EXFLAG_INVALID) != 0)
+        goto out;
     *why = "out of memory";
     if (ctx == NULL || X509_STORE_CTX_init(ctx, NULL, cert, untrusted) != 1)
         goto out;
@@ -269,16 +272,31 @@ static const ASN1_STRING *other_cn(X509_REQ *csr, const char *want)
     return NULL;
 }
 
-/* Does the requested subjectAltName hold anything but the wanted DNS name? */
+/* How many lists of wanted extensions the request has: OpenSSL reads the first alone. */
+static unsigned extension_lists(X509_REQ *csr)
+{
+    static const int nids[] = {NID_ext_req, NID_ms_ext_req};
+    unsigned n = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(nids); i++) {
+        for (int at = -1; (at = X509_REQ_get_attr_by_NID(csr, nids[i], at)) >= 0;)
+            n++;
+    }
+    return n;
+}
+
+/* Does the requested subjectAltName hold anything but the wanted DNS name? What cannot be read
+ * might. */
 static bool other_san(X509_REQ *csr, const char *want)
 {
-    STACK_OF(X509_EXTENSION) *ext = X509_REQ_get_extensions(csr);
+    unsigned lists = extension_lists(csr);
+    STACK_OF(X509_EXTENSION) *ext = lists == 1 ? X509_REQ_get_extensions(csr) : NULL;
     GENERAL_NAMES *san = NULL;
     bool other = false;
     int crit = -1;
 
     if (ext == NULL)
-        return false;
+        return lists != 0;
     san = X509V3_get_d2i(ext, NID_subject_alt_name, &crit, NULL);
     /* -1: there is none; -2: two of them; else one, which san NULL says does not parse. */
     other = san == NULL && crit != -1;

@@ -54,7 +54,10 @@ void evidence_history_firmware(struct evidence_case *c)
                            "no advisory list was given; the firmware is %016" PRIx64,
                            c->verdict->firmware);
     } else if (ekname_read(c->ek_cert, &tpm, &e) != 0) {
-        evidence_rules_set(c, 19, EVIDENCE_NA,
+        /* Check 18 said so; where it read the names, they must not be missing here. */
+        evidence_rules_set(c, 19,
+                           c->verdict->result[18 - 1].outcome == EVIDENCE_FAIL ? EVIDENCE_NA
+                                                                               : EVIDENCE_FAIL,
                            "not judged: the EK certificate does not name its TPM, see check 18");
     } else if ((a = advised(t, &tpm, c->verdict->firmware)) != NULL) {
         evidence_rules_set(c, 19, EVIDENCE_FAIL,

@@ -1,6 +1,7 @@
 #include "core/evidence_rules.h"
 
 #include "core/asn1.h"
+#include "core/csr.h"
 #include "core/hash.h"
 #include "core/tpmwire.h"
 
@@ -106,10 +107,9 @@ static int csr_hash(X509_REQ *csr)
 
 void evidence_rules_proof(struct evidence_case *c)
 {
-    EVP_PKEY *key = X509_REQ_get0_pubkey(c->csr);
     int md = csr_hash(c->csr);
 
-    if (!c->verdict->has_subject || key == NULL)
+    if (!c->verdict->has_subject)
         evidence_rules_set(c, 1, EVIDENCE_FAIL,
                            "the request's public key is not one in use here: "
                            "RSA of 2048 bits or more, P-256, P-384 or P-521");
@@ -118,7 +118,7 @@ void evidence_rules_proof(struct evidence_case *c)
                            "the request is signed with %s, not with SHA-256, "
                            "SHA-384 or SHA-512",
                            md != NID_undef ? OBJ_nid2sn(md) : "an unknown hash");
-    else if (X509_REQ_verify(c->csr, key) != 1)
+    else if (csr_verify(c->csr, &c->verdict->subject, NULL) != 0)
         evidence_rules_set(c, 1, EVIDENCE_FAIL, "the request's signature does not fit its %s key",
                            pubkey_name(&c->verdict->subject));
     else

@@ -163,17 +163,20 @@ static int verify_ecdsa(const struct pubkey *k, struct bytes digest, struct byte
                         struct err *e)
 {
     size_t n = k->curve->size;
+    const EC_GROUP *g = ecc_group(k->curve);
+    EC_POINT *q = g != NULL ? EC_POINT_new(g) : NULL;
     EC_KEY *key = EC_KEY_new();
-    EC_GROUP *g = EC_GROUP_new_by_curve_name(k->curve->nid);
     BIGNUM *x = BN_bin2bn(k->point.x, (int)n, NULL), *y = BN_bin2bn(k->point.y, (int)n, NULL);
     BIGNUM *r = BN_bin2bn(sig.p, (int)n, NULL), *s = BN_bin2bn(sig.p + n, (int)n, NULL);
     ECDSA_SIG *es = ECDSA_SIG_new();
     int rc = -1;
 
-    if (key == NULL || g == NULL || x == NULL || y == NULL || r == NULL || s == NULL ||
+    /* That the point is on the curve is checked; of the curves in use, whose cofactor is 1, every
+     * such point has the right order (SP 800-186, 3.2.1), which need not be multiplied out. */
+    if (key == NULL || q == NULL || x == NULL || y == NULL || r == NULL || s == NULL ||
         es == NULL || EC_KEY_set_method(key, EC_KEY_OpenSSL()) != 1 ||
-        EC_KEY_set_group(key, g) != 1 || EC_KEY_set_public_key_affine_coordinates(key, x, y) != 1 ||
-        ECDSA_SIG_set0(es, r, s) != 1) {
+        EC_POINT_set_affine_coordinates(g, q, x, y, NULL) != 1 || EC_KEY_set_group(key, g) != 1 ||
+        EC_KEY_set_public_key(key, q) != 1 || ECDSA_SIG_set0(es, r, s) != 1) {
         err_openssl(e, E_CRYPTO, "ECDSA public key");
         goto out;
     }
@@ -185,7 +188,7 @@ out:
     BN_free(s);
     BN_free(x);
     BN_free(y);
-    EC_GROUP_free(g);
+    EC_POINT_free(q);
     EC_KEY_free(key);
     return rc;
 }

@@ -1,13 +1,12 @@
 #include "core/ektemplate.h"
 #include "core/log.h"
-#include "tpm/attest.h"
+#include "tpm/attest_priv.h"
 #include "tpm/nv.h"
 
 #include <openssl/x509.h>
 #include <stdlib.h>
 
-/* The DER structure at the start of an index; firmware pads behind it. */
-static int trim(struct buf *cert, struct err *e)
+int attest_ek_trim(struct buf *cert, struct err *e)
 {
     const unsigned char *p = cert->p;
     X509 *x = d2i_X509(NULL, &p, (long)cert->len);
@@ -25,7 +24,7 @@ static int read_one(struct tpm *t, uint32_t index, struct attest_ek *out, struct
     struct buf cert = {0};
     struct err why = {0};
 
-    if (nv_read_open(t, index, &cert, &why) == 0 && trim(&cert, &why) == 0) {
+    if (nv_read_open(t, index, &cert, &why) == 0 && attest_ek_trim(&cert, &why) == 0) {
         *out = (struct attest_ek){index, cert};
         return 1;
     }

@@ -31,4 +31,8 @@ int attest_run(struct attest_key *a, struct exec *x, const char *what, attest_co
 int attest_run_certify(struct attest_key *a, const struct store_key *key, const TPM2B_DATA *data,
                        struct buf *attest, struct buf *signature, struct err *e) MUST_USE;
 
+/* What an NV index of an EK certificate holds, cut to the DER structure at its start: firmware
+ * pads behind it. E_FORMAT when no certificate stands there. */
+int attest_ek_trim(struct buf *cert, struct err *e) MUST_USE;
+
 #endif

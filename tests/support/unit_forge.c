@@ -150,14 +150,14 @@ static void set_cn(X509_NAME *n, const char *cn)
 }
 
 /* Without signature and extensions. `issuer` NULL: self-signed. */
-static X509 *bare_cert(const char *cn, EVP_PKEY *key, X509 *issuer, int64_t not_after)
+static X509 *bare_cert(struct unit_forge *f, const char *cn, EVP_PKEY *key, X509 *issuer,
+                       int64_t not_after)
 {
-    static long serial = 1;
     X509 *x = X509_new();
 
     assert_non_null(x);
     X509_set_version(x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), serial++);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), ++f->serial);
     ASN1_TIME_set(X509_getm_notBefore(x), UNIT_FORGE_NOW - YEAR);
     ASN1_TIME_set(X509_getm_notAfter(x), (time_t)not_after);
     set_cn(X509_get_subject_name(x), cn);
@@ -166,9 +166,10 @@ static X509 *bare_cert(const char *cn, EVP_PKEY *key, X509 *issuer, int64_t not_
     return x;
 }
 
-static X509 *make_ca(const char *cn, EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key)
+static X509 *make_ca(struct unit_forge *f, const char *cn, EVP_PKEY *key, X509 *issuer,
+                     EVP_PKEY *issuer_key)
 {
-    X509 *x = bare_cert(cn, key, issuer, UNIT_FORGE_NOW + YEAR);
+    X509 *x = bare_cert(f, cn, key, issuer, UNIT_FORGE_NOW + YEAR);
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:TRUE");
     unit_forge_ext(x, NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -198,7 +199,7 @@ static void add_tpm_names(X509 *x)
 
 static X509 *make_ek_cert(struct unit_forge *f)
 {
-    X509 *x = bare_cert("forged tpm", f->ek, f->ek_ca, f->ek_not_after);
+    X509 *x = bare_cert(f, "forged tpm", f->ek, f->ek_ca, f->ek_not_after);
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:FALSE");
     unit_forge_ext(x, NID_ext_key_usage, OID_TCG_KP_EK);
@@ -214,7 +215,7 @@ static X509 *make_ek_cert(struct unit_forge *f)
 
 static X509 *make_ak_cert(struct unit_forge *f)
 {
-    X509 *x = bare_cert("forged ak", f->ak, f->ca, UNIT_FORGE_NOW + YEAR);
+    X509 *x = bare_cert(f, "forged ak", f->ak, f->ca, UNIT_FORGE_NOW + YEAR);
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:FALSE");
     unit_forge_ext(x, NID_ext_key_usage, OID_TCG_KP_AK);
@@ -331,6 +332,8 @@ static X509_REQ *make_csr(struct unit_forge *f)
         assert_int_equal(X509_REQ_add_extensions(csr, x), 1);
         sk_X509_EXTENSION_pop_free(x, X509_EXTENSION_free);
     }
+    if (f->on_bare_csr != NULL)
+        f->on_bare_csr(f, csr);
     return csr;
 }
 
@@ -417,7 +420,7 @@ static void make_leaf(struct unit_forge *f)
     struct err e = {0};
 
     ok(evidence_record_hash(&f->record, hash, &e), &e);
-    f->leaf = bare_cert(UNIT_FORGE_SUBJECT, f->csr_key, f->ca, UNIT_FORGE_NOW + YEAR);
+    f->leaf = bare_cert(f, UNIT_FORGE_SUBJECT, f->csr_key, f->ca, UNIT_FORGE_NOW + YEAR);
     ok(evidence_hash_put(f->leaf, hash, &e), &e);
     assert_true(X509_sign(f->leaf, f->ca_key, EVP_sha256()) > 0);
 }
@@ -431,9 +434,9 @@ static void make_authorities(struct unit_forge *f)
         f->ca = X509_dup(f->approver->ca);
         return;
     }
-    f->ek_root = make_ca("forged EK root", f->ek_root_key, NULL, f->ek_root_key);
-    f->ek_ca = make_ca("forged EK CA", f->ek_ca_key, f->ek_root, f->ek_root_key);
-    f->ca = make_ca("test CA", f->ca_key, NULL, f->ca_key);
+    f->ek_root = make_ca(f, "forged EK root", f->ek_root_key, NULL, f->ek_root_key);
+    f->ek_ca = make_ca(f, "forged EK CA", f->ek_ca_key, f->ek_root, f->ek_root_key);
+    f->ca = make_ca(f, "test CA", f->ca_key, NULL, f->ca_key);
 }
 
 void unit_forge_build(struct unit_forge *f)

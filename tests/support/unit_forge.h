@@ -32,6 +32,7 @@ struct unit_forge {
     TPMT_PUBLIC ek_pub, ak_pub, key_pub, parent_pub;
     uint8_t nonce[32];
     int64_t ek_not_after;
+    long serial;          /* of the last certificate that was made */
     X509 *genuine_ek;     /* stands in the request instead of a made EK certificate; borrowed */
     const char *cn, *san; /* asked for in the CSR; NULL: none */
 
@@ -57,6 +58,7 @@ struct unit_forge {
     void (*on_attest_wire)(struct unit_forge *f, struct buf *wire); /* before it is signed */
     void (*on_signature)(struct unit_forge *f, TPMT_SIGNATURE *s);
     void (*on_bundle)(struct unit_forge *f, struct evidence_bundle *b);
+    void (*on_bare_csr)(struct unit_forge *f, X509_REQ *csr); /* before the TPM hears of it */
     void (*on_csr)(struct unit_forge *f, X509_REQ *csr); /* with the bundle, before its signature */
     void (*on_ek_cert)(struct unit_forge *f, X509 *cert);
     void (*on_ak_cert)(struct unit_forge *f, X509 *cert);

@@ -302,6 +302,40 @@ static void test_24_a_certificate_of_other_evidence_is_refused(void **state)
     unit_verdict_only_built(&f, 24, true);
 }
 
+/* A second list of wanted extensions, in Microsoft's attribute; OpenSSL reads the first alone. */
+static void two_lists(struct unit_forge *f, X509_REQ *csr)
+{
+    STACK_OF(X509_EXTENSION) *x = sk_X509_EXTENSION_new_null();
+
+    (void)f;
+    sk_X509_EXTENSION_push(
+        x, X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:gw2.comms.example"));
+    assert_int_equal(X509_REQ_add_extensions_nid(csr, x, NID_ms_ext_req), 1);
+    sk_X509_EXTENSION_pop_free(x, X509_EXTENSION_free);
+}
+
+static void broken_list(struct unit_forge *f, X509_REQ *csr)
+{
+    (void)f;
+    assert_int_equal(X509_REQ_add1_attr_by_NID(csr, NID_ext_req, V_ASN1_SEQUENCE,
+                                               (const unsigned char *)"\x30\x03\x02\x01\x05", 5),
+                     1);
+}
+
+static void test_23_names_that_are_hidden_are_refused(void **state)
+{
+    struct unit_forge f;
+
+    (void)state;
+    unit_verdict_start(&f);
+    f.on_bare_csr = two_lists;
+    unit_verdict_only(&f, 23);
+    unit_verdict_start(&f);
+    f.san = NULL;
+    f.on_bare_csr = broken_list;
+    unit_verdict_only(&f, 23);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +349,7 @@ int main(void)
         cmocka_unit_test(test_18_unpinned_expired_and_mismatched_eks_are_refused),
         cmocka_unit_test(test_22_an_unregistered_ek_is_refused),
         cmocka_unit_test(test_23_a_request_for_another_name_is_refused),
+        cmocka_unit_test(test_23_names_that_are_hidden_are_refused),
         cmocka_unit_test(test_24_a_certificate_of_other_evidence_is_refused),
     };
 

@@ -11,7 +11,7 @@
  * the content is true is judged by core/evidence_check.h.
  */
 
-#define EVIDENCE_NONCE_MIN 8            /* csr-attestation-freshness draft: 8 to 64 bytes */
+#define EVIDENCE_NONCE_MIN 8 /* csr-attestation-freshness draft: 8 to 64 bytes */
 #define EVIDENCE_NONCE_MAX 64
 #define EVIDENCE_TEXT_MAX 256
 

@@ -196,32 +196,40 @@ int descent_make(struct descent *d, unsigned mode, struct err *e)
     return 0;
 }
 
+/* What may be opened, and read: the errors of descent_read. */
+static int check_file(const struct stat *st, const char *path, bool guarded, struct err *e)
+{
+    if (!S_ISREG(st->st_mode))
+        return err_set(e, E_EXISTS, "%s is not a regular file; move it away", path);
+    if (guarded && ((st->st_uid != 0 && st->st_uid != geteuid()) || others_write(st)))
+        return err_set(e, E_DENIED,
+                       "%s belongs to user %u and has mode %04o: it is not believed, since "
+                       "somebody else could have written it; see who did, then move it away",
+                       path, (unsigned)st->st_uid, (unsigned)st->st_mode & 07777);
+    return 0;
+}
+
 int descent_read(const struct descent *d, const char *path, bool guarded, int *fd, struct err *e)
 {
     struct stat st;
+    int in, rc = -1;
 
     *fd = -1;
     if (!descent_arrived(d))
         return 0;
-    /* Not to be opened when it is a pipe or a device; what is put there meanwhile does not block. */
+    /* A pipe or a device is not to be opened; one that is put there meanwhile does not block. */
     if (fstatat(d->dir, d->rest, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return errno == ENOENT ? 0 : fail(e, errno, path);
-    if (S_ISREG(st.st_mode)) {
-        *fd = openat(d->dir, d->rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (*fd < 0 || fstat(*fd, &st) != 0)
-            return fail(e, errno, path);
-    }
-    if (!S_ISREG(st.st_mode))
-        err_set(e, E_EXISTS, "%s is not a regular file; move it away", path);
-    else if (guarded && (st.st_uid != geteuid() || others_write(&st)))
-        err_set(e, E_DENIED,
-                "%s belongs to user %u and has mode %04o: it is not believed, since somebody else "
-                "could have written it; see who did, then move it away",
-                path, (unsigned)st.st_uid, (unsigned)st.st_mode & 07777);
+    if (check_file(&st, path, guarded, e) != 0)
+        return -1;
+    in = openat(d->dir, d->rest, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (in < 0 || fstat(in, &st) != 0)
+        fail(e, errno, path);
     else
-        return 0;
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-    return -1;
+        rc = check_file(&st, path, guarded, e);
+    if (rc == 0)
+        *fd = in;
+    else if (in >= 0)
+        close(in);
+    return rc;
 }

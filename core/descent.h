@@ -32,8 +32,8 @@ bool descent_arrived(const struct descent *d);
 int descent_make(struct descent *d, unsigned mode, struct err *e) MUST_USE;
 
 /* Opens the file for reading, without waiting for anybody: *fd is -1 when there is none. E_EXISTS
- * when it is no regular file; with `guarded`, E_DENIED when it is not this user's or can be
- * written by others. `path` is for errors. */
+ * when it is no regular file; with `guarded`, E_DENIED when it is neither this user's nor root's
+ * or can be written by others. `path` is for errors. */
 int descent_read(const struct descent *d, const char *path, bool guarded, int *fd,
                  struct err *e) MUST_USE;
 

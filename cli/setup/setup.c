@@ -31,7 +31,7 @@ static int inherit(struct setup *s, struct err *e)
 
     json_array_foreach (record_entries(s->new), i, new) {
         json_array_foreach (record_entries(s->old), k, old) {
-            if (new == old || is_tool(new) || is_tool(old))
+            if (new == old || is_tool(new) != is_tool(old))
                 continue;
             json_array_foreach (json_object_get(new, "files"), m, a) {
                 json_array_foreach (json_object_get(old, "files"), n, b) {

@@ -207,13 +207,29 @@ static int make_directory(const json_t *entry, struct err *e)
     return rc;
 }
 
+/* Where the same program stood with another module, that has been taken back since the plan was
+ * made: what is there now is what was before. Directories that were made for it stay ours. */
+static int look_again(json_t *entry, struct err *e)
+{
+    json_t *files = json_array(), *planned = json_object_get(entry, "files");
+    int rc = -1;
+
+    if (files != NULL && add_files(files, text_of(entry, "dir"), e) == 0 &&
+        json_array_extend(json_object_get(json_array_get(files, 0), "dirs"),
+                          json_object_get(json_array_get(planned, 0), "dirs")) == 0)
+        rc = json_object_set(entry, "files", files);
+    json_decref(files);
+    return rc == 0 ? 0 : err_set(e, E_MEMORY, "out of memory for a plan"); /* unless recorded */
+}
+
 int tool_do(json_t *entry, struct err *e)
 {
     struct tree *now = NULL;
     int rc = -1;
 
-    if (make_directory(entry, e) == 0 && nss_check(text_of(entry, "dir"), e) == 0 &&
-        run_entry(entry, false, e) == 0 && (now = tree_new(e)) != NULL)
+    if (nss_check(text_of(entry, "dir"), e) == 0 && look_again(entry, e) == 0 &&
+        make_directory(entry, e) == 0 && run_entry(entry, false, e) == 0 &&
+        (now = tree_new(e)) != NULL)
         rc = each_file(entry, now, note_after, e);
     tree_free(now);
     return rc;

@@ -182,6 +182,10 @@ if command -v modutil >/dev/null && command -v certutil >/dev/null && ! is_asan;
     check_out "has the module" 'name=fusetsu' cat "$D/nss/pkcs11.txt"
     check "--undo" large --undo
     check "leaves every file as it was" sha256sum -c "$D/nss.sums"
+    check "a database that was not there" setup chromium
+    check "with another module" setup chromium --module "$other"
+    check "--undo" setup chromium --undo
+    check "leaves neither of the two, nor the directories" same_as empty
 fi
 
 # --- killed in the middle --------------------------------------------------------------

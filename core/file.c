@@ -72,17 +72,13 @@ static int write_all(int fd, struct bytes s)
     return 0;
 }
 
-int file_read(const char *path, size_t max, struct buf *out, struct err *e)
+int file_read_fd(int fd, const char *name, size_t max, struct buf *out, struct err *e)
 {
-    bool standard = strcmp(path, "-") == 0;
-    const char *name = standard ? "standard input" : path;
     struct buf all = {.secret = out->secret};
     uint8_t part[4096];
     ssize_t n = 0;
-    int fd = STDIN_FILENO, rc = -1;
+    int rc = -1;
 
-    if (!standard && (fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY)) < 0)
-        return fail(e, errno, "read", name);
     while ((n = read_some(fd, part, sizeof(part))) > 0) {
         if ((size_t)n > max - all.len) {
             err_set(e, E_FULL,
@@ -105,8 +101,20 @@ out:
     if (all.secret)
         secret_wipe(part, sizeof(part));
     buf_free(&all);
-    if (!standard)
-        close(fd);
+    return rc;
+}
+
+int file_read(const char *path, size_t max, struct buf *out, struct err *e)
+{
+    int fd, rc;
+
+    if (strcmp(path, "-") == 0)
+        return file_read_fd(STDIN_FILENO, "standard input", max, out, e);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return fail(e, errno, "read", path);
+    rc = file_read_fd(fd, path, max, out, e);
+    close(fd);
     return rc;
 }
 
@@ -262,31 +270,25 @@ int file_write(const char *path, struct bytes content, unsigned mode, struct err
     return rc;
 }
 
-int file_replace(const char *path, struct bytes content, const struct file_owner *owner,
-                 struct err *e)
+int file_replace(int dir, const char *base, const char *path, struct bytes content,
+                 const struct file_owner *owner, struct err *e)
 {
-    struct target t;
-    int rc = -1;
+    /* What holds a directory for looking things up (O_PATH) cannot sync it. */
+    int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
 
-    if (target_open(path, &t, e) == 0)
-        rc = S_ISREG(t.kind)
-                 ? write_replace(t.dir, t.base, path, content, owner->mode & 0700, owner, e)
-                 : err_set(e, E_EXISTS, "cannot write %s: it is not a regular file", path);
-    target_close(&t);
+    if (fd < 0)
+        return fail(e, errno, "open the directory of", path);
+    rc = write_replace(fd, base, path, content, owner->mode & 0700, owner, e);
+    close(fd);
     return rc;
 }
 
-void file_sweep(const char *path)
+void file_sweep(int dir, const char *base)
 {
-    const char *base;
-    char temp[NAME_MAX + 1], *name = directory_of(path, &base);
-    int dir = name != NULL ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    char temp[NAME_MAX + 1];
 
-    if (dir >= 0 && temp_name(temp, base, true) == 0)
+    if (temp_name(temp, base, true) == 0)
         (void)unlinkat(dir, temp, 0);
-    if (dir >= 0)
-        close(dir);
-    free(name);
 }
 
 int file_probe(const char *path, struct err *e)

@@ -7,6 +7,9 @@
  * the path and what to do (E_NOT_FOUND, E_DENIED, E_IO, E_FULL when larger). */
 int file_read(const char *path, size_t max, struct buf *out, struct err *e) MUST_USE;
 
+/* The same of what is open; `name` is for errors. */
+int file_read_fd(int fd, const char *name, size_t max, struct buf *out, struct err *e) MUST_USE;
+
 /*
  * Writes a file so that either the old or the new content is there after a
  * crash: a temporary file beside it (O_EXCL, `mode`), fsync, rename, fsync of the
@@ -21,13 +24,14 @@ struct file_owner {
     unsigned uid, gid;
 };
 
-/* The same for a regular file that belongs to another program: as `owner` says. E_DENIED
- * where this process may not give it away. */
-int file_replace(const char *path, struct bytes content, const struct file_owner *owner,
-                 struct err *e) MUST_USE;
+/* The same for a regular file that belongs to another program: as `owner` says. It is `base` in the
+ * open directory `dir` (see core/descent.h), and `path` for errors. E_DENIED where this process may
+ * not give it away. */
+int file_replace(int dir, const char *base, const char *path, struct bytes content,
+                 const struct file_owner *owner, struct err *e) MUST_USE;
 
 /* Removes what a file_replace of this file that was killed left beside it. */
-void file_sweep(const char *path);
+void file_sweep(int dir, const char *base);
 
 /* Could file_write write there now? Leaves nothing behind. For asking before something
  * is done that cannot be done again. */

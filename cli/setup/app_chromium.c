@@ -1,7 +1,6 @@
 /* Chromium: the module is in the user's database of NSS; which certificate goes to which site is a
  * policy of the system. */
 #include "cli/commands.h"
-#include "cli/setup/nss.h"
 #include "cli/setup/setup.h"
 #include "core/file.h"
 
@@ -140,8 +139,7 @@ static int plan_user(struct setup *s, struct err *e)
 
     if (cli_option(setup_cli(s), "url") != NULL)
         return err_set(e, E_USAGE, "the policy of --url is one of the system; become root");
-    if (setup_home_path(s, &dir, ".pki/nssdb", e) == 0 &&
-        nss_module(s, (const char *)dir.p, e) == 0)
+    if (setup_home_path(s, &dir, ".pki/nssdb", e) == 0 && setup_nss(s, (const char *)dir.p, e) == 0)
         rc = 0;
     setup_say(
         s, "End Chromium before, and start it then; where a site wants a certificate it asks for "

@@ -1,6 +1,5 @@
 /* Firefox: for the system by its policies, for a user by the database of the profile. */
 #include "cli/commands.h"
-#include "cli/setup/nss.h"
 #include "cli/setup/setup.h"
 #include "core/file.h"
 
@@ -267,7 +266,7 @@ static int plan_user(struct setup *s, struct err *e)
                     name != NULL ? name : "?", strerror(errno));
             goto out;
         }
-        if (nss_module(s, name, e) != 0 ||
+        if (setup_nss(s, name, e) != 0 ||
             (cli_flag(setup_cli(s), "auto") && choose_in_profile(s, name, e) != 0))
             goto out;
     }

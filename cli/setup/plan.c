@@ -2,6 +2,7 @@
 #include "cli/setup/setup_priv.h"
 
 #include "cli/out.h"
+#include "cli/setup/nss.h"
 #include "cli/setup/pointer.h"
 #include "cli/setup/record.h"
 #include "cli/setup/tool.h"
@@ -30,6 +31,21 @@ bool setup_is_system(const struct setup *s)
     return s->is_system;
 }
 
+/* It is written into settings of many forms, which quote in as many ways: one path that is the
+ * same in all of them. */
+static int check_module(const char *path, struct err *e)
+{
+    for (const char *p = path; *p != 0; p++) {
+        if ((*p > 0 && *p <= ' ') || strchr("\177;{}#\"'\\$%`", *p) != NULL)
+            return cli_misuse(
+                e,
+                "settings cannot hold the path of the module '%s'; choose one without "
+                "blanks, quotes and any of \\ $ %% # ; { }",
+                path);
+    }
+    return 0;
+}
+
 /* Beside this program when it was built there, else where `make install` puts the two. */
 const char *setup_module(struct setup *s, struct err *e)
 {
@@ -41,7 +57,10 @@ const char *setup_module(struct setup *s, struct err *e)
     if (s->module.len != 0)
         return (const char *)s->module.p;
     if (given != NULL)
-        return setup_absolute(given, &s->module, e) == 0 ? (const char *)s->module.p : NULL;
+        return setup_absolute(given, &s->module, e) == 0 &&
+                       check_module((const char *)s->module.p, e) == 0
+                   ? (const char *)s->module.p
+                   : NULL;
     n = readlink("/proc/self/exe", self, sizeof(self) - 1);
     self[n > 0 ? n : 0] = 0;
     if (strrchr(self, '/') != NULL)
@@ -58,9 +77,11 @@ const char *setup_module(struct setup *s, struct err *e)
     }
     buf_str(&s->module, real);
     free(real);
-    if (buf_cstr(&s->module) == NULL)
+    if (buf_cstr(&s->module) == NULL) {
         no_memory(e);
-    return (const char *)s->module.p;
+        return NULL;
+    }
+    return check_module((const char *)s->module.p, e) == 0 ? (const char *)s->module.p : NULL;
 }
 
 static int below(struct buf *out, const char *dir, const char *rest, struct err *e)
@@ -197,21 +218,24 @@ out:
     return rc;
 }
 
-int setup_tool(struct setup *s, const struct tool *t, struct err *e)
+int setup_nss(struct setup *s, const char *dir, struct err *e)
 {
+    const char *module = setup_module(s, e);
     json_t *entry;
     size_t i;
 
+    if (module == NULL || nss_check(dir, e) != 0)
+        return -1;
     /* One that stands is carried over: what was before it is known there only. */
     json_array_foreach (record_entries(s->old), i, entry) {
-        if (tool_stands(entry, t)) {
+        if (tool_stands(entry, dir, module)) {
             json_object_set_new(entry, "stands", json_true());
             return json_array_append(record_entries(s->new), entry) == 0 ? 0 : no_memory(e);
         }
     }
-    if (tool_done(t))
+    if (nss_has(dir, module))
         return 0; /* by somebody else, and so is its undoing */
-    entry = tool_entry(t, e);
+    entry = tool_entry(dir, module, e);
     if (entry == NULL)
         return -1;
     return json_array_append_new(record_entries(s->new), entry) == 0 ? 0 : no_memory(e);

@@ -1,5 +1,7 @@
 #include "cli/setup/record.h"
 
+#include "cli/setup/record_check.h"
+#include "core/descent.h"
 #include "core/hash.h"
 
 #include <errno.h>
@@ -11,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define VERSION 1
+#define VERSION 2
 /* A few files of TREE_FILE_MAX in base64. */
 #define RECORD_MAX ((size_t)16 << 20)
 
@@ -50,27 +52,47 @@ json_t *record_entries(json_t *record)
     return json_object_get(record, "entries");
 }
 
-int record_load(const char *path, json_t **out, struct err *e)
+/* Who can write a record decides what --undo does: it is read only where nobody else could have. */
+static int read_own(const char *path, struct buf *out, bool *there, struct err *e)
+{
+    struct descent at;
+    int fd = -1, rc = -1;
+
+    if (descent_open(path, true, &at, e) != 0)
+        return -1;
+    rc = descent_read(&at, path, true, &fd, e);
+    *there = fd >= 0;
+    if (*there) {
+        rc = file_read_fd(fd, path, RECORD_MAX, out, e);
+        close(fd);
+    }
+    descent_close(&at);
+    return rc;
+}
+
+int record_load(const char *path, const char *app, bool is_system, json_t **out, struct err *e)
 {
     struct buf text = {.secret = true};
     json_error_t why;
     json_t *r = NULL;
+    bool there;
     int rc = -1;
 
     *out = NULL;
-    if (access(path, F_OK) != 0 && errno == ENOENT)
-        return 0;
-    if (file_read(path, RECORD_MAX, &text, e) != 0)
+    if (read_own(path, &text, &there, e) != 0)
+        goto out;
+    rc = there ? -1 : 0;
+    if (!there)
         goto out;
     r = json_loadb((const char *)text.p, text.len, JSON_REJECT_DUPLICATES, &why);
-    if (r == NULL || !json_is_integer(json_object_get(r, "version")) ||
-        !json_is_array(record_entries(r))) {
-        err_set(e, E_CORRUPT, "%s is damaged; put the files back by hand and remove it", path);
-        goto out;
-    }
-    if (json_integer_value(json_object_get(r, "version")) != VERSION) {
+    if (json_is_integer(json_object_get(r, "version")) &&
+        json_integer_value(json_object_get(r, "version")) != VERSION) {
         err_set(e, E_VERSION, "%s was written by another version of fusetsu; undo it with that",
                 path);
+        goto out;
+    }
+    if (!record_check(r, app, is_system)) {
+        err_set(e, E_CORRUPT, "%s is damaged; put the files back by hand and remove it", path);
         goto out;
     }
     *out = r;
@@ -158,7 +180,8 @@ static int decode(const char *b64, struct buf *out)
     return len >= (int)pad ? 0 : -1;
 }
 
-int record_before(const json_t *file, struct tree_state *out, struct err *e)
+int record_before(const json_t *file, const struct tree_state *now, struct tree_state *out,
+                  struct err *e)
 {
     json_t *s = json_object_get(file, "before");
     const char *content = NULL;
@@ -174,6 +197,9 @@ int record_before(const json_t *file, struct tree_state *out, struct err *e)
         return err_set(e, E_CORRUPT, "the record of the setup is damaged");
     out->exists = true;
     out->owner = (struct file_owner){(unsigned)mode & 07777, (unsigned)uid, (unsigned)gid};
+    /* We never change these: where they differ somebody else did, and may have made it stricter. */
+    if (now->exists)
+        out->owner = now->owner;
     return buf_ok(&out->content, e);
 }
 

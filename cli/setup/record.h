@@ -9,7 +9,7 @@
  * What `fusetsu setup` did, so that it can be undone: one JSON file for each setup, readable by
  * its owner alone, since it holds what was in the files before.
  *
- *     {"version": 1, "app": NAME, "system": BOOL, "entries": [ENTRY...]}
+ *     {"version": 2, "app": NAME, "system": BOOL, "entries": [ENTRY...]}
  *
  * An ENTRY has a "kind" ("whole", "block", "pointer", "tool"), what that kind needs to be undone
  * where the file has been changed since, and "files": one for each file,
@@ -30,8 +30,11 @@ int record_path(const char *dir, const char *app, const char *which, struct buf 
 
 json_t *record_new(const char *app, bool is_system, struct err *e) MUST_USE;
 
-/* *out is NULL when there is no such file. E_CORRUPT, E_VERSION. */
-int record_load(const char *path, json_t **out, struct err *e) MUST_USE;
+/* *out is NULL when there is no such file. E_CORRUPT unless it is a whole record of this
+ * application (NULL: of any) and of the system or a user, E_VERSION, E_DENIED when another user
+ * could have written it. */
+int record_load(const char *path, const char *app, bool is_system, json_t **out,
+                struct err *e) MUST_USE;
 
 /* Without any entries the file is removed. */
 int record_save(const char *path, json_t *record, struct err *e) MUST_USE;
@@ -43,8 +46,9 @@ json_t *record_entries(json_t *record);
 json_t *record_file(const char *path, const struct tree_state *before,
                     const struct tree_state *after, struct err *e) MUST_USE;
 
-/* What it held before. E_CORRUPT. */
-int record_before(const json_t *file, struct tree_state *out, struct err *e) MUST_USE;
+/* What it held before, with the mode and owner that it has `now` where it is there. E_CORRUPT. */
+int record_before(const json_t *file, const struct tree_state *now, struct tree_state *out,
+                  struct err *e) MUST_USE;
 
 /* Is the state one that we made? */
 bool record_is_after(const json_t *file, const struct tree_state *now);

@@ -31,7 +31,7 @@ static int inherit(struct setup *s, struct err *e)
 
     json_array_foreach (record_entries(s->new), i, new) {
         json_array_foreach (record_entries(s->old), k, old) {
-            if (new == old || is_tool(new) || is_tool(old))
+            if (new == old || is_tool(new) != is_tool(old))
                 continue;
             json_array_foreach (json_object_get(new, "files"), m, a) {
                 json_array_foreach (json_object_get(old, "files"), n, b) {
@@ -68,27 +68,21 @@ static void sweep(json_t *record)
             const char *path = json_string_value(json_object_get(file, "path"));
 
             if (path != NULL)
-                file_sweep(path);
+                tree_sweep(path);
             json_array_foreach (json_object_get(file, "dirs"), n, dir)
-                (void)rmdir(json_string_value(dir));
+                tree_rmdir(json_string_value(dir));
         }
     }
 }
 
-/* What they change, by their proofs: two can work on one. */
 static void tools_change(json_t *changes, const json_t *tools)
 {
-    json_t *tool, *last;
+    json_t *tool;
     size_t i;
 
-    json_array_foreach (tools, i, tool) {
-        json_t *path = json_object_get(tool, "proof");
-
-        last = json_array_get(changes, json_array_size(changes) - 1);
-        if (!json_equal(json_object_get(last, "path"), path))
-            (void)json_array_append_new(changes,
-                                        json_pack("{s:O,s:s}", "path", path, "change", "change"));
-    }
+    json_array_foreach (tools, i, tool)
+        (void)json_array_append_new(
+            changes, json_pack("{s:O,s:s}", "path", tool_file(tool), "change", "change"));
 }
 
 static int undo_tools(const json_t *tools, struct err *e)
@@ -263,7 +257,7 @@ static int open_setup(struct setup *s, struct err *e)
         buf_printf(&dir, "%s/fusetsu/setup", conf_state_home(conf));
     if (which(s, &mark, e) != 0 || buf_cstr(&dir) == NULL ||
         record_path((const char *)dir.p, s->app->name, (const char *)mark.p, &s->record, e) != 0 ||
-        record_load((const char *)s->record.p, &s->old, e) != 0)
+        record_load((const char *)s->record.p, s->app->name, s->is_system, &s->old, e) != 0)
         goto out;
     s->new = record_new(s->app->name, s->is_system, e);
     s->tree = tree_new(e);

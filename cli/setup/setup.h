@@ -3,7 +3,6 @@
 
 #include "cli/cli.h"
 #include "cli/setup/block.h"
-#include "cli/setup/tool.h"
 #include "core/buf.h"
 
 #include <jansson.h>
@@ -41,7 +40,8 @@ int setup_run(struct cli *c, const struct setup_app *app, struct err *e) MUST_US
 struct cli *setup_cli(struct setup *s);
 bool setup_is_system(const struct setup *s);
 
-/* The absolute path of the module: --module, else the one that belongs to this program. */
+/* The absolute path of the module: --module, else the one that belongs to this program. Without
+ * blanks, quotes and what else is special somewhere: E_USAGE. */
 const char *setup_module(struct setup *s, struct err *e);
 
 /* This user's home directory and directory of settings; `out` is a C string. */
@@ -102,8 +102,9 @@ int setup_block(struct setup *s, const char *path, unsigned mode, struct block b
 int setup_pointer(struct setup *s, const char *path, const char *pointer, json_t *value,
                   struct err *e) MUST_USE;
 
-/* A program of the application's own that changes files. */
-int setup_tool(struct setup *s, const struct tool *t, struct err *e) MUST_USE;
+/* The module in the database of NSS in the directory `dir`; one that is not there is made, for its
+ * owner alone. Else as nss_check. */
+int setup_nss(struct setup *s, const char *dir, struct err *e) MUST_USE;
 
 /* What the user reads afterwards: a paragraph; lines to copy, as they are. */
 void setup_say(struct setup *s, const char *fmt, ...) PRINTF_LIKE(2, 3);

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static const char *change_of(const struct tree_state *from, const struct tree_state *to)
 {
@@ -39,16 +40,47 @@ static struct bytes line_at(struct bytes text, size_t at)
     return bytes_of(text.p + at, end != NULL ? (size_t)(end - text.p) - at : text.len - at);
 }
 
-static void print_lines(char mark, struct bytes text)
+static bool has(struct bytes line, const char *text)
 {
-    for (size_t at = 0; at < text.len;) {
-        struct bytes line = line_at(text, at);
+    return line.len != 0 && memmem(line.p, line.len, text, strlen(text)) != NULL;
+}
+
+/* A PIN in somebody's lines: `pin = 1234`, pin-value=1234. */
+static bool has_pin(struct bytes line)
+{
+    for (; line.len > 3; line = bytes_of(line.p + 1, line.len - 1)) {
+        size_t n = 3;
+
+        if (strncasecmp((const char *)line.p, "pin", 3) != 0)
+            continue;
+        if (line.len > 9 && memcmp(&line.p[3], "-value", 6) == 0)
+            return true;
+        while (n < line.len && (line.p[n] == ' ' || line.p[n] == '\t'))
+            n++;
+        if (n < line.len && line.p[n] == '=')
+            return true;
+    }
+    return false;
+}
+
+/* The lines of `part`, which is within `all`; of a secret one only those between our marks. */
+static void print_lines(char mark, struct bytes all, struct bytes part, bool secret)
+{
+    bool ours = false;
+
+    for (size_t at = 0; at < all.len;) {
+        struct bytes line = line_at(all, at);
         char shown[1024];
 
-        snprintf(shown, sizeof(shown), "%.*s", (int)line.len, (const char *)line.p);
-        printf("  %c ", mark);
-        out_text(stdout, shown);
-        putchar('\n');
+        ours = ours || has(line, " fusetsu setup: begin ");
+        if (all.p + at >= part.p && all.p + at < part.p + part.len &&
+            (!secret || (ours && !has_pin(line)))) {
+            snprintf(shown, sizeof(shown), "%.*s", (int)line.len, (const char *)line.p);
+            printf("  %c ", mark);
+            out_text(stdout, shown);
+            putchar('\n');
+        }
+        ours = ours && !has(line, " fusetsu setup: end ");
         at += line.len + 1;
     }
 }
@@ -74,18 +106,18 @@ static void cut_equal(struct bytes *a, struct bytes *b)
     b->len -= n;
 }
 
-/* A whole file that nobody else may read is not shown either: there may be a PIN in it. */
+/* What nobody else may read, be it so far or from now on, can have a PIN or password in it. */
 static bool is_secret(const struct tree_state *from, const struct tree_state *to)
 {
-    const struct tree_state *one = from->exists ? from : to;
-
-    return from->exists != to->exists && (one->owner.mode & 077) == 0;
+    return (from->exists && (from->owner.mode & 077) == 0) ||
+           (to->exists && (to->owner.mode & 077) == 0);
 }
 
 static void print_change(void *arg, const char *path, const struct tree_state *from,
                          const struct tree_state *to)
 {
     struct bytes a = buf_bytes(&from->content), b = buf_bytes(&to->content);
+    bool secret = is_secret(from, to);
 
     (void)arg;
     printf("would %s ", change_of(from, to));
@@ -93,14 +125,12 @@ static void print_change(void *arg, const char *path, const struct tree_state *f
     if (!from->exists)
         printf(" (mode %04o)", to->owner.mode);
     printf("\n");
-    if (is_secret(from, to)) {
-        printf("    (not shown: it is for its owner alone)\n");
-        return;
-    }
+    if (secret)
+        printf("    (not shown but for our own lines: it is for its owner alone)\n");
     if (a.len != 0 && b.len != 0)
         cut_equal(&a, &b);
-    print_lines('-', a);
-    print_lines('+', b);
+    print_lines('-', buf_bytes(&from->content), a, secret);
+    print_lines('+', buf_bytes(&to->content), b, secret);
 }
 
 static void print_tools(const json_t *tools, bool undo)
@@ -110,14 +140,16 @@ static void print_tools(const json_t *tools, bool undo)
 
     json_array_foreach (tools, i, tool) {
         struct buf line = {0};
+        json_t *argv = tool_argv(tool, undo);
 
-        tool_print(json_object_get(tool, undo ? "undo" : "run"), &line);
+        tool_print(argv, &line);
         if (buf_cstr(&line) != NULL) {
             printf("would run: ");
             out_text(stdout, (const char *)line.p);
             printf("\n");
         }
         buf_free(&line);
+        json_decref(argv);
     }
 }
 
@@ -136,7 +168,7 @@ static int print_json(struct setup *s, json_t *changes, const json_t *tools, boo
     size_t i;
 
     json_array_foreach (tools, i, tool)
-        (void)json_array_append(run, json_object_get(tool, undo ? "undo" : "run"));
+        (void)json_array_append_new(run, tool_argv(tool, undo));
     doc = json_pack("{s:s,s:b,s:b,s:b,s:o,s:o,s:O}", "app", s->app->name, "system",
                     s->is_system ? 1 : 0, "undo", undo ? 1 : 0, "done", done ? 1 : 0, "changes",
                     changes, "run", run, "notes", s->notes);

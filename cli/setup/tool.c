@@ -1,6 +1,8 @@
 #include "cli/setup/tool.h"
 
+#include "cli/setup/nss.h"
 #include "cli/setup/record.h"
+#include "core/descent.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,70 +92,6 @@ static int run(const json_t *argv, const char *package, struct err *e)
 
 /* --- entries ----------------------------------------------------------------------------- */
 
-static bool holds(const char *path, const char *text)
-{
-    struct buf content = {.secret = true};
-    const char *have = NULL;
-    bool found = false;
-
-    if (file_read(path, TREE_FILE_MAX, &content, NULL) == 0)
-        have = buf_cstr(&content);
-    if (have != NULL)
-        found = strstr(have, text) != NULL;
-    buf_free(&content);
-    return found;
-}
-
-bool tool_done(const struct tool *t)
-{
-    return holds(t->proof, t->holds);
-}
-
-static json_t *strings(const char *const *list)
-{
-    json_t *out = json_array();
-
-    for (; out != NULL && *list != NULL; list++) {
-        if (json_array_append_new(out, json_string(*list)) != 0) {
-            json_decref(out);
-            return NULL;
-        }
-    }
-    return out;
-}
-
-/* The state of each file now, as its `before`; nothing is known of its `after` yet. */
-static json_t *files_now(const char *const *paths, struct err *e)
-{
-    struct tree *now = tree_new(e);
-    json_t *out = json_array();
-
-    for (; now != NULL && out != NULL && *paths != NULL; paths++) {
-        const struct tree_state *is;
-        json_t *file = NULL;
-
-        if (tree_get(now, *paths, &is, e) == 0)
-            file = record_file(*paths, is, is, e);
-        if (file == NULL || json_array_append_new(out, file) != 0) {
-            json_decref(out);
-            out = NULL;
-        }
-    }
-    tree_free(now);
-    return out;
-}
-
-json_t *tool_entry(const struct tool *t, struct err *e)
-{
-    json_t *out = json_pack("{s:s,s:o,s:o,s:s,s:s,s:s,s:o}", "kind", "tool", "run", strings(t->run),
-                            "undo", strings(t->undo), "proof", t->proof, "holds", t->holds,
-                            "package", t->package, "files", files_now(t->files, e));
-
-    if (out == NULL)
-        err_set(e, E_MEMORY, "out of memory for the record of a setup");
-    return out;
-}
-
 static const char *text_of(const json_t *entry, const char *key)
 {
     const char *s = json_string_value(json_object_get(entry, key));
@@ -161,14 +99,76 @@ static const char *text_of(const json_t *entry, const char *key)
     return s != NULL ? s : "";
 }
 
-bool tool_stands(const json_t *entry, const struct tool *t)
+/* The state of the file now, as its `before`; nothing is known of its `after` yet. */
+static int add_file(json_t *files, struct tree *now, const char *path, struct err *e)
 {
-    json_t *argv = strings(t->run);
-    bool same = strcmp(text_of(entry, "kind"), "tool") == 0 &&
-                json_equal(json_object_get(entry, "run"), argv);
+    const struct tree_state *is;
+    json_t *file;
+
+    if (tree_get(now, path, &is, e) != 0)
+        return -1;
+    file = record_file(path, is, is, e);
+    return file != NULL && json_array_append_new(files, file) == 0 ? 0 : -1;
+}
+
+/* Databases that are there can be large and do not change: what is kept is the list of modules. */
+static int add_files(json_t *files, const char *dir, struct err *e)
+{
+    struct tree *now = tree_new(e);
+    int rc = now != NULL ? 0 : -1;
+
+    for (size_t i = 0; rc == 0 && nss_files[i] != NULL; i++) {
+        struct buf path = {0};
+
+        buf_printf(&path, "%s/%s", dir, nss_files[i]);
+        if (buf_cstr(&path) == NULL)
+            rc = err_set(e, E_MEMORY, "out of memory for a path");
+        else if (i == 0 || access((const char *)path.p, F_OK) != 0)
+            rc = add_file(files, now, (const char *)path.p, e);
+        buf_free(&path);
+    }
+    tree_free(now);
+    return rc;
+}
+
+json_t *tool_entry(const char *dir, const char *module, struct err *e)
+{
+    json_t *files = json_array();
+    json_t *out = json_pack("{s:s,s:s,s:s,s:O}", "kind", "tool", "dir", dir, "module", module,
+                            "files", files);
+
+    if (out == NULL || add_files(files, dir, e) != 0) {
+        err_set(e, E_MEMORY, "out of memory for the record of a setup"); /* unless recorded */
+        json_decref(out);
+        out = NULL;
+    }
+    json_decref(files);
+    return out;
+}
+
+bool tool_stands(const json_t *entry, const char *dir, const char *module)
+{
+    return strcmp(text_of(entry, "kind"), "tool") == 0 && strcmp(text_of(entry, "dir"), dir) == 0 &&
+           strcmp(text_of(entry, "module"), module) == 0 && nss_has(dir, module);
+}
+
+json_t *tool_file(const json_t *entry)
+{
+    return json_object_get(json_array_get(json_object_get(entry, "files"), 0), "path");
+}
+
+json_t *tool_argv(const json_t *entry, bool undo)
+{
+    return nss_argv(text_of(entry, "dir"), text_of(entry, "module"), undo);
+}
+
+static int run_entry(const json_t *entry, bool undo, struct err *e)
+{
+    json_t *argv = tool_argv(entry, undo);
+    int rc = run(argv, NSS_PACKAGE, e);
 
     json_decref(argv);
-    return same && tool_done(t);
+    return rc;
 }
 
 /* Calls for each file of an entry with its present state; stops at the first -1. */
@@ -194,12 +194,41 @@ static int note_after(json_t *file, struct tree *now, const struct tree_state *i
     return record_set_after(file, is, e);
 }
 
+/* modutil makes databases, but no directory. */
+static int make_directory(const json_t *entry, struct err *e)
+{
+    struct descent at;
+    int rc;
+
+    if (descent_open(json_string_value(tool_file(entry)), false, &at, e) != 0)
+        return -1;
+    rc = descent_make(&at, 0700, e);
+    descent_close(&at);
+    return rc;
+}
+
+/* Where the same program stood with another module, that has been taken back since the plan was
+ * made: what is there now is what was before. Directories that were made for it stay ours. */
+static int look_again(json_t *entry, struct err *e)
+{
+    json_t *files = json_array(), *planned = json_object_get(entry, "files");
+    int rc = -1;
+
+    if (files != NULL && add_files(files, text_of(entry, "dir"), e) == 0 &&
+        json_array_extend(json_object_get(json_array_get(files, 0), "dirs"),
+                          json_object_get(json_array_get(planned, 0), "dirs")) == 0)
+        rc = json_object_set(entry, "files", files);
+    json_decref(files);
+    return rc == 0 ? 0 : err_set(e, E_MEMORY, "out of memory for a plan"); /* unless recorded */
+}
+
 int tool_do(json_t *entry, struct err *e)
 {
     struct tree *now = NULL;
     int rc = -1;
 
-    if (run(json_object_get(entry, "run"), text_of(entry, "package"), e) == 0 &&
+    if (nss_check(text_of(entry, "dir"), e) == 0 && look_again(entry, e) == 0 &&
+        make_directory(entry, e) == 0 && run_entry(entry, false, e) == 0 &&
         (now = tree_new(e)) != NULL)
         rc = each_file(entry, now, note_after, e);
     tree_free(now);
@@ -218,8 +247,7 @@ static int restore(json_t *file, struct tree *now, const struct tree_state *is, 
     struct tree_state before = {0};
     int rc = -1;
 
-    (void)is;
-    if (record_before(file, &before, e) == 0)
+    if (record_before(file, is, &before, e) == 0)
         rc = tree_restore(now, text_of(file, "path"), &before, e);
     tree_state_free(&before);
     return rc;
@@ -227,19 +255,36 @@ static int restore(json_t *file, struct tree *now, const struct tree_state *is, 
 
 int tool_undo(const json_t *entry, struct err *e)
 {
-    struct tree *now = tree_new(e);
+    const char *dir = text_of(entry, "dir");
+    struct tree *now = NULL;
     int rc = -1;
 
-    if (now == NULL)
+    if (nss_check(dir, e) != 0 || (now = tree_new(e)) == NULL)
         return -1;
     if (each_file(entry, now, is_as_left, NULL) == 0)
         rc = each_file(entry, now, restore, e) == 0 ? tree_commit(now, e) : -1;
-    else if (holds(text_of(entry, "proof"), text_of(entry, "holds")))
-        rc = run(json_object_get(entry, "undo"), text_of(entry, "package"), e);
+    else if (nss_has(dir, text_of(entry, "module")))
+        rc = run_entry(entry, true, e);
     else
         rc = 0;
     tree_free(now);
     return rc;
+}
+
+/* Quoted for a shell where it is not plain. */
+static void print_word(const char *s, struct buf *out)
+{
+    if (*s != 0 && s[strcspn(s, " \t\n'\"\\$`*?;&|<>()#!~[]{}")] == 0) {
+        buf_str(out, s);
+        return;
+    }
+    buf_u8(out, '\'');
+    for (; *s != 0; s++) {
+        if (*s == '\'')
+            buf_str(out, "'\\'");
+        buf_u8(out, (uint8_t)*s);
+    }
+    buf_u8(out, '\'');
 }
 
 void tool_print(const json_t *argv, struct buf *out)
@@ -248,10 +293,8 @@ void tool_print(const json_t *argv, struct buf *out)
     size_t i;
 
     json_array_foreach (argv, i, one) {
-        const char *s = json_string_value(one);
-        bool plain = s != NULL && *s != 0 && s[strcspn(s, " \t\n'\"\\$`*?;&|<>()")] == 0;
-
-        buf_printf(out, "%s%s%s%s", i != 0 ? " " : "", plain ? "" : "'", s != NULL ? s : "",
-                   plain ? "" : "'");
+        if (i != 0)
+            buf_u8(out, ' ');
+        print_word(json_is_string(one) ? json_string_value(one) : "", out);
     }
 }

@@ -1,16 +1,16 @@
 #include "cli/setup/tree.h"
 
+#include "core/descent.h"
+
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 struct node {
-    char *path; /* as it was asked for */
-    char *file; /* with links resolved */
+    char *path;
     struct tree_state was, is;
 };
 
@@ -62,7 +62,6 @@ static void node_free(struct node *n)
     if (n == NULL)
         return;
     free(n->path);
-    free(n->file);
     tree_state_free(&n->was);
     tree_state_free(&n->is);
     free(n);
@@ -80,28 +79,34 @@ void tree_free(struct tree *t)
 
 /* --- reading ----------------------------------------------------------------------- */
 
-static int read_state(const char *file, struct tree_state *out, struct err *e)
+static int read_state(const struct descent *at, const char *path, struct tree_state *out,
+                      struct err *e)
 {
     struct stat st;
+    int fd, rc = -1;
 
     tree_state_free(out);
-    if (stat(file, &st) != 0) {
-        if (errno == ENOENT || errno == ENOTDIR)
-            return 0;
-        return err_set(e, E_DENIED, "cannot look at %s: %s", file, strerror(errno));
-    }
-    if (!S_ISREG(st.st_mode))
-        return err_set(e, E_EXISTS, "%s is not a regular file; move it away", file);
+    if (descent_read(at, path, false, &fd, e) != 0)
+        return -1;
+    if (fd < 0)
+        return 0;
     /* Settings of others hold passwords at times. */
     out->content.secret = true;
-    out->owner = (struct file_owner){st.st_mode & 07777, st.st_uid, st.st_gid};
     out->exists = true;
-    return file_read(file, TREE_FILE_MAX, &out->content, e);
+    if (fstat(fd, &st) != 0)
+        err_set(e, E_IO, "cannot look at %s: %s", path, strerror(errno));
+    else
+        rc = file_read_fd(fd, path, TREE_FILE_MAX, &out->content, e);
+    out->owner = (struct file_owner){st.st_mode & 07777, st.st_uid, st.st_gid};
+    close(fd);
+    return rc;
 }
 
 static int find(struct tree *t, const char *path, struct node **out, struct err *e)
 {
     struct node *n = NULL, **room;
+    struct descent at;
+    int rc = -1;
 
     for (size_t i = 0; i < t->n; i++) {
         if (strcmp(t->node[i]->path, path) == 0) {
@@ -109,24 +114,22 @@ static int find(struct tree *t, const char *path, struct node **out, struct err 
             return 0;
         }
     }
-    if (*path != '/')
-        return err_set(e, E_ARG, "%s is not an absolute path", path);
+    if (descent_open(path, false, &at, e) != 0)
+        return -1;
     n = calloc(1, sizeof(*n));
     room = realloc(t->node, (t->n + 1) * sizeof(*room));
     if (room != NULL)
         t->node = room;
-    if (n == NULL || room == NULL || (n->path = strdup(path)) == NULL ||
-        ((n->file = realpath(path, NULL)) == NULL && (n->file = strdup(path)) == NULL)) {
+    if (n == NULL || room == NULL || (n->path = strdup(path)) == NULL)
+        err_set(e, E_MEMORY, "out of memory for a plan");
+    else if (read_state(&at, path, &n->was, e) == 0)
+        rc = tree_state_copy(&n->is, &n->was, e);
+    if (rc == 0)
+        *out = t->node[t->n++] = n;
+    else
         node_free(n);
-        return err_set(e, E_MEMORY, "out of memory for a plan");
-    }
-    if (read_state(n->file, &n->was, e) != 0 || tree_state_copy(&n->is, &n->was, e) != 0) {
-        node_free(n);
-        return -1;
-    }
-    t->node[t->n++] = n;
-    *out = n;
-    return 0;
+    descent_close(&at);
+    return rc;
 }
 
 int tree_get(struct tree *t, const char *path, const struct tree_state **out, struct err *e)
@@ -188,56 +191,10 @@ void tree_visit(const struct tree *t, tree_each *call, void *arg)
     }
 }
 
-/* Calls `act` for each directory above the file that is missing, outermost first. */
-static int missing_dirs(const char *file, int (*act)(const char *dir, struct err *e), struct err *e)
-{
-    char dir[PATH_MAX];
-    struct stat st;
-
-    if (strlen(file) >= sizeof(dir))
-        return err_set(e, E_ARG, "the path %.60s... is too long", file);
-    for (size_t i = 1; file[i] != 0; i++) {
-        if (file[i] != '/')
-            continue;
-        snprintf(dir, sizeof(dir), "%.*s", (int)i, file);
-        if (stat(dir, &st) != 0 && act(dir, e) != 0)
-            return -1;
-    }
-    return 0;
-}
-
-static int make_dir(const char *dir, struct err *e)
-{
-    if (mkdir(dir, 0755) != 0 && errno != EEXIST)
-        return err_set(e, E_DENIED, "cannot create the directory %s: %s", dir, strerror(errno));
-    return 0;
-}
-
-/* The innermost directory that is there must let us make what is missing. */
-static int probe_dir(const char *file, struct err *e)
-{
-    char dir[PATH_MAX];
-    size_t n = strlen(file);
-
-    if (n >= sizeof(dir))
-        return err_set(e, E_ARG, "the path %.60s... is too long", file);
-    snprintf(dir, sizeof(dir), "%s", file);
-    do {
-        while (n > 1 && dir[n - 1] != '/')
-            n--;
-        dir[n > 1 ? n - 1 : n] = 0;
-        n = strlen(dir);
-    } while (access(dir, F_OK) != 0 && n > 1);
-    if (access(dir, W_OK | X_OK) != 0)
-        return err_set(e, E_DENIED, "cannot write %s: %s; become the user whose file it is", file,
-                       strerror(errno));
-    return 0;
-}
-
-static int unchanged_on_disk(const struct node *n, struct err *e)
+static int unchanged_on_disk(const struct node *n, const struct descent *at, struct err *e)
 {
     struct tree_state now = {0};
-    int rc = read_state(n->file, &now, e);
+    int rc = read_state(at, n->path, &now, e);
 
     if (rc == 0 && !tree_state_equal(&now, &n->was))
         rc = err_set(e, E_BUSY, "%s was changed by somebody else just now; try again", n->path);
@@ -245,28 +202,56 @@ static int unchanged_on_disk(const struct node *n, struct err *e)
     return rc;
 }
 
+/* The innermost directory that is there must let us make what is missing. */
+static int probe(const struct node *n, struct err *e)
+{
+    struct descent at;
+    int rc = -1;
+
+    if (descent_open(n->path, false, &at, e) != 0)
+        return -1;
+    if (unchanged_on_disk(n, &at, e) == 0)
+        rc = faccessat(at.dir, ".", W_OK | X_OK, AT_EACCESS) == 0
+                 ? 0
+                 : err_set(e, E_DENIED, "cannot write %s: %s; become the user whose file it is",
+                           n->path, strerror(errno));
+    descent_close(&at);
+    return rc;
+}
+
 int tree_probe(const struct tree *t, struct err *e)
 {
     for (size_t i = 0; i < t->n; i++) {
-        if (changed(t->node[i]) &&
-            (unchanged_on_disk(t->node[i], e) != 0 || probe_dir(t->node[i]->file, e) != 0))
+        if (changed(t->node[i]) && probe(t->node[i], e) != 0)
             return -1;
     }
     return 0;
 }
 
+/* What is compared and what is replaced is in one directory, which stays open meanwhile. */
 static int commit(struct node *n, struct err *e)
 {
-    if (unchanged_on_disk(n, e) != 0)
+    struct descent at;
+    int rc = -1;
+
+    if (descent_open(n->path, false, &at, e) != 0)
         return -1;
+    if (unchanged_on_disk(n, &at, e) != 0)
+        goto out;
     if (!n->is.exists) {
-        if (unlink(n->file) != 0 && errno != ENOENT)
-            return err_set(e, E_DENIED, "cannot remove %s: %s", n->path, strerror(errno));
-    } else if (missing_dirs(n->file, make_dir, e) != 0 ||
-               file_replace(n->file, buf_bytes(&n->is.content), &n->is.owner, e) != 0) {
-        return -1;
+        if (descent_arrived(&at) && unlinkat(at.dir, at.rest, 0) != 0 && errno != ENOENT) {
+            err_set(e, E_DENIED, "cannot remove %s: %s", n->path, strerror(errno));
+            goto out;
+        }
+    } else if (descent_make(&at, 0755, e) != 0 ||
+               file_replace(at.dir, at.rest, n->path, buf_bytes(&n->is.content), &n->is.owner, e) !=
+                   0) {
+        goto out;
     }
-    return tree_state_copy(&n->was, &n->is, e);
+    rc = tree_state_copy(&n->was, &n->is, e);
+out:
+    descent_close(&at);
+    return rc;
 }
 
 int tree_commit(struct tree *t, struct err *e)
@@ -276,4 +261,26 @@ int tree_commit(struct tree *t, struct err *e)
             return -1;
     }
     return 0;
+}
+
+void tree_sweep(const char *path)
+{
+    struct descent at;
+
+    if (descent_open(path, false, &at, NULL) != 0)
+        return;
+    if (descent_arrived(&at))
+        file_sweep(at.dir, at.rest);
+    descent_close(&at);
+}
+
+void tree_rmdir(const char *path)
+{
+    struct descent at;
+
+    if (descent_open(path, false, &at, NULL) != 0)
+        return;
+    if (descent_arrived(&at))
+        (void)unlinkat(at.dir, at.rest, AT_REMOVEDIR);
+    descent_close(&at);
 }

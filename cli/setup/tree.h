@@ -28,7 +28,8 @@ void tree_free(struct tree *t); /* NULL is fine */
 
 /* The file as it would be now. The first time it is read from the disk; a symbolic link stands
  * for the file that it names. The pointer holds until the file's next change. E_EXISTS when it
- * is no regular file, else as file_read. */
+ * is no regular file, else as descent_open and file_read: root touches nothing whose directory
+ * somebody else could swap. */
 int tree_get(struct tree *t, const char *path, const struct tree_state **out,
              struct err *e) MUST_USE;
 
@@ -54,5 +55,11 @@ int tree_probe(const struct tree *t, struct err *e) MUST_USE;
 
 /* Makes directories that are missing (mode 0755) and writes what changed. */
 int tree_commit(struct tree *t, struct err *e) MUST_USE;
+
+/* What a commit that was killed left beside the file goes. */
+void tree_sweep(const char *path);
+
+/* A directory goes when it is empty. */
+void tree_rmdir(const char *path);
 
 #endif

@@ -56,7 +56,7 @@ int undo_entry(struct tree *t, const json_t *entry, struct err *e)
     const struct tree_state *now;
     int rc = -1;
 
-    if (record_before(file, &before, e) != 0 || tree_get(t, path, &now, e) != 0)
+    if (tree_get(t, path, &now, e) != 0 || record_before(file, now, &before, e) != 0)
         goto out;
     if (record_is_after(file, now))
         rc = tree_restore(t, path, &before, e);

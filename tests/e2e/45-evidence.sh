@@ -80,7 +80,7 @@ template() { # template NAME INDEX: the EK template in the record, its second IN
 check "the one record names template H-3" template gw 01C00016
 check "the other one L-1" template rsa 01C00002
 check_out "showing an EK certificate alone moves no clock" true json '.[0].reading == null' device list --json
-check "enrolled again, its attestation key known by its certificate" enrol 2 gw --key gw
+check "enrolled again, its attestation key known by its certificate" enrol 2 gw --type p256
 check_out "now the clock of its TPM is on record" true json '.[0].reading.resets > 0' device list --json
 
 # --- a TPM that nobody registered --------------------------------------------------------------

@@ -14,7 +14,7 @@
 
 /* Bounds; what is beyond is refused (CHAIN_LIMIT), never passed over. */
 #define CHAIN_MAX_PATH 10       /* certificates of a path, the anchor not counted */
-#define CHAIN_MAX_GIVEN 64      /* untrusted certificates, trust anchors, CRLs, each */
+#define CHAIN_MAX_GIVEN 256     /* untrusted certificates, trust anchors, CRLs, each */
 #define CHAIN_MAX_TRIES 32      /* complete paths that are validated before giving up */
 #define CHAIN_MAX_CHECKS 128    /* signatures that are checked in search of paths */
 #define CHAIN_MAX_LIST 128      /* policies, mappings, names, subtrees of one certificate */

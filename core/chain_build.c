@@ -165,7 +165,18 @@ static bool try_anchors(struct search *s, bool odd, bool *some)
     return false;
 }
 
-static bool try_others(struct search *s, bool odd, bool *some)
+/* Does an anchor's name stand as its issuer? Those come first: a mesh has no end. */
+static bool is_near(const struct search *s, const X509 *cert)
+{
+    for (size_t i = 0; i < s->t->n_anchor; i++) {
+        if (X509_NAME_cmp(X509_get_issuer_name(cert),
+                          X509_get_subject_name(s->t->anchor[i].cert)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool try_others(struct search *s, bool odd, bool near, bool *some)
 {
     X509 *top = s->path[s->n - 1];
 
@@ -173,7 +184,8 @@ static bool try_others(struct search *s, bool odd, bool *some)
         X509 *x = sk_X509_value(s->t->untrusted, i);
 
         /* The way on from an anchor's name and key begins at the anchor. */
-        if (other_id(top, x) != odd || on_path(s, x) || is_anchor(s, x) || !issued(s, top, x))
+        if (other_id(top, x) != odd || is_near(s, x) != near || on_path(s, x) || is_anchor(s, x) ||
+            !issued(s, top, x))
             continue;
         *some = true;
         if (s->n == CHAIN_MAX_PATH) {
@@ -210,9 +222,11 @@ static bool climb(struct search *s)
 {
     bool some = false;
 
-    if (try_anchors(s, false, &some) || try_others(s, false, &some) ||
-        try_anchors(s, true, &some) || try_others(s, true, &some))
-        return true;
+    for (int odd = 0; odd < 2; odd++) {
+        if (try_anchors(s, odd != 0, &some) || try_others(s, odd != 0, true, &some) ||
+            try_others(s, odd != 0, false, &some))
+            return true;
+    }
     if (!some && !stop(s))
         dead_end(s);
     return false;
@@ -240,8 +254,12 @@ bool chain_build(X509 *leaf, const struct chain_terms *t, struct chain_verdict *
     if (climb(&s))
         return true;
     ERR_clear_error();
-    if (f->code == CHAIN_OK)
+    /* A dead end says nothing when the search was not finished. */
+    if (s.out_of_bounds && !s.complete) {
+        *f = (struct chain_fault){0};
+        *at = NULL;
         return chain_fail(f, CHAIN_LIMIT, "RFC 4158, 5.1",
                           "the certificates that were given lead too far in search of a path");
+    }
     return false;
 }

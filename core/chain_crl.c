@@ -5,6 +5,9 @@
 
 #define CLAUSE "RFC 5280, 6.3.3"
 
+/* No number of libcrypto's; NID_undef is that of all that are unknown. */
+#define NONE (-1)
+
 /* Critical extensions of a CRL or an entry; all that are processed are in `nid`. */
 static bool unknown_critical(const STACK_OF(X509_EXTENSION) * list, int nid)
 {
@@ -72,7 +75,7 @@ static bool usable(X509_CRL *crl, const struct chain_cert *c, EVP_PKEY *issuer, 
         !is_current(crl, now) || !covers(crl, ca) || !is_signed(crl, issuer))
         return false;
     for (int i = 0; i < sk_X509_REVOKED_num(all); i++) {
-        if (unknown_critical(X509_REVOKED_get0_extensions(sk_X509_REVOKED_value(all, i)), 0))
+        if (unknown_critical(X509_REVOKED_get0_extensions(sk_X509_REVOKED_value(all, i)), NONE))
             return false;
     }
     return true;

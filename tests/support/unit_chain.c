@@ -123,7 +123,7 @@ static const struct {
     {"bc", NID_basic_constraints, true},
 };
 
-static void add_der(X509 *x, const char *oid, bool critical, struct bytes der)
+static X509_EXTENSION *extension(const char *oid, bool critical, struct bytes der)
 {
     ASN1_OCTET_STRING *data = ASN1_OCTET_STRING_new();
     ASN1_OBJECT *o = OBJ_txt2obj(oid, 1);
@@ -131,10 +131,30 @@ static void add_der(X509 *x, const char *oid, bool critical, struct bytes der)
 
     assert_true(o != NULL && ASN1_OCTET_STRING_set(data, der.p, (int)der.len) == 1);
     ext = X509_EXTENSION_create_by_OBJ(NULL, o, critical, data);
-    assert_true(ext != NULL && X509_add_ext(x, ext, -1) == 1);
-    X509_EXTENSION_free(ext);
+    assert_non_null(ext);
     ASN1_OBJECT_free(o);
     ASN1_OCTET_STRING_free(data);
+    return ext;
+}
+
+X509_EXTENSION *unit_chain_extension(const char *oid, bool critical, const char *hex)
+{
+    uint8_t der[512];
+    size_t n = strlen(hex) / 2;
+
+    assert_true(n < sizeof(der) && hex_decode(der, n, hex) == 0);
+    return extension(oid, critical, bytes_of(der, n));
+}
+
+static void add_extension(X509 *x, X509_EXTENSION *ext)
+{
+    assert_int_equal(X509_add_ext(x, ext, -1), 1);
+    X509_EXTENSION_free(ext);
+}
+
+static void add_der(X509 *x, const char *oid, bool critical, struct bytes der)
+{
+    add_extension(x, extension(oid, critical, der));
 }
 
 static void set_extension(X509 *x, const char *field, const char *value)
@@ -158,14 +178,11 @@ static void set_extension(X509 *x, const char *field, const char *value)
 /* OID:c:HEX */
 static void set_der(X509 *x, const char *value)
 {
-    char oid[64];
-    uint8_t der[512];
     const char *hex = strrchr(value, ':') + 1;
-    size_t n = strlen(hex) / 2;
+    char oid[64];
 
     snprintf(oid, sizeof(oid), "%.*s", (int)(strchr(value, ':') - value), value);
-    assert_true(n < sizeof(der) && hex_decode(der, n, hex) == 0);
-    add_der(x, oid, hex[-2] == 'c', bytes_of(der, n));
+    add_extension(x, unit_chain_extension(oid, hex[-2] == 'c', hex));
 }
 
 /* One Clearance from "OID:bits" or "OID:bits:category,": DER appended. */

@@ -63,6 +63,7 @@ void unit_chain_test(void **state);
  * equal); the keys are the same for each number in all the program. */
 X509 *unit_chain_cert(const char *spec, unsigned at, unsigned by, const X509 *issuer);
 EVP_PKEY *unit_chain_key(unsigned at); /* borrowed */
+X509_EXTENSION *unit_chain_extension(const char *oid, bool critical, const char *hex);
 STACK_OF(ASN1_OBJECT) * unit_chain_policies(const char *list);
 
 #endif

@@ -18,6 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* OpenSSL 3.0 leaks policyConstraints of a certificate without certificatePolicies. */
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#else
+#define __lsan_disable() (void)0
+#define __lsan_enable() (void)0
+#endif
+
 #define POLICY_ARC "1.3.6.1.4.1.32473.9."
 #define CLEARANCE_ARC "1.3.6.1.4.1.32473.8."
 #define TEXT 4096
@@ -495,7 +503,9 @@ static bool openssl_accepts(const struct unit_chain_case *c, X509 *const *cert, 
         X509_VERIFY_PARAM_set1_ip(p, c->ip.p, c->ip.len);
     if (c->usage != NULL)
         X509_STORE_CTX_set_purpose(ctx, X509_PURPOSE_SSL_SERVER);
+    __lsan_disable();
     ok = X509_verify_cert(ctx) == 1;
+    __lsan_enable();
     if (getenv("UNIT_CHAIN_TELL") != NULL)
         printf("#   OpenSSL: %s\n", X509_verify_cert_error_string(X509_STORE_CTX_get_error(ctx)));
     X509_STORE_CTX_free(ctx);

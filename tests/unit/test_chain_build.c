@@ -348,7 +348,7 @@ static void test_too_many_policies_are_refused(void **state)
     for (unsigned i = 1; i < 9; i++)
         up = give(w, make(w, spec, i, i - 1, up));
     expect(w, up, CHAIN_LIMIT, "policies on the path");
-    strcat(spec, ",1.2.1000");
+    snprintf(spec + strlen(spec), sizeof(spec) - strlen(spec), ",1.2.1000");
     expect(w, make(w, spec, 1, 0, w->anchor[0].cert), CHAIN_LIMIT, "entries");
 }
 

@@ -19,7 +19,7 @@
 #define CHAIN_MAX_CHECKS 128    /* signatures that are checked in search of paths */
 #define CHAIN_MAX_LIST 128      /* policies, mappings, names, subtrees of one certificate */
 #define CHAIN_MAX_NODES 1024    /* nodes of the policy graph, all depths together */
-#define CHAIN_MAX_COMPARE 65536 /* names held against constraints, for one path */
+#define CHAIN_MAX_COMPARE 16384 /* names held against constraints, for one path */
 #define CHAIN_MIN_BITS 112      /* security of keys and signatures (NIST SP 800-57) */
 
 enum chain_code {

@@ -13,7 +13,8 @@ struct search {
     X509 *path[CHAIN_MAX_PATH]; /* leaf first */
     unsigned n;
     unsigned tries, checks;
-    bool out_of_bounds, out_of_memory;
+    bool out_of_bounds, out_of_memory; /* end the search */
+    bool too_deep;                     /* ends a branch of it */
     /* The failure that came furthest; a dead end is worse than any complete path. */
     bool complete;
     unsigned done;
@@ -189,8 +190,8 @@ static bool try_others(struct search *s, bool odd, bool near, bool *some)
             continue;
         *some = true;
         if (s->n == CHAIN_MAX_PATH) {
-            s->out_of_bounds = true;
-            return false;
+            s->too_deep = true;
+            continue;
         }
         s->path[s->n++] = x;
         if (climb(s))
@@ -255,7 +256,7 @@ bool chain_build(X509 *leaf, const struct chain_terms *t, struct chain_verdict *
         return true;
     ERR_clear_error();
     /* A dead end says nothing when the search was not finished. */
-    if (s.out_of_bounds && !s.complete) {
+    if ((s.out_of_bounds || s.too_deep) && !s.complete) {
         *f = (struct chain_fault){0};
         *at = NULL;
         return chain_fail(f, CHAIN_LIMIT, "RFC 4158, 5.1",

@@ -214,11 +214,33 @@ static bool look(struct chain_cert *c, struct chain_fault *f)
     return true;
 }
 
+/* 4.2.1.4: critical policies are refused with qualifiers that nobody here knows; those of RFC 5280
+ * ask for nothing but to be shown. */
+static bool look_at_qualifiers(const struct chain_cert *c, struct chain_fault *f)
+{
+    int at = X509_get_ext_by_NID(c->x, NID_certificate_policies, -1);
+
+    if (at < 0 || X509_EXTENSION_get_critical(X509_get_ext(c->x, at)) == 0)
+        return true;
+    for (int i = 0; i < sk_POLICYINFO_num(c->policies); i++) {
+        const STACK_OF(POLICYQUALINFO) *q = sk_POLICYINFO_value(c->policies, i)->qualifiers;
+
+        for (int j = 0; j < sk_POLICYQUALINFO_num(q); j++) {
+            int nid = OBJ_obj2nid(sk_POLICYQUALINFO_value(q, j)->pqualid);
+
+            if (nid != NID_id_qt_cps && nid != NID_id_qt_unotice)
+                return chain_fail(f, CHAIN_CRITICAL, "RFC 5280, 4.2.1.4",
+                                  "critical policies with an unknown qualifier");
+        }
+    }
+    return true;
+}
+
 bool chain_cert_read_anchor(struct chain_cert *c, X509 *x, struct chain_fault *f)
 {
     *c = (struct chain_cert){.x = x};
     c->self_issued = X509_NAME_cmp(X509_get_subject_name(x), X509_get_issuer_name(x)) == 0;
-    return read_extensions(c, f) && look(c, f);
+    return read_extensions(c, f) && look(c, f) && look_at_qualifiers(c, f);
 }
 
 bool chain_cert_read(struct chain_cert *c, X509 *x, bool leaf, struct chain_fault *f)

@@ -352,6 +352,23 @@ static void test_too_many_policies_are_refused(void **state)
     expect(w, make(w, spec, 1, 0, w->anchor[0].cert), CHAIN_LIMIT, "entries");
 }
 
+/* Each name against each constraint of two CAs. */
+static void test_too_many_names_are_refused(void **state)
+{
+    struct world *w = *state;
+    X509 *root = w->anchor[0].cert = make(w, "ca", 0, 0, NULL), *ca = root;
+    char nc[4000] = "ca|nc=permitted;DNS:a.example", san[4000] = "san=DNS:a.example";
+
+    for (int i = 1; i < CHAIN_MAX_LIST; i++) {
+        snprintf(nc + strlen(nc), sizeof(nc) - strlen(nc), ",permitted;DNS:x%d.example", i);
+        snprintf(san + strlen(san), sizeof(san) - strlen(san), ",DNS:x%d.example", i);
+    }
+    for (unsigned i = 1; i <= 3; i++)
+        ca = give(w, make(w, nc, i, i - 1, ca));
+    expect(w, make(w, "san=DNS:x127.example", 4, 3, ca), CHAIN_OK, NULL);
+    expect(w, make(w, san, 4, 3, ca), CHAIN_LIMIT, "too many names");
+}
+
 static void test_unusable_questions(void **state)
 {
     struct world *w = *state;
@@ -393,6 +410,7 @@ int main(void)
         TEST(test_mappings_are_reported),
         TEST(test_policies_do_not_explode),
         TEST(test_too_many_policies_are_refused),
+        TEST(test_too_many_names_are_refused),
         TEST(test_unusable_questions),
     };
 

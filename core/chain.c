@@ -28,10 +28,26 @@ struct state {
     bool crl_sign;           /* the issuer may sign CRLs */
 };
 
+/* Beyond the standard, to which an anchor is a name and a key: one that came as a certificate is
+ * held to what it says of itself. */
+static bool fit_as_anchor(const struct state *s, struct chain_fault *f)
+{
+    const struct chain_cert *c = &s->anchor;
+
+    if (!chain_cert_current(c->x, s->t->now, f))
+        return false;
+    if (c->basic != NULL && c->basic->ca == 0)
+        return chain_fail(f, CHAIN_NOT_CA, "RFC 5280, 4.2.1.9",
+                          "the trust anchor is not of a certification authority");
+    return chain_cert_may(c, BIT_CERT_SIGN) ||
+           chain_fail(f, CHAIN_KEY_USAGE, "RFC 5280, 4.2.1.3",
+                      "the key usage of the trust anchor lacks keyCertSign");
+}
+
 /* 6.1.2, with the anchor's own constraints (RFC 5937, 3.2). */
 static bool initialize(struct state *s, const struct chain_anchor *a, struct chain_fault *f)
 {
-    if (!chain_cert_read_anchor(&s->anchor, a->cert, f))
+    if (!chain_cert_read_anchor(&s->anchor, a->cert, f) || !fit_as_anchor(s, f))
         return false;
     s->policy = chain_policy_new(s->t, a, &s->anchor, s->n, f);
     if (s->policy == NULL)

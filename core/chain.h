@@ -67,9 +67,10 @@ struct chain_equivalence {
 };
 
 /*
- * A trust anchor: name and key of `cert`, whose own validity, signature and usages do not count
- * (RFC 5280, 6.1.1 (d)), but whose constraints do (RFC 5937): path length, names, policies,
- * policy constraints, clearances. The relying party may narrow it further.
+ * A trust anchor: name and key of `cert` (RFC 5280, 6.1.1 (d)), whose own signature does not
+ * count, but whose constraints do (RFC 5937): path length, names, policies, policy constraints,
+ * clearances; and, stricter than the standards, its validity, cA and keyUsage where it has them.
+ * The relying party may narrow it further.
  */
 struct chain_anchor {
     X509 *cert;

@@ -1,18 +1,13 @@
 #include "cli/path.h"
 
-#include "cli/certs.h"
+#include "core/chain.h"
 #include "core/oid.h"
 
-#include <openssl/err.h>
-#include <openssl/x509_vfy.h>
-#include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-
-/* NIST SP 800-57: 112 bits, what RSA-2048 and SHA-256 reach and SHA-1 does not. OpenSSL's
- * own choice would be to take everything. */
-#define AUTH_LEVEL 2
+#include <time.h>
 
 bool path_self_signed(X509 *cert)
 {
@@ -69,78 +64,41 @@ bool path_dns(X509 *leaf, char *out, size_t size)
 
 /* --- validation ---------------------------------------------------------- */
 
-/* Sorts what --roots holds: anchors into the store, the rest among the intermediates. */
-static int sort_roots(const struct path_terms *t, X509_STORE *store, STACK_OF(X509) * others,
-                      struct err *e)
+/* Sorts what --roots holds: the trust anchors, and the rest among the intermediates. */
+static int sort_roots(const struct path_terms *t, struct chain_anchor *anchors, size_t *n,
+                      STACK_OF(X509) * others, struct err *e)
 {
-    int anchors = 0;
+    STACK_OF(X509) *const lists[] = {t->roots, t->untrusted};
 
-    for (int i = 0; i < sk_X509_num(t->roots); i++) {
-        X509 *cert = sk_X509_value(t->roots, i);
-        bool anchor = path_self_signed(cert);
+    *n = 0;
+    for (size_t l = 0; l < ARRAY_LEN(lists); l++) {
+        for (int i = 0; i < sk_X509_num(lists[l]); i++) {
+            X509 *cert = sk_X509_value(lists[l], i);
 
-        if (anchor ? X509_STORE_add_cert(store, cert) != 1 : sk_X509_push(others, cert) <= 0)
-            return err_openssl(e, E_CRYPTO, "sorting the trusted certificates");
-        anchors += anchor ? 1 : 0;
+            if (l == 0 && path_self_signed(cert))
+                anchors[(*n)++].cert = cert;
+            else if (sk_X509_push(others, cert) <= 0)
+                return err_set(e, E_MEMORY, "out of memory for certificates");
+        }
     }
-    for (int i = 0; i < sk_X509_num(t->untrusted); i++) {
-        if (sk_X509_push(others, sk_X509_value(t->untrusted, i)) <= 0)
-            return err_set(e, E_MEMORY, "out of memory for certificates");
-    }
-    if (anchors == 0)
+    if (*n == 0)
         return err_set(e, E_FORMAT,
                        "--roots holds no self-signed root; export one with `fusetsu "
                        "ca export root` or `bundle:COMMUNITY`");
     return 0;
 }
 
-static int set_rules(X509_STORE_CTX *ctx, const struct path_terms *t, struct err *e)
+static void explain(const struct chain_verdict *c, const struct path_terms *t,
+                    struct path_verdict *v)
 {
-    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
-    ASN1_OBJECT *policy;
-    char oid[OID_TEXT_MAX];
-
-    if (oid_policy(t->community, t->level, oid, e) != 0 || (policy = oid_object(oid, e)) == NULL)
-        return -1;
-    /* user-initial-policy-set of one, initial-explicit-policy (RFC 5280, 6.1.1 (c), (e)). */
-    if (X509_VERIFY_PARAM_add0_policy(param, policy) != 1) {
-        ASN1_OBJECT_free(policy);
-        return err_openssl(e, E_CRYPTO, "setting the policy");
-    }
-    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_POLICY_CHECK | X509_V_FLAG_EXPLICIT_POLICY |
-                                           X509_V_FLAG_TRUSTED_FIRST);
-    X509_VERIFY_PARAM_set_auth_level(param, AUTH_LEVEL);
-    if (t->dns != NULL) {
-        X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-                                                   X509_CHECK_FLAG_NO_WILDCARDS);
-        if (X509_VERIFY_PARAM_set1_host(param, t->dns, 0) != 1)
-            return err_openssl(e, E_CRYPTO, "setting the name");
-    }
-    return 0;
-}
-
-static void explain(X509_STORE_CTX *ctx, const struct path_terms *t, struct path_verdict *v)
-{
-    int error = X509_STORE_CTX_get_error(ctx);
-    X509 *at = X509_STORE_CTX_get_current_cert(ctx);
-    char name[CERTS_TEXT] = "";
-
-    if (error == X509_V_ERR_NO_EXPLICIT_POLICY) {
-        snprintf(v->reason, sizeof(v->reason),
-                 "no path leads to it that is certified for %s level %u all the way (RFC 5280, "
-                 "6.1.5: no explicit policy)",
-                 oid_community_name(t->community), t->level);
-        return;
-    }
-    if (at != NULL)
-        certs_name(X509_get_subject_name(at), name);
-    if (error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY) {
-        snprintf(v->reason, sizeof(v->reason),
-                 "no root or cross-certificate that was given leads to the issuer of %.200s", name);
-        return;
-    }
-    snprintf(v->reason, sizeof(v->reason), "%s%s%s%s", X509_verify_cert_error_string(error),
-             name[0] != 0 ? " (at " : "", name, name[0] != 0 ? ")" : "");
+    if (c->code == CHAIN_POLICY)
+        snprintf(
+            v->reason, sizeof(v->reason),
+            "no path leads to it that is certified for %s level %u all the way (%s: no explicit "
+            "policy)",
+            oid_community_name(t->community), t->level, c->clause);
+    else
+        snprintf(v->reason, sizeof(v->reason), "%.230s (%s)", c->reason, c->clause);
 }
 
 /* Is this DNS name one of the certificate's subjectAltName? */
@@ -180,7 +138,7 @@ static bool foreign_cn(X509 *leaf)
     return foreign;
 }
 
-/* What OpenSSL lets pass in the certificate itself; NULL: nothing. */
+/* What path validation lets pass in the certificate itself; NULL: nothing. */
 static const char *leaf_fault(X509 *leaf)
 {
     char dns[256];
@@ -196,57 +154,66 @@ static const char *leaf_fault(X509 *leaf)
     return NULL;
 }
 
-static int validate(X509 *leaf, const struct path_terms *t, X509_STORE *store,
-                    STACK_OF(X509) * others, struct path_verdict *v, struct err *e)
+static int validate(X509 *leaf, const struct path_terms *t, struct chain_terms *terms,
+                    struct path_verdict *v, struct err *e)
 {
-    X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+    struct chain_verdict c = {0};
+    char oid[OID_TEXT_MAX];
+    ASN1_OBJECT *policy;
     const char *why;
     int rc = -1;
 
-    if (ctx == NULL || X509_STORE_CTX_init(ctx, store, leaf, others) != 1) {
-        err_openssl(e, E_CRYPTO, "path validation");
+    /* user-initial-policy-set of one, initial-explicit-policy (RFC 5280, 6.1.1 (c), (e)). */
+    if (oid_policy(t->community, t->level, oid, e) != 0 || (policy = oid_object(oid, e)) == NULL)
+        return -1;
+    terms->policies = sk_ASN1_OBJECT_new_null();
+    if (terms->policies == NULL || sk_ASN1_OBJECT_push(terms->policies, policy) <= 0) {
+        ASN1_OBJECT_free(policy);
+        err_set(e, E_MEMORY, "out of memory for path validation");
         goto out;
     }
-    if (set_rules(ctx, t, e) != 0)
+    if (chain_check(leaf, terms, &c, e) != 0)
         goto out;
-    if (X509_verify_cert(ctx) == 1) {
-        v->accepted = true;
-        v->via = X509_STORE_CTX_get1_chain(ctx);
-    } else {
-        explain(ctx, t, v);
-    }
-    why = v->accepted ? leaf_fault(leaf) : NULL;
-    if (why != NULL) {
-        v->accepted = false;
+    why = c.accepted ? leaf_fault(leaf) : NULL;
+    v->accepted = c.accepted && why == NULL;
+    v->via = c.path;
+    c.path = NULL;
+    if (why != NULL)
         snprintf(v->reason, sizeof(v->reason), "%s", why);
-    }
+    else if (!c.accepted)
+        explain(&c, t, v);
     rc = 0;
 out:
-    ERR_clear_error();
-    X509_STORE_CTX_free(ctx);
+    sk_ASN1_OBJECT_pop_free(terms->policies, ASN1_OBJECT_free);
+    chain_free(&c);
     return rc;
 }
 
 int path_check(X509 *leaf, const struct path_terms *t, struct path_verdict *out, struct err *e)
 {
-    STACK_OF(X509) *others = sk_X509_new_null();
-    X509_STORE *store = X509_STORE_new();
+    size_t room = sk_X509_num(t->roots) > 0 ? (size_t)sk_X509_num(t->roots) : 1;
+    struct chain_anchor *anchors = calloc(room, sizeof(*anchors));
+    struct chain_terms terms = {.anchor = anchors,
+                                .untrusted = sk_X509_new_null(),
+                                .now = (int64_t)time(NULL),
+                                .explicit_policy = true,
+                                .strict_names = true,
+                                .dns = t->dns};
     struct path_verdict v = {0};
     int rc = -1;
 
-    if (others == NULL || store == NULL) {
+    if (anchors == NULL || terms.untrusted == NULL) {
         err_set(e, E_MEMORY, "out of memory for path validation");
         goto out;
     }
-    if (sort_roots(t, store, others, e) != 0 || validate(leaf, t, store, others, &v, e) != 0)
+    if (sort_roots(t, anchors, &terms.n_anchor, terms.untrusted, e) != 0 ||
+        validate(leaf, t, &terms, &v, e) != 0)
         goto out;
     *out = v;
     rc = 0;
 out:
-    if (rc != 0)
-        path_free(&v);
-    sk_X509_free(others);
-    X509_STORE_free(store);
+    sk_X509_free(terms.untrusted);
+    free(anchors);
     return rc;
 }
 

@@ -332,3 +332,28 @@ out:
     BIO_free(b);
     return rc;
 }
+
+/* --- clearances -------------------------------------------------------------- */
+
+/* Last in the file: what follows such macros clang-format misplaces. */
+/* clang-format off */
+
+ASN1_SEQUENCE(asn1_clearance) = {
+    ASN1_SIMPLE(asn1_clearance, policy, ASN1_OBJECT),
+    ASN1_OPT(asn1_clearance, classes, ASN1_BIT_STRING),
+    ASN1_SET_OF_OPT(asn1_clearance, categories, ASN1_ANY),
+} ASN1_SEQUENCE_END(asn1_clearance)
+
+ASN1_SEQUENCE(asn1_clearance_3281) = {
+    ASN1_IMP(asn1_clearance_3281, policy, ASN1_OBJECT, 0),
+    ASN1_IMP_OPT(asn1_clearance_3281, classes, ASN1_BIT_STRING, 1),
+    ASN1_IMP_SET_OF_OPT(asn1_clearance_3281, categories, ASN1_ANY, 2),
+} ASN1_SEQUENCE_END(asn1_clearance_3281)
+
+ASN1_ITEM_TEMPLATE(asn1_clearances) =
+    ASN1_EX_TEMPLATE_TYPE(ASN1_TFLG_SEQUENCE_OF, 0, asn1_clearances, asn1_clearance)
+ASN1_ITEM_TEMPLATE_END(asn1_clearances)
+
+ASN1_ITEM_TEMPLATE(asn1_attributes) =
+    ASN1_EX_TEMPLATE_TYPE(ASN1_TFLG_SEQUENCE_OF, 0, asn1_attributes, X509_ATTRIBUTE)
+ASN1_ITEM_TEMPLATE_END(asn1_attributes)

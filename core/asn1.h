@@ -108,6 +108,26 @@ typedef struct asn1_csr {
     ASN1_BIT_STRING *signature;
 } asn1_csr;
 
+/* Clearance (RFC 5913, 2): policyId, classList BIT STRING DEFAULT {unclassified},
+ * securityCategories SET OF SecurityCategory OPTIONAL, kept as they are. */
+typedef struct asn1_clearance {
+    ASN1_OBJECT *policy;
+    ASN1_BIT_STRING *classes;
+    STACK_OF(ASN1_TYPE) * categories;
+} asn1_clearance;
+DEFINE_STACK_OF(asn1_clearance)
+
+/* The same with the tags [0], [1], [2] of RFC 3281, 4.4.6. */
+typedef struct asn1_clearance_3281 {
+    ASN1_OBJECT *policy;
+    ASN1_BIT_STRING *classes;
+    STACK_OF(ASN1_TYPE) * categories;
+} asn1_clearance_3281;
+
+/* SEQUENCE OF Clearance, of Attribute */
+typedef STACK_OF(asn1_clearance) asn1_clearances;
+typedef STACK_OF(X509_ATTRIBUTE) asn1_attributes;
+
 DECLARE_ASN1_ITEM(asn1_statement)
 DECLARE_ASN1_ITEM(asn1_bundle)
 DECLARE_ASN1_ITEM(asn1_certify)
@@ -119,6 +139,10 @@ DECLARE_ASN1_ITEM(asn1_sealed)
 DECLARE_ASN1_ITEM(asn1_issued)
 DECLARE_ASN1_ITEM(asn1_csrinfo)
 DECLARE_ASN1_ITEM(asn1_csr)
+DECLARE_ASN1_ITEM(asn1_clearance)
+DECLARE_ASN1_ITEM(asn1_clearance_3281)
+DECLARE_ASN1_ITEM(asn1_clearances)
+DECLARE_ASN1_ITEM(asn1_attributes)
 
 /* An empty value of a type; NULL (E_MEMORY) when there is no memory. Freed with
  * asn1_free; NULL is fine there. */

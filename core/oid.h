@@ -33,6 +33,11 @@
 /* RFC 2985/5911 arc, id-aa-attestation of the csr-attestation draft. */
 #define OID_ATTR_ATTESTATION "1.2.840.113549.1.9.16.2.59"
 
+/* RFC 5913, 2 and 3; the other identifier is that of RFC 3281, which is read as well. */
+#define OID_CLEARANCE "2.5.4.55"
+#define OID_CLEARANCE_OLD "2.5.1.5.55"
+#define OID_EXT_CLEARANCE_CONSTRAINTS "1.3.6.1.5.5.7.1.21"
+
 /* TCG OID registry. */
 #define OID_TCG_CERTIFY "2.23.133.20.1"     /* statement tcg-attest-tpm-certify */
 #define OID_TCG_MANUFACTURER "2.23.133.2.1" /* TPM attributes in an EK's subjectAltName */

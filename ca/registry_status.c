@@ -2,6 +2,7 @@
 
 #include "ca/registry_db.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *const states[REGISTRY_STATES] = {"good", "suspended", "revoked"};
@@ -48,10 +49,11 @@ bool registry_reason_named(const char *name, unsigned *out)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-#define COLUMNS                                                                                \
-    "SELECT i.id, i.role, i.community, i.serial, i.subject, i.spki_hash, i.ek_hash, "          \
-    "i.issued_at, i.expires_at, coalesce(s.state, 0), coalesce(s.reason, 0), "                 \
-    "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der FROM issued i LEFT JOIN status s " \
+#define COLUMNS                                                                            \
+    "SELECT i.id, i.role, i.community, i.serial, i.subject, i.spki_hash, i.ek_hash, "      \
+    "i.issued_at, i.expires_at, coalesce(s.state, 0), coalesce(s.reason, 0), "             \
+    "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der, i.evidence_hash IS NOT NULL " \
+    "FROM issued i LEFT JOIN status s "                                                    \
     "ON s.issued = i.id "
 #define OF_CA "i.role = ?1 AND (i.role <> 3 OR i.community = ?2)"
 
@@ -61,6 +63,7 @@ static int read_row(struct registry *r, sqlite3_stmt *st, struct registry_cert *
     unsigned role = 0, state = 0;
 
     c.has_ek = sqlite3_column_type(st, 6) != SQLITE_NULL;
+    c.has_evidence = sqlite3_column_int64(st, 14) != 0;
     if (registry_db_small(r, st, 1, REGISTRY_ROLES - 1, &role, e) != 0 ||
         registry_db_small(r, st, 2, UINT16_MAX, &c.community, e) != 0 ||
         registry_db_text(r, st, 3, c.serial, sizeof(c.serial), e) != 0 ||
@@ -149,6 +152,64 @@ int registry_cert(struct registry *r, enum registry_role issuer, unsigned commun
         out->der = (struct bytes){NULL, 0};
     sqlite3_finalize(st);
     return row;
+}
+
+/* --- asking often --------------------------------------------------------------------------- */
+
+struct registry_asking {
+    struct registry *r;
+    sqlite3_stmt *st;
+};
+
+int registry_ask(struct registry *r, enum registry_role issuer, unsigned community,
+                 struct registry_asking **out, struct err *e)
+{
+    struct registry_asking *a = calloc(1, sizeof(*a));
+
+    if (a == NULL)
+        return err_set(e, E_MEMORY, "out of memory for a question to the registry");
+    a->r = r;
+    if (registry_db_prepare(r, &a->st, e,
+                            "SELECT coalesce(s.state, 0), coalesce(s.reason, 0), "
+                            "coalesce(s.since, 0), coalesce(s.invalid_at, 0) FROM issued i LEFT "
+                            "JOIN status s ON s.issued = i.id WHERE " OF_CA " AND i.serial = ?3",
+                            "iit", (int64_t)issuer, (int64_t)community, "") != 0) {
+        free(a);
+        return -1;
+    }
+    *out = a;
+    return 0;
+}
+
+int registry_asked(struct registry_asking *a, const char *serial, struct registry_status *out,
+                   struct err *e)
+{
+    struct registry_status s = {0};
+    unsigned state = 0;
+    int row;
+
+    row = sqlite3_bind_text(a->st, 3, serial, -1, SQLITE_STATIC);
+    if (row != SQLITE_OK)
+        return registry_db_fail(a->r, row, e);
+    row = registry_db_step(a->r, a->st, e);
+    if (row == 1 && (registry_db_small(a->r, a->st, 0, REGISTRY_STATES - 1, &state, e) != 0 ||
+                     registry_db_small(a->r, a->st, 1, REGISTRY_REASON_MAX, &s.reason, e) != 0))
+        row = -1;
+    s.state = (enum registry_state)state;
+    s.since = sqlite3_column_int64(a->st, 2);
+    s.invalid_at = sqlite3_column_int64(a->st, 3);
+    if (row == 1)
+        *out = s;
+    sqlite3_reset(a->st); /* no lock is kept */
+    return row;
+}
+
+void registry_ask_end(struct registry_asking *a)
+{
+    if (a == NULL)
+        return;
+    sqlite3_finalize(a->st);
+    free(a);
 }
 
 /* --- changing ------------------------------------------------------------------------------ */

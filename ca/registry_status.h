@@ -46,7 +46,7 @@ struct registry_cert {
     char serial[43];
     char subject[254];
     uint8_t spki_hash[32];
-    bool has_ek;
+    bool has_ek, has_evidence;
     uint8_t ek_hash[32];
     int64_t issued_at, expires_at;
     struct bytes der; /* borrowed, for the time of the call */
@@ -71,6 +71,17 @@ int registry_certs(struct registry *r, const struct registry_wanted *w,
 /* The one with that serial number of one CA: 1, 0 when it issued none, -1. `out->der` is empty. */
 int registry_cert(struct registry *r, enum registry_role issuer, unsigned community,
                   const char *serial, struct registry_cert *out, struct err *e) MUST_USE;
+
+/*
+ * The same for who asks again and again: a prepared question about one CA. Borrows the registry.
+ * registry_asked: 1, 0 when it issued none, -1; only the status is given.
+ */
+struct registry_asking;
+int registry_ask(struct registry *r, enum registry_role issuer, unsigned community,
+                 struct registry_asking **out, struct err *e) MUST_USE;
+int registry_asked(struct registry_asking *a, const char *serial, struct registry_status *out,
+                   struct err *e) MUST_USE;
+void registry_ask_end(struct registry_asking *a); /* NULL is fine */
 
 /*
  * Revokes one, for good. One that is suspended keeps the time of that as the time of its

@@ -10,6 +10,7 @@
 #include "ca/ocsp.h"
 #include "core/oid.h"
 #include "tests/support/unit_ca.h"
+#include "tests/support/unit_dir.h"
 #include "tests/support/unit_tpm.h"
 
 #include <openssl/ocsp.h>
@@ -26,7 +27,7 @@ struct world {
     struct signer *key;
     struct ocsp *o;
     X509 *issuer, *cert;
-    char *dir;
+    const char *dir;
 };
 
 /* A responder of the issuing CA for communications with that key, which is freed with it. */
@@ -46,10 +47,9 @@ static void open_with(struct world *w, struct signer *key)
 
 static void bare(struct world *w)
 {
-    char path[] = "/tmp/fusetsu-ocsp-XXXXXX";
-
     assert_int_equal(unit_ca_world_up((void **)&w->ca), 0);
-    w->dir = strdup(mkdtemp(path));
+    assert_int_equal(unit_dir_make(NULL), 0);
+    w->dir = unit_dir();
 }
 
 static int set_up(void **state)
@@ -65,15 +65,11 @@ static int set_up(void **state)
 
 static void take_down(struct world *w)
 {
-    char command[100];
-
     ocsp_close(w->o);
     signer_free(w->key);
     X509_free(w->cert);
     unit_ca_world_down((void **)&w->ca);
-    snprintf(command, sizeof(command), "rm -rf %s", w->dir);
-    assert_int_equal(system(command), 0);
-    free(w->dir);
+    assert_int_equal(unit_dir_remove(NULL), 0);
     free(w);
 }
 

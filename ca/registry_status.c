@@ -55,6 +55,7 @@ bool registry_reason_named(const char *name, unsigned *out)
     "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der, i.evidence_hash IS NOT NULL " \
     "FROM issued i LEFT JOIN status s "                                                    \
     "ON s.issued = i.id "
+/* 3 is REGISTRY_ISSUING: of the others there is one each. */
 #define OF_CA "i.role = ?1 AND (i.role <> 3 OR i.community = ?2)"
 
 static int read_row(struct registry *r, sqlite3_stmt *st, struct registry_cert *out, struct err *e)

@@ -57,6 +57,17 @@ static bool same_name(const struct registry_cert *x, const struct registry_cert 
            strcmp(x->subject, y->subject) == 0;
 }
 
+/* Is it to be told now? What lives for up to a month, as OCSP responders do, would always be: in
+ * the second half of its life. */
+static bool ends_soon(const struct registry_cert *x, int64_t now, unsigned days)
+{
+    int64_t life = x->expires_at - x->issued_at, limit = (int64_t)days * DAY;
+
+    if (life <= 30 * DAY && limit > life / 2)
+        limit = life / 2;
+    return x->expires_at <= now + limit;
+}
+
 static int add_row(struct listing *l, const struct registry_cert *x, int64_t now, struct err *e)
 {
     char until[OUT_TIME], day[OUT_DAY], by[CANAME_MAX], left[24];
@@ -81,8 +92,7 @@ static int list_ending(struct gather *g, unsigned days, struct listing *l, size_
     if (g->good.n != 0)
         qsort(g->good.cert, g->good.n, sizeof(*x), by_name);
     for (size_t i = 0; i < g->good.n; i++) {
-        if ((i + 1 < g->good.n && same_name(&x[i], &x[i + 1])) ||
-            x[i].expires_at > g->now + (int64_t)days * DAY)
+        if ((i + 1 < g->good.n && same_name(&x[i], &x[i + 1])) || !ends_soon(&x[i], g->now, days))
             continue;
         if (add_row(l, &x[i], g->now, e) != 0)
             return -1;
@@ -126,9 +136,11 @@ const struct cli_command cmd_ca_expiring = {
     .shared = CLI_JSON,
     .options = options,
     .summary = "list what ends soon and has no successor",
-    .about = "Lists the certificates that are good now and end within the time, those of the CAs "
-             "and the cross-certificates too, unless a later one of the same name and issuer is "
-             "good. The exit code is 0 when there are none, 1 when there are. Needs no PIN.",
+    .about =
+        "Lists the certificates that are good now and end within the time, those of the CAs "
+        "and the cross-certificates too, unless a later one of the same name and issuer is "
+        "good; those that live for up to 30 days, in the second half of that. The exit code is "
+        "0 when there are none, 1 when there are. Needs no PIN.",
     .examples = "fusetsu ca expiring --dir us-ca --days 14\n"
                 "fusetsu ca expiring --dir us-ca --days 14 --json",
     .run = run,

@@ -185,7 +185,7 @@ once() {
     jq -e '[.[] | select(.subject == "two.us.example")] | length == 1' "$D/list"
 }
 check "the last of each name" once
-check_out "within 10 days nothing does" 'Nothing ends' us expiring --days 5
+check_out "within 10 days nothing does, the new responder of 7 days included" 'Nothing ends' us expiring --days 10
 
 # --- an ally ----------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 #include "ca/registry_device.h"
 #include "ca/require.h"
+#include "ca/urls.h"
 
 #include "core/evidence.h"
 #include "core/file.h"
@@ -24,11 +25,13 @@
 struct cached {
     X509 *cert;
     struct signer *signer;
+    char crl_url[URLS_MAX];
 };
 
 struct authority {
     struct registry *registry;
     struct registry_authority info;
+    struct registry_urls urls;
     STACK_OF(X509) * pins;
     struct require require;
     authority_signer_fn signer_for;
@@ -143,6 +146,7 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
         registry_open(&a->registry, buf_cstr(&path), read_only ? REGISTRY_READ : REGISTRY_WRITE,
                       e) != 0 ||
         registry_authority(a->registry, &a->info, e) != 0 ||
+        registry_urls(a->registry, &a->urls, e) != 0 ||
         file_read(buf_cstr(&pins_path), PINS_MAX_BYTES, &pem, e) != 0 ||
         (a->pins = authority_parse_pins(buf_bytes(&pem), e)) == NULL ||
         require_load(dir, &a->require, e) != 0)
@@ -186,6 +190,11 @@ const struct registry_authority *authority_info(const struct authority *a)
     return &a->info;
 }
 
+const struct registry_urls *authority_urls(const struct authority *a)
+{
+    return &a->urls;
+}
+
 struct registry *authority_registry(struct authority *a)
 {
     return a->registry;
@@ -223,6 +232,7 @@ static struct cached *load(struct authority *a, enum registry_role role, unsigne
         goto out;
     }
     c = &a->ca[role][community];
+    urls_crl(&a->urls, role, community, false, c->crl_url);
 out:
     buf_free(&der);
     return c;
@@ -264,7 +274,8 @@ int authority_issuer(struct authority *a, enum registry_role role, unsigned comm
         }
         c->signer = signer;
     }
-    *out = (struct issue_issuer){.cert = c->cert, .signer = c->signer};
+    *out = (struct issue_issuer){
+        .cert = c->cert, .signer = c->signer, .crl_url = c->crl_url, .ocsp_url = a->urls.ocsp};
     return 0;
 }
 

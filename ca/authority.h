@@ -3,7 +3,7 @@
 
 #include "ca/cross.h"
 #include "ca/issue.h"
-#include "ca/registry.h"
+#include "ca/registry_publish.h"
 
 /*
  * A nation's authority in a directory: registry.db (ca/registry.h), ek-pins.pem, the
@@ -35,7 +35,8 @@ struct authority_params {
     struct authority_key root, cross, attestation; /* P-384 */
     const struct authority_key *issuing;           /* n_communities keys: P-256 or P-384 */
     struct bytes ek_pins_pem;                      /* one or more certificates */
-    bool any_tpm; /* TPMs need not be registered (ca/registry_device.h) */
+    bool any_tpm;                   /* TPMs need not be registered (ca/registry_device.h) */
+    const char *crl_url, *ocsp_url; /* where status is published (ca/urls.h); NULL: nowhere */
     time_t now;
 };
 
@@ -54,6 +55,7 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
 void authority_close(struct authority *a); /* frees the signers; NULL is fine */
 
 const struct registry_authority *authority_info(const struct authority *a);
+const struct registry_urls *authority_urls(const struct authority *a);
 struct registry *authority_registry(struct authority *a);
 
 /* The pinned EK issuers; borrowed. */

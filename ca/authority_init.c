@@ -1,6 +1,7 @@
 /* Makes an authority. */
 #include "ca/authority_priv.h"
 
+#include "ca/urls.h"
 #include "core/file.h"
 #include "core/oid.h"
 
@@ -12,6 +13,8 @@ struct making {
     const struct authority_params *p;
     struct registry *registry;
     struct issue_issuer root;
+    struct registry_urls urls;
+    char root_crl[URLS_MAX];
     struct err *e;
 };
 
@@ -128,9 +131,12 @@ static int make_all(struct making *m)
     memcpy(info.domain, p->domain, strlen(p->domain));
     memcpy(info.arc, OID_ARC, sizeof(OID_ARC));
     info.registration = !p->any_tpm;
-    if (registry_set_authority(m->registry, &info, m->e) != 0)
+    if (registry_set_authority(m->registry, &info, m->e) != 0 ||
+        registry_set_urls(m->registry, &m->urls, m->e) != 0)
         return -1;
     m->root.signer = p->root.signer;
+    m->root.crl_url = m->root_crl;
+    m->root.ocsp_url = m->urls.ocsp;
     m->root.cert = make_ca(m, PROFILE_ROOT, REGISTRY_ROOT, 0, &p->root, "Root CA");
     if (m->root.cert == NULL ||
         make_sub(m, PROFILE_CROSS_CA, REGISTRY_CROSS, &p->cross, "Cross CA") != 0 ||
@@ -189,6 +195,20 @@ static int check_params(const struct authority_params *p, struct err *e)
     return 0;
 }
 
+static int set_urls(struct making *m)
+{
+    const struct authority_params *p = m->p;
+
+    if ((p->crl_url != NULL && urls_check("the URL of the CRLs", p->crl_url, m->e) != 0) ||
+        (p->ocsp_url != NULL && urls_check("the URL for OCSP", p->ocsp_url, m->e) != 0))
+        return -1;
+    /* Their lengths are checked by that. */
+    snprintf(m->urls.crl, sizeof(m->urls.crl), "%s", p->crl_url != NULL ? p->crl_url : "");
+    snprintf(m->urls.ocsp, sizeof(m->urls.ocsp), "%s", p->ocsp_url != NULL ? p->ocsp_url : "");
+    urls_crl(&m->urls, REGISTRY_ROOT, 0, false, m->root_crl);
+    return 0;
+}
+
 int authority_init(const char *dir, const struct authority_params *p, struct err *e)
 {
     struct making m = {.p = p, .e = e};
@@ -197,7 +217,8 @@ int authority_init(const char *dir, const struct authority_params *p, struct err
     bool made = false;
     int rc = -1;
 
-    if (check_params(p, e) != 0 || (pins = authority_parse_pins(p->ek_pins_pem, e)) == NULL ||
+    if (check_params(p, e) != 0 || set_urls(&m) != 0 ||
+        (pins = authority_parse_pins(p->ek_pins_pem, e)) == NULL ||
         authority_path(dir, "registry.db", &path, e) != 0 ||
         authority_path(dir, PINS_FILE, &pins_path, e) != 0 || file_mkdirs(dir, e) != 0 ||
         registry_open(&m.registry, buf_cstr(&path), REGISTRY_CREATE, e) != 0)

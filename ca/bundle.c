@@ -1,6 +1,7 @@
 #include "ca/bundle.h"
 
 #include "ca/issue.h"
+#include "ca/registry_status.h"
 #include "core/oid.h"
 
 #include <openssl/x509v3.h>
@@ -55,11 +56,12 @@ struct search {
     bool failed;
 };
 
-static bool add_found(void *ctx, const struct registry_issued *i)
+static bool add_found(void *ctx, const struct registry_cert *i)
 {
     struct search *s = ctx;
 
-    if (i->issuer != s->issuer || i->community != s->b->community || i->issued_at > s->b->now ||
+    if (i->issuer != s->issuer || i->community != s->b->community ||
+        i->status.state != REGISTRY_GOOD || i->issued_at > s->b->now ||
         i->expires_at <= s->b->now || for_ike(i->der) != s->b->ike)
         return true;
     s->found++;
@@ -69,7 +71,9 @@ static bool add_found(void *ctx, const struct registry_issued *i)
 
 static int add_issued(struct registry *r, struct search *s)
 {
-    return registry_issued(r, add_found, s, s->e) != 0 || s->failed ? -1 : 0;
+    struct registry_wanted of = {.of_ca = true, .issuer = s->issuer};
+
+    return registry_certs(r, &of, add_found, s, s->e) != 0 || s->failed ? -1 : 0;
 }
 
 static int add_own(struct registry *r, const struct bundle *b, struct buf *out, struct err *e)

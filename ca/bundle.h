@@ -7,7 +7,8 @@
 
 /*
  * The trust bundle of one community, as PEM certificates: our root, our Cross CA,
- * the cross-certificates of that community that are valid at `now`, and, when
+ * the cross-certificates of that community that are valid at `now` and neither suspended nor
+ * revoked, and, when
  * `own` is set, our own issuing CA of it. A relying party loads the file as its
  * CA file: other communities are not in it, so that also a verifier that ignores
  * policies keeps them out. With `ike`, the certificates for IKE (ca/profile.h) and

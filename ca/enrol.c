@@ -1,6 +1,7 @@
 #include "ca/enrol.h"
 
 #include "ca/device.h"
+#include "ca/renew.h"
 #include "ca/require.h"
 #include "ca/tpmnames.h"
 #include "core/credential.h"
@@ -27,6 +28,8 @@ struct run {
     struct err *e;
     struct issue_issuer issuing, attestation;
     enum evidence_nonce_state nonce_state;
+    bool renewing; /* `old` is there: what the new certificate follows */
+    struct registry_cert old;
     struct device_standing standing;  /* of the TPM that asks */
     STACK_OF(X509) * roots, *between; /* by which an approver's evidence is judged; borrowed */
     X509 *ak_cert;
@@ -89,8 +92,11 @@ static int find_invitation(struct run *r)
         if (registry_invitations(authority_registry(r->a), try_invitation, &s, r->e) != 0 ||
             s.failed)
             return -1;
+        if (!s.found && renew_find(authority_registry(r->a), r->req->csr, s.extra, r->now, &r->old,
+                                   &r->out->invitation, &r->renewing, r->e) != 0)
+            return -1;
     }
-    r->out->invited = s.found;
+    r->out->invited = s.found || r->renewing;
     return 0;
 }
 
@@ -377,7 +383,7 @@ static int record_both(struct run *r)
 
     if (registry_begin(reg, r->e) != 0)
         return -1;
-    if (still_registered(r) == 0 &&
+    if (still_registered(r) == 0 && (!r->renewing || renew_still(reg, &r->old, r->e) == 0) &&
         authority_record(reg,
                          &(struct authority_entry){
                              .issuer = REGISTRY_ATTESTATION, .cert = r->ak_cert, .ek_hash = ek},

@@ -19,7 +19,7 @@ struct enrol_outcome {
 
 /*
  * Judges the DER of an EnrolmentRequest and issues. The invitation is the one whose
- * nonce the evidence was made over. Order: the CA keys are opened; the nonce is
+ * nonce the evidence was made over, or the certificate that is renewed (ca/renew.h). Order: the CA keys are opened; the nonce is
  * consumed, once and for all; every check runs; the attestation key's certificate,
  * the leaf and the evidence record are made, judged once more as an ally would, and
  * sealed to the EK; both certificates are recorded in one transaction; then `out`

@@ -90,19 +90,23 @@ out:
 
 /* RFC 5280, 4.2.1.1, the key identifier alone: with issuer name and serial a
  * cross-certified CA could be reached by one path only. */
-static int add_aki(X509 *cert, struct bytes issuer_ski, struct err *e)
+AUTHORITY_KEYID *extend_aki(struct bytes ski, struct err *e)
 {
     AUTHORITY_KEYID *aki = AUTHORITY_KEYID_new();
-    int rc = -1;
 
-    if (aki == NULL || (aki->keyid = ASN1_OCTET_STRING_new()) == NULL) {
-        no_memory(e);
-        goto out;
-    }
-    if (asn1_set_octets(aki->keyid, issuer_ski, e) != 0)
-        goto out;
-    rc = add(cert, NID_authority_key_identifier, aki, false, e);
-out:
+    if (aki != NULL && (aki->keyid = ASN1_OCTET_STRING_new()) != NULL &&
+        asn1_set_octets(aki->keyid, ski, e) == 0)
+        return aki;
+    AUTHORITY_KEYID_free(aki);
+    no_memory(e);
+    return NULL;
+}
+
+static int add_aki(X509 *cert, struct bytes issuer_ski, struct err *e)
+{
+    AUTHORITY_KEYID *aki = extend_aki(issuer_ski, e);
+    int rc = aki != NULL ? add(cert, NID_authority_key_identifier, aki, false, e) : -1;
+
     AUTHORITY_KEYID_free(aki);
     return rc;
 }
@@ -319,7 +323,97 @@ static int add_san(X509 *cert, const struct profile *p, const struct subject *s,
     return 0;
 }
 
-int extend_all(X509 *cert, struct bytes issuer_ski, const struct profile *p,
+/* --- where the status is published ----------------------------------------- */
+
+/* A GeneralName of a URL; NULL when there is no memory. */
+static GENERAL_NAME *name_url(const char *url)
+{
+    GENERAL_NAME *name = GENERAL_NAME_new();
+    ASN1_IA5STRING *v = ASN1_IA5STRING_new();
+
+    if (name != NULL && v != NULL && ASN1_STRING_set(v, url, -1) == 1) {
+        GENERAL_NAME_set0_value(name, GEN_URI, v);
+        return name;
+    }
+    GENERAL_NAME_free(name);
+    ASN1_IA5STRING_free(v);
+    return NULL;
+}
+
+CRL_DIST_POINTS *extend_points(const char *url, struct err *e)
+{
+    CRL_DIST_POINTS *points = CRL_DIST_POINTS_new();
+    DIST_POINT *point = DIST_POINT_new();
+    GENERAL_NAME *name = name_url(url);
+
+    if (points == NULL || point == NULL || name == NULL ||
+        (point->distpoint = DIST_POINT_NAME_new()) == NULL ||
+        (point->distpoint->name.fullname = GENERAL_NAMES_new()) == NULL)
+        goto memory;
+    point->distpoint->type = 0; /* fullName (RFC 5280, 4.2.1.13) */
+    if (sk_GENERAL_NAME_push(point->distpoint->name.fullname, name) <= 0)
+        goto memory;
+    name = NULL;
+    if (sk_DIST_POINT_push(points, point) > 0)
+        return points;
+memory:
+    GENERAL_NAME_free(name);
+    DIST_POINT_free(point);
+    CRL_DIST_POINTS_free(points);
+    no_memory(e);
+    return NULL;
+}
+
+/* RFC 5280, 4.2.1.13 and 4.2.2.1. */
+static int add_pointers(X509 *cert, const struct extend_issuer *issuer, struct err *e)
+{
+    CRL_DIST_POINTS *points = NULL;
+    AUTHORITY_INFO_ACCESS *access = NULL;
+    ACCESS_DESCRIPTION *d = NULL;
+    int rc = -1;
+
+    if (issuer->crl_url != NULL && issuer->crl_url[0] != 0 &&
+        ((points = extend_points(issuer->crl_url, e)) == NULL ||
+         add(cert, NID_crl_distribution_points, points, false, e) != 0))
+        goto out;
+    if (issuer->ocsp_url != NULL && issuer->ocsp_url[0] != 0) {
+        access = AUTHORITY_INFO_ACCESS_new();
+        d = ACCESS_DESCRIPTION_new();
+        if (access == NULL || d == NULL || sk_ACCESS_DESCRIPTION_push(access, d) <= 0) {
+            ACCESS_DESCRIPTION_free(d);
+            no_memory(e);
+            goto out;
+        }
+        ASN1_OBJECT_free(d->method);
+        d->method = OBJ_nid2obj(NID_ad_OCSP);
+        GENERAL_NAME_free(d->location);
+        d->location = name_url(issuer->ocsp_url);
+        if (d->location == NULL) {
+            no_memory(e);
+            goto out;
+        }
+        if (add(cert, NID_info_access, access, false, e) != 0)
+            goto out;
+    }
+    rc = 0;
+out:
+    CRL_DIST_POINTS_free(points);
+    AUTHORITY_INFO_ACCESS_free(access);
+    return rc;
+}
+
+/* RFC 6960, 4.2.2.2.1: nobody asks for the status of who answers such questions; its
+ * certificate is short-lived instead. */
+static int add_nocheck(X509 *cert, struct err *e)
+{
+    ASN1_NULL *null = ASN1_NULL_new();
+    int rc = add(cert, NID_id_pkix_OCSP_noCheck, null, false, e);
+
+    ASN1_NULL_free(null);
+    return rc;
+}
+
+int extend_all(X509 *cert, const struct extend_issuer *issuer, const struct profile *p,
                const struct subject *subject, struct err *e)
 {
     uint32_t usage = p->key_usage;
@@ -328,11 +422,11 @@ int extend_all(X509 *cert, struct bytes issuer_ski, const struct profile *p,
         usage |= p->key_usage_rsa;
     if (add_basic_constraints(cert, p, e) != 0 || add_key_usage(cert, usage, e) != 0 ||
         add_ski(cert, p->keep_ski ? subject->ski : (struct bytes){NULL, 0}, e) != 0 ||
-        (issuer_ski.len != 0 && add_aki(cert, issuer_ski, e) != 0) || add_eku(cert, p, e) != 0 ||
+        (issuer->ski.len != 0 && add_aki(cert, issuer->ski, e) != 0) || add_eku(cert, p, e) != 0 ||
         add_policies(cert, p, subject, e) != 0 || add_policy_rules(cert, p, e) != 0 ||
         (p->constraints && add_constraints(cert, p, subject, e) != 0) ||
         add_san(cert, p, subject, e) != 0 ||
         (p->evidence_hash && evidence_hash_put(cert, subject->evidence_hash, e) != 0))
         return -1;
-    return 0;
+    return p->ocsp_nocheck ? add_nocheck(cert, e) : add_pointers(cert, issuer, e);
 }

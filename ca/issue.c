@@ -11,7 +11,6 @@
 
 /* Far above any certificate of ours (about 1.5 KiB). */
 #define CERT_MAX ((size_t)16 << 10)
-#define SERIAL_BYTES 16
 
 /* --- names --------------------------------------------------------------- */
 
@@ -231,17 +230,23 @@ static int admit(const struct profile *p, const struct issue_issuer *issuer,
     return 0;
 }
 
-/* Sixteen octets with the top two bits 01: positive, never shorter, 126 random bits
- * (RFC 5280, 4.1.2.2; 64 would do against chosen-prefix attacks). */
+int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e)
+{
+    if (RAND_bytes(out, ISSUE_SERIAL_BYTES) != 1)
+        return err_openssl(e, E_CRYPTO, "no random serial number");
+    /* The top two bits 01: positive, and always of that length. */
+    out[0] = (uint8_t)((out[0] & 0x3f) | 0x40);
+    return 0;
+}
+
 static int set_serial(X509 *cert, struct err *e)
 {
-    uint8_t raw[SERIAL_BYTES];
+    uint8_t raw[ISSUE_SERIAL_BYTES];
     BIGNUM *n = NULL;
     int rc = -1;
 
-    if (RAND_bytes(raw, sizeof(raw)) != 1)
-        return err_openssl(e, E_CRYPTO, "no random serial number");
-    raw[0] = (uint8_t)((raw[0] & 0x3f) | 0x40);
+    if (issue_draw_serial(raw, e) != 0)
+        return -1;
     n = BN_bin2bn(raw, sizeof(raw), NULL);
     if (n != NULL && BN_to_ASN1_INTEGER(n, X509_get_serialNumber(cert)) != NULL)
         rc = 0;
@@ -277,7 +282,10 @@ static X509 *build(const struct profile *p, const struct issue_issuer *issuer,
                    const struct subject *s, struct err *e)
 {
     X509 *cert = X509_new();
-    struct bytes ski = issuer->cert != NULL ? issue_ski(issuer->cert) : (struct bytes){NULL, 0};
+    struct extend_issuer from = {.ski = issuer->cert != NULL ? issue_ski(issuer->cert)
+                                                             : (struct bytes){NULL, 0},
+                                 .crl_url = issuer->cert != NULL ? issuer->crl_url : NULL,
+                                 .ocsp_url = issuer->cert != NULL ? issuer->ocsp_url : NULL};
     const X509_NAME *by = issuer->cert != NULL ? X509_get_subject_name(issuer->cert) : s->name;
 
     if (cert == NULL) {
@@ -292,7 +300,7 @@ static X509 *build(const struct profile *p, const struct issue_issuer *issuer,
         goto bad;
     }
     if (set_serial(cert, e) != 0 || set_key(cert, s->key, e) != 0 ||
-        extend_all(cert, ski, p, s, e) != 0)
+        extend_all(cert, &from, p, s, e) != 0)
         goto bad;
     return cert;
 bad:
@@ -300,12 +308,9 @@ bad:
     return NULL;
 }
 
-/* Signs with the hash that matches the curve (core/alg.c). */
-static int sign(X509 *cert, struct signer *signer, struct err *e)
+int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e)
 {
     const struct alg_hash *hash;
-    EVP_PKEY *pkey = NULL;
-    int rc = -1;
 
     if (signer->pub.type != TPM2_ALG_ECC)
         return err_set(e, E_UNSUPPORTED, "a CA key must be on P-256, P-384 or P-521, not %s",
@@ -313,10 +318,20 @@ static int sign(X509 *cert, struct signer *signer, struct err *e)
     hash = alg_hash_of(signer->pub.curve->hash);
     if (hash == NULL)
         return err_set(e, E_UNSUPPORTED, "no hash goes with %s", pubkey_name(&signer->pub));
-    pkey = signer_evp(signer, e);
-    if (pkey == NULL)
+    *md = EVP_get_digestbynid(hash->nid);
+    *key = signer_evp(signer, e);
+    return *key != NULL ? 0 : -1;
+}
+
+static int sign(X509 *cert, struct signer *signer, struct err *e)
+{
+    const EVP_MD *md = NULL;
+    EVP_PKEY *pkey = NULL;
+    int rc = -1;
+
+    if (issue_signing(signer, &pkey, &md, e) != 0)
         return -1;
-    if (X509_sign(cert, pkey, EVP_get_digestbynid(hash->nid)) <= 0)
+    if (X509_sign(cert, pkey, md) <= 0)
         err_openssl(e, E_CRYPTO, "the CA key did not sign");
     else
         rc = 0;

@@ -14,19 +14,31 @@
 struct issue_issuer {
     X509 *cert;
     struct signer *signer;
+    const char *crl_url, *ocsp_url; /* where it publishes its status; NULL or empty: nowhere */
 };
 
 /*
  * Builds and signs one certificate from a row of the profile table, then reads
  * its DER back and checks it against what was asked and against the issuer's key.
- * The serial has 126 random bits (RFC 5280, 4.1.2.2; CAs of the public web need 64), the
- * authorityKeyIdentifier holds the key identifier only.
+ * The serial is issue_draw_serial's, the authorityKeyIdentifier holds the key identifier only.
  * E_REJECTED: the subject breaks the row (validity too long or outside the
  * issuer's, key too weak, name missing). E_UNSUPPORTED: an issuer key that is not
  * P-256, P-384 or P-521. Free `out` with X509_free.
  */
 int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
                       const struct subject *subject, X509 **out, struct err *e) MUST_USE;
+
+/*
+ * A serial number: 16 octets, positive, never shorter, with 126 random bits (RFC 5280, 4.1.2.2;
+ * CAs of the public web need 64). They come from OpenSSL's DRBG (SP 800-90A), which the kernel
+ * seeds and, where a CA's key is in a TPM, that TPM's generator too (cli/cakeys.c). E_CRYPTO.
+ */
+#define ISSUE_SERIAL_BYTES 16
+int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e) MUST_USE;
+
+/* The key as OpenSSL signs with it, and the hash that matches its curve (core/alg.c).
+ * E_UNSUPPORTED: not P-256, P-384 or P-521. Free with EVP_PKEY_free, before the signer. */
+int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e) MUST_USE;
 
 /* One end of a validity as seconds since 1970. E_FORMAT (RFC 5280, 4.1.2.5). */
 int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e) MUST_USE;

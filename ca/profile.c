@@ -12,6 +12,8 @@
 #define EKU_CLIENT_AUTH "1.3.6.1.5.5.7.3.2"
 /* RFC 4945, 5.1.3.12: id-kp-ipsecIKE */
 #define EKU_IKE "1.3.6.1.5.5.7.3.17"
+/* RFC 6960, 4.2.2.2 */
+#define EKU_OCSP_SIGNING "1.3.6.1.5.5.7.3.9"
 
 /* RFC 5280, 4.2.1.3 */
 #define CA_USAGE (KU_KEY_CERT_SIGN | KU_CRL_SIGN)
@@ -146,6 +148,21 @@ static const struct profile rows[PROFILE_COUNT] = {
             .name = "cross-certificate for IKE",
             CROSS_CERTIFICATE,
             IKE_ONLY,
+        },
+    /* It cannot be revoked, so it is short. */
+    [PROFILE_OCSP] =
+        {
+            .name = "OCSP responder certificate",
+            .pathlen = PROFILE_ABSENT,
+            .key_usage = KU_DIGITAL_SIGNATURE,
+            .min_ecc_bits = 256,
+            .min_rsa_bits = 2048,
+            .eku = {EKU_OCSP_SIGNING},
+            .max_seconds = 30 * DAY,
+            .policies = PROFILE_POLICIES_NONE,
+            .require_explicit = PROFILE_ABSENT,
+            .inhibit_any = PROFILE_ABSENT,
+            .ocsp_nocheck = true,
         },
 };
 

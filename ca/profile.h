@@ -19,6 +19,7 @@ enum profile_id {
     PROFILE_CROSS_STRICT,   /* cross-certificate with RFC 5280's criticality */
     PROFILE_ISSUING_IKE,    /* issuing CA and cross-certificate once more, for IKE alone */
     PROFILE_CROSS_IKE,
+    PROFILE_OCSP, /* answers for the certificates of the CA that issued it */
     PROFILE_COUNT
 };
 
@@ -61,6 +62,7 @@ struct profile {
     enum profile_san san;
     bool evidence_hash; /* carries the hash of its evidence record */
     bool keep_ski;      /* the subject key identifier is given, not computed */
+    bool ocsp_nocheck;  /* carries that extension, and not where its status is published */
 };
 
 /* The row; NULL for a number outside the enumeration. */

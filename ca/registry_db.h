@@ -31,12 +31,17 @@ int registry_db_step(struct registry *r, sqlite3_stmt *st, struct err *e) MUST_U
 int registry_db_run(struct registry *r, struct err *e, const char *sql, const char *types,
                     ...) MUST_USE;
 
-/* Columns. A text column is copied into `size` bytes, E_CORRUPT when it does not
+/* Columns. A number above `max` is E_CORRUPT. A text column is copied into `size` bytes, E_CORRUPT when it does not
  * fit; a blob column of another length than `len` is E_CORRUPT. */
+int registry_db_small(struct registry *r, sqlite3_stmt *st, int column, unsigned max, unsigned *out,
+                      struct err *e) MUST_USE;
 int registry_db_text(struct registry *r, sqlite3_stmt *st, int column, char *out, size_t size,
                      struct err *e) MUST_USE;
 int registry_db_fixed(struct registry *r, sqlite3_stmt *st, int column, uint8_t *out, size_t len,
                       struct err *e) MUST_USE;
+/* Token, key id and certificate, three columns from `first` on; `key` may be NULL. */
+int registry_db_key(struct registry *r, sqlite3_stmt *st, int first, struct registry_key *key,
+                    struct buf *cert_der, struct err *e) MUST_USE;
 struct bytes registry_db_blob(sqlite3_stmt *st, int column); /* borrowed until the next step */
 
 #endif

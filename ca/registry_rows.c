@@ -15,18 +15,6 @@ static int damaged(struct registry *r, const char *what, struct err *e)
                    r->path, what);
 }
 
-/* A small number of a column, or E_CORRUPT. */
-static int small(struct registry *r, sqlite3_stmt *st, int column, unsigned max, unsigned *out,
-                 struct err *e)
-{
-    int64_t v = sqlite3_column_int64(st, column);
-
-    if (v < 0 || v > (int64_t)max)
-        return damaged(r, sqlite3_column_name(st, column), e);
-    *out = (unsigned)v;
-    return 0;
-}
-
 /* --- the authority ------------------------------------------------------- */
 
 int registry_set_authority(struct registry *r, const struct registry_authority *a, struct err *e)
@@ -78,37 +66,20 @@ int registry_add_ca(struct registry *r, enum registry_role role, unsigned commun
 int registry_ca(struct registry *r, enum registry_role role, unsigned community,
                 struct registry_key *key, struct buf *cert_der, struct err *e)
 {
-    struct registry_key got = {0};
     sqlite3_stmt *st = NULL;
-    struct bytes id;
     int rc = -1, row;
 
     if (registry_db_prepare(r, &st, e,
                             "SELECT token, key_id, cert FROM ca WHERE role = ? AND community = ?",
                             "ii", (int64_t)role, (int64_t)community) != 0)
-        goto out;
+        return -1;
     row = registry_db_step(r, st, e);
     if (row == 0)
         err_set(e, E_NOT_FOUND, "the authority in %s has no %s CA%s", r->path,
                 registry_role_name(role) != NULL ? registry_role_name(role) : "such",
                 role == REGISTRY_ISSUING ? " for that community" : "");
-    if (row != 1 || registry_db_text(r, st, 0, got.token, sizeof(got.token), e) != 0)
-        goto out;
-    id = registry_db_blob(st, 1);
-    if (id.len > sizeof(got.id)) {
-        damaged(r, "key_id", e);
-        goto out;
-    }
-    got.id_len = id.len;
-    if (id.len != 0)
-        memcpy(got.id, id.p, id.len);
-    buf_add_bytes(cert_der, registry_db_blob(st, 2));
-    if (buf_ok(cert_der, e) != 0)
-        goto out;
-    if (key != NULL)
-        *key = got;
-    rc = 0;
-out:
+    if (row == 1)
+        rc = registry_db_key(r, st, 0, key, cert_der, e);
     sqlite3_finalize(st);
     return rc;
 }
@@ -156,8 +127,8 @@ static int read_invitation(struct registry *r, sqlite3_stmt *st, struct registry
     i.nonce_len = nonce.len;
     i.has_ek = sqlite3_column_type(st, 4) != SQLITE_NULL;
     if (registry_db_text(r, st, 1, i.subject, sizeof(i.subject), e) != 0 ||
-        small(r, st, 2, UINT16_MAX, &i.community, e) != 0 ||
-        small(r, st, 3, UINT16_MAX, &i.level, e) != 0 ||
+        registry_db_small(r, st, 2, UINT16_MAX, &i.community, e) != 0 ||
+        registry_db_small(r, st, 3, UINT16_MAX, &i.level, e) != 0 ||
         (i.has_ek && registry_db_fixed(r, st, 4, i.ek_hash, sizeof(i.ek_hash), e) != 0))
         return -1;
     i.created_at = sqlite3_column_int64(st, 5);
@@ -272,8 +243,8 @@ static int read_issued(struct registry *r, sqlite3_stmt *st, struct registry_iss
 
     i.has_ek = sqlite3_column_type(st, 5) != SQLITE_NULL;
     i.has_evidence = sqlite3_column_type(st, 6) != SQLITE_NULL;
-    if (small(r, st, 0, REGISTRY_ROLES - 1, &role, e) != 0 ||
-        small(r, st, 1, UINT16_MAX, &i.community, e) != 0 ||
+    if (registry_db_small(r, st, 0, REGISTRY_ROLES - 1, &role, e) != 0 ||
+        registry_db_small(r, st, 1, UINT16_MAX, &i.community, e) != 0 ||
         registry_db_text(r, st, 2, i.serial, sizeof(i.serial), e) != 0 ||
         registry_db_text(r, st, 3, i.subject, sizeof(i.subject), e) != 0 ||
         registry_db_fixed(r, st, 4, i.spki_hash, 32, e) != 0 ||

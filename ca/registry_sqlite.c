@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #define APPLICATION_ID 0x46537263 /* "FSrc": marks the file as an authority's registry */
-#define SCHEMA_VERSION 2
 #define BUSY_MS 5000
 
 /* No table knows more of the world than it needs: dates are seconds, names are text,
@@ -52,6 +51,35 @@ static const char devices[] =
     "CREATE TABLE device_name ("
     " device INTEGER NOT NULL REFERENCES device (id), subject TEXT NOT NULL,"
     " community INTEGER NOT NULL, PRIMARY KEY (device, subject, community)) STRICT;";
+
+/* Version 3. A certificate without a row in `status` is good; `state` is an enum registry_state.
+ * `change` counts all changes of all certificates: a delta CRL has what is above the count of
+ * its base, whatever the clock did meanwhile. */
+static const char revocation[] =
+    "CREATE TABLE status ("
+    " issued INTEGER PRIMARY KEY REFERENCES issued (id), state INTEGER NOT NULL,"
+    " reason INTEGER NOT NULL, since INTEGER NOT NULL, invalid_at INTEGER NOT NULL DEFAULT 0,"
+    " change INTEGER NOT NULL) STRICT;"
+    "CREATE UNIQUE INDEX status_change ON status (change);"
+    "CREATE INDEX issued_serial ON issued (serial);"
+    "CREATE INDEX issued_subject ON issued (subject COLLATE NOCASE);"
+    "CREATE INDEX issued_spki ON issued (spki_hash);"
+    "CREATE TABLE crl ("
+    " role INTEGER NOT NULL, community INTEGER NOT NULL, number INTEGER NOT NULL,"
+    " base INTEGER NOT NULL, change INTEGER NOT NULL,"
+    " this_update INTEGER NOT NULL, next_update INTEGER NOT NULL,"
+    " PRIMARY KEY (role, community, number)) STRICT;"
+    "CREATE TABLE publication ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1),"
+    " crl_url TEXT NOT NULL, ocsp_url TEXT NOT NULL) STRICT;"
+    "CREATE TABLE responder ("
+    " role INTEGER NOT NULL, community INTEGER NOT NULL,"
+    " token TEXT NOT NULL, key_id BLOB NOT NULL, cert BLOB NOT NULL,"
+    " PRIMARY KEY (role, community)) STRICT;";
+
+/* Step i makes version i + 1 of version i. */
+static const char *const steps[] = {schema, devices, revocation};
+#define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */
 
@@ -194,6 +222,17 @@ static int bad_column(struct registry *r, sqlite3_stmt *st, int column, struct e
                    r->path, sqlite3_column_name(st, column));
 }
 
+int registry_db_small(struct registry *r, sqlite3_stmt *st, int column, unsigned max, unsigned *out,
+                      struct err *e)
+{
+    int64_t v = sqlite3_column_int64(st, column);
+
+    if (v < 0 || v > (int64_t)max)
+        return bad_column(r, st, column, e);
+    *out = (unsigned)v;
+    return 0;
+}
+
 int registry_db_text(struct registry *r, sqlite3_stmt *st, int column, char *out, size_t size,
                      struct err *e)
 {
@@ -214,6 +253,27 @@ int registry_db_fixed(struct registry *r, sqlite3_stmt *st, int column, uint8_t 
     if (b.len != len)
         return bad_column(r, st, column, e);
     memcpy(out, b.p, len);
+    return 0;
+}
+
+int registry_db_key(struct registry *r, sqlite3_stmt *st, int first, struct registry_key *key,
+                    struct buf *cert_der, struct err *e)
+{
+    struct registry_key got = {0};
+    struct bytes id = registry_db_blob(st, first + 1);
+
+    if (registry_db_text(r, st, first, got.token, sizeof(got.token), e) != 0)
+        return -1;
+    if (id.len > sizeof(got.id))
+        return bad_column(r, st, first + 1, e);
+    got.id_len = id.len;
+    if (id.len != 0)
+        memcpy(got.id, id.p, id.len);
+    buf_add_bytes(cert_der, registry_db_blob(st, first + 2));
+    if (buf_ok(cert_der, e) != 0)
+        return -1;
+    if (key != NULL)
+        *key = got;
     return 0;
 }
 
@@ -277,45 +337,30 @@ static int look_at_file(const char *path, struct err *e)
     return 0;
 }
 
-/* One transaction, so that a version is whole or not there. */
-static int change_schema(struct registry *r, const char *const *sql, size_t n, struct err *e)
+/* The steps that are missing, in one transaction, so that a version is whole or not there. The
+ * version is read inside it: somebody else may be doing the same. */
+static int make_schema(struct registry *r, struct err *e)
 {
     char mark[100];
+    int64_t version = 0;
 
     sqlite3_snprintf(sizeof(mark), mark, "PRAGMA application_id=%d; PRAGMA user_version=%d;",
-                     APPLICATION_ID, SCHEMA_VERSION);
+                     APPLICATION_ID, (int)SCHEMA_VERSION);
     if (exec(r, "BEGIN IMMEDIATE", e) != 0)
         return -1;
-    for (size_t i = 0; i < n; i++) {
-        if (exec(r, sql[i], e) != 0)
+    if (pragma_int(r, "PRAGMA user_version", &version, e) != 0 || version < 0)
+        goto undo;
+    for (; version < SCHEMA_VERSION; version++) {
+        if (exec(r, steps[version], e) != 0)
             goto undo;
     }
-    if (exec(r, mark, e) == 0 && exec(r, "COMMIT", e) == 0)
+    if (version == SCHEMA_VERSION && exec(r, mark, e) != 0)
+        goto undo;
+    if (exec(r, "COMMIT", e) == 0)
         return 0;
 undo:
     sqlite3_exec(r->db, "ROLLBACK", NULL, NULL, NULL);
     return -1;
-}
-
-static int make_schema(struct registry *r, struct err *e)
-{
-    static const char *const all[] = {schema, devices};
-
-    return change_schema(r, all, ARRAY_LEN(all), e);
-}
-
-/* From version 1. Somebody else may have done it meanwhile: then it fails, and is there. */
-static int migrate(struct registry *r, struct err *e)
-{
-    static const char *const newer[] = {devices};
-    struct err why = {0};
-    int64_t version = 0;
-
-    if (change_schema(r, newer, ARRAY_LEN(newer), &why) == 0)
-        return 0;
-    if (pragma_int(r, "PRAGMA user_version", &version, NULL) == 0 && version == SCHEMA_VERSION)
-        return 0;
-    return err_take(e, &why);
 }
 
 static int check_schema(struct registry *r, enum registry_mode mode, struct err *e)
@@ -344,7 +389,7 @@ static int check_schema(struct registry *r, enum registry_mode mode, struct err 
                        "the registry %s is of an older version; any command that changes it, such "
                        "as `fusetsu ca invite`, brings it up to date",
                        r->path);
-    return migrate(r, e);
+    return make_schema(r, e);
 }
 
 int registry_open(struct registry **out, const char *path, enum registry_mode mode, struct err *e)

@@ -14,6 +14,14 @@ struct cakeys *cakeys_new(struct cli *c, struct err *e) MUST_USE;
 /* After authority_close: the authority's signers borrow the token. NULL is fine. */
 void cakeys_free(struct cakeys *k);
 
+/* The token's keys, to make one more beside them; before any other key is asked for. Borrowed. */
+struct keyring;
+int cakeys_ring(struct cakeys *k, const char *token, struct keyring **out, struct err *e) MUST_USE;
+
+/* Any key that the registry names. Freed before the cakeys. */
+int cakeys_open(struct cakeys *k, const struct registry_key *key, struct signer **out,
+                struct err *e) MUST_USE;
+
 /* An authority_signer_fn; `ctx` is the struct cakeys. */
 int cakeys_signer(void *ctx, enum registry_role role, unsigned community,
                   const struct registry_key *key, struct signer **out, struct err *e) MUST_USE;

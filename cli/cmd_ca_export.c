@@ -1,5 +1,6 @@
 #include "ca/authority.h"
 #include "ca/bundle.h"
+#include "cli/caname.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/community.h"
@@ -23,23 +24,9 @@ static int export_ca(struct authority *a, const char *what, X509 **cert, struct 
                      struct err *e)
 {
     enum registry_role role = REGISTRY_ROLES;
-    const char *colon = strchr(what, ':');
     unsigned community = 0;
 
-    if (strcmp(what, "root") == 0)
-        role = REGISTRY_ROOT;
-    else if (strcmp(what, "cross") == 0)
-        role = REGISTRY_CROSS;
-    else if (strcmp(what, "attestation") == 0)
-        role = REGISTRY_ATTESTATION;
-    else if (strncmp(what, "issuing:", 8) == 0)
-        role = REGISTRY_ISSUING;
-    else
-        return cli_misuse(e,
-                          "WHAT is root, cross, attestation, issuing:COMMUNITY or "
-                          "bundle:COMMUNITY, not \"%.40s\"",
-                          what);
-    if (role == REGISTRY_ISSUING && community_parse(colon + 1, &community, e) != 0)
+    if (caname_parse(what, &role, &community, e) != 0)
         return -1;
     if (authority_cert(a, role, community, cert, e) != 0)
         return -1;

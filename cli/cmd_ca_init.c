@@ -1,4 +1,5 @@
 #include "ca/authority.h"
+#include "ca/urls.h"
 #include "cli/commands.h"
 #include "cli/community.h"
 #include "cli/keyring.h"
@@ -23,6 +24,8 @@ static const struct cli_option options[] = {
      "those to serve, with commas: communications, electricity, finance, defense", true},
     {"ek-pins", "FILE", "PEM certificates of the EK issuers (TPM makers) that are trusted", true},
     {"any-tpm", NULL, "let any TPM of a pinned maker answer invitations, registered or not", false},
+    {"crl-url", "URL", "where its CRLs will be, for its certificates to say so", false},
+    {"ocsp-url", "URL", "where it will answer by OCSP, the same", false},
     {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
     {0},
 };
@@ -165,7 +168,9 @@ static int run(struct cli *c, struct err *e)
                                  .org = cli_option(c, "org"),
                                  .domain = cli_option(c, "domain"),
                                  .communities = communities,
-                                 .any_tpm = cli_flag(c, "any-tpm")};
+                                 .any_tpm = cli_flag(c, "any-tpm"),
+                                 .crl_url = cli_option(c, "crl-url"),
+                                 .ocsp_url = cli_option(c, "ocsp-url")};
     struct buf pins = {0};
     int rc = -1;
 
@@ -173,6 +178,9 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "--issuing-type is p256 or p384, not \"%.40s\"", issuing);
     if (community_parse_list(cli_option(c, "communities"), communities, OID_COMMUNITIES,
                              &p.n_communities, e) != 0)
+        return -1;
+    if ((p.crl_url != NULL && urls_check("--crl-url", p.crl_url, e) != 0) ||
+        (p.ocsp_url != NULL && urls_check("--ocsp-url", p.ocsp_url, e) != 0))
         return -1;
     if (issue_check_nation(p.nation, e) != 0 || issue_check_dns(p.domain, e) != 0 ||
         check_absent(cli_option(c, "dir"), e) != 0 ||
@@ -195,7 +203,8 @@ const struct cli_command cmd_ca_init = {
     .summary = "make an authority with its keys in a token",
     .about = "Makes the authority of a nation: a root, a Cross CA (which certifies allies), an "
              "attestation CA and one issuing CA per community, with keys made in the token's TPM, "
-             "and the registry that remembers what is issued.",
+             "and the registry that remembers what is issued. The URLs are for good: they stand in "
+             "every certificate.",
     .examples = "fusetsu ca init --dir us-ca --token us-ca --nation US --org \"Example Authority\" "
                 "--domain us.example --communities communications,electricity --ek-pins ek.pem",
     .run = run,

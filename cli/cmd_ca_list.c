@@ -1,4 +1,5 @@
 #include "ca/authority.h"
+#include "ca/registry_status.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/listing.h"
@@ -22,27 +23,13 @@ struct gather {
     bool failed;
 };
 
-/* As JSON has it: "2027-02-01 12:00Z". The table shows the day alone. */
-#define TIME_TEXT sizeof("2027-02-01 12:00Z")
-#define DAY_TEXT sizeof("2027-02-01")
-
-static void time_text(int64_t t, char text[TIME_TEXT], char day[DAY_TEXT])
-{
-    time_t when = (time_t)t;
-    struct tm tm;
-
-    if (gmtime_r(&when, &tm) == NULL || strftime(text, TIME_TEXT, "%Y-%m-%d %H:%MZ", &tm) == 0)
-        snprintf(text, TIME_TEXT, "-");
-    snprintf(day, DAY_TEXT, "%.10s", text);
-}
-
 static const char *or_dash(const char *name)
 {
     return name != NULL ? name : "-";
 }
 
 /* The common name; what the registry recorded when the certificate is not readable. */
-static void short_name(const struct registry_issued *i, char out[CERTS_TEXT])
+static void short_name(const struct registry_cert *i, char out[CERTS_TEXT])
 {
     struct err ignored = {0};
     X509 *cert = NULL;
@@ -54,22 +41,26 @@ static void short_name(const struct registry_issued *i, char out[CERTS_TEXT])
     X509_free(cert);
 }
 
-static bool add_issued(void *ctx, const struct registry_issued *i)
+static bool add_issued(void *ctx, const struct registry_cert *i)
 {
     const char *community = oid_community_name(i->community), *by = registry_role_name(i->issuer);
-    char issued[TIME_TEXT], until[TIME_TEXT], from_day[DAY_TEXT], to_day[DAY_TEXT];
+    char issued[OUT_TIME], until[OUT_TIME], from_day[OUT_DAY], to_day[OUT_DAY];
     struct gather *g = ctx;
     char name[CERTS_TEXT];
+    const char *state;
 
     short_name(i, name);
-    time_text(i->issued_at, issued, from_day);
-    time_text(i->expires_at, until, to_day);
+    out_time(i->issued_at, issued, from_day);
+    out_time(i->expires_at, until, to_day);
+    state = registry_state_name(i->status.state);
     g->failed =
-        listing_row(g->list, (const char *[]){name, by, or_dash(community), from_day, to_day},
-                    json_pack("{s:o,s:o,s:s,s:s?,s:s,s:s,s:s,s:b}", "name", out_json_text(name),
+        listing_row(g->list,
+                    (const char *[]){name, by, or_dash(community), from_day,
+                                     i->status.state == REGISTRY_GOOD ? to_day : state},
+                    json_pack("{s:o,s:o,s:s,s:s?,s:s,s:s,s:s,s:b,s:s}", "name", out_json_text(name),
                               "subject", out_json_text(i->subject), "issuer", by, "community",
                               community, "serial", i->serial, "issued_at", issued, "expires_at",
-                              until, "evidence", i->has_evidence ? 1 : 0),
+                              until, "evidence", i->has_evidence ? 1 : 0, "status", state),
                     g->e) != 0;
     return !g->failed;
 }
@@ -83,13 +74,13 @@ static const char *invitation_state(const struct registry_invitation *i, int64_t
 
 static bool add_invitation(void *ctx, const struct registry_invitation *i)
 {
-    char created[TIME_TEXT], until[TIME_TEXT], from_day[DAY_TEXT], to_day[DAY_TEXT], level[12];
+    char created[OUT_TIME], until[OUT_TIME], from_day[OUT_DAY], to_day[OUT_DAY], level[12];
     const char *community = oid_community_name(i->community);
     struct gather *g = ctx;
     const char *state = invitation_state(i, g->now);
 
-    time_text(i->created_at, created, from_day);
-    time_text(i->expires_at, until, to_day);
+    out_time(i->created_at, created, from_day);
+    out_time(i->expires_at, until, to_day);
     snprintf(level, sizeof(level), "%u", i->level);
     g->failed = listing_row(g->list,
                             (const char *[]){i->subject, or_dash(community), level, state, from_day,
@@ -124,7 +115,8 @@ static int walk(struct cli *c, struct authority *a, struct gather *g)
     if (invitations)
         rc = registry_invitations(authority_registry(a), add_invitation, g, g->e);
     else
-        rc = registry_issued(authority_registry(a), add_issued, g, g->e);
+        rc = registry_certs(authority_registry(a), &(struct registry_wanted){0}, add_issued, g,
+                            g->e);
     return g->failed ? -1 : rc;
 }
 
@@ -153,9 +145,9 @@ const struct cli_command cmd_ca_list = {
     .shared = CLI_JSON,
     .options = options,
     .summary = "list what the authority issued",
-    .about = "Lists the certificates that the authority issued, or its invitations and what "
-             "became of them. --json adds the full subjects, the serial numbers and the hours. "
-             "Needs no PIN.",
+    .about = "Lists the certificates that the authority issued and until when they are good, or "
+             "that they are suspended or revoked; or its invitations and what became of them. "
+             "--json adds the full subjects, the serial numbers and the hours. Needs no PIN.",
     .examples = "fusetsu ca list --dir us-ca\nfusetsu ca list --dir us-ca --invitations --json",
     .run = run,
 };

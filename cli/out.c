@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define OUT_WIDTH 78
 #define OUT_COLUMNS 12
@@ -156,6 +157,16 @@ void out_para(FILE *f, const char *fmt, ...)
         *s = '?';
     out_words(f, 0, text);
     free(text);
+}
+
+void out_time(int64_t t, char text[OUT_TIME], char day[OUT_DAY])
+{
+    time_t when = (time_t)t;
+    struct tm tm;
+
+    if (gmtime_r(&when, &tm) == NULL || strftime(text, OUT_TIME, "%Y-%m-%d %H:%MZ", &tm) == 0)
+        snprintf(text, OUT_TIME, "-");
+    snprintf(day, OUT_DAY, "%.10s", text);
 }
 
 /* --- tables -------------------------------------------------------------- */

@@ -26,6 +26,11 @@ void out_words_from(FILE *f, int at, int indent, const char *text);
  * line feeds too. */
 void out_para(FILE *f, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* A time as JSON has it, "2027-02-01 12:00Z", or "-"; tables show the day alone. */
+#define OUT_TIME sizeof("2027-02-01 12:00Z")
+#define OUT_DAY sizeof("2027-02-01")
+void out_time(int64_t t, char text[OUT_TIME], char day[OUT_DAY]);
+
 /* --- tables -------------------------------------------------------------- */
 
 /* Columns as wide as their widest cell; wide East Asian letters count as two. */

@@ -27,8 +27,9 @@ char *unit_ca_dir(void);
 void unit_ca_dir_remove(char *dir);
 
 /* Makes an authority of two communities (1 and 2) and opens it. `pins` is PEM. Any TPM may answer
- * its invitations, unless unit_ca_registration is set. */
-extern bool unit_ca_registration;
+ * its invitations, unless unit_ca_registration is set. With unit_ca_urls it publishes its status
+ * at http://crl.test and http://ocsp.test. */
+extern bool unit_ca_registration, unit_ca_urls;
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys);
 

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "ca/crl.h"
 #include "core/asn1.h"
 #include "core/evidence.h"
 #include "core/oid.h"
@@ -14,6 +15,8 @@
 #include <openssl/rsa.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define NOW UNIT_CA_NOW
 
@@ -117,6 +120,137 @@ static void test_serials_never_repeat(void **state)
         X509_free(cert);
     }
     draft_free(&d);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    return memcmp(a, b, ISSUE_SERIAL_BYTES);
+}
+
+/* Nor do a million of them, of which every bit but the two fixed ones takes part. */
+static void test_a_million_serials_never_repeat(void **state)
+{
+    enum { N = 1000000 };
+    uint8_t(*serial)[ISSUE_SERIAL_BYTES] = malloc(sizeof(*serial) * N);
+    uint8_t any[ISSUE_SERIAL_BYTES] = {0}, all[ISSUE_SERIAL_BYTES];
+    struct err e = {0};
+
+    (void)state;
+    assert_non_null(serial);
+    memset(all, 0xff, sizeof(all));
+    for (size_t i = 0; i < N; i++) {
+        if (issue_draw_serial(serial[i], &e) != 0)
+            fail_msg("%s", e.msg);
+        for (size_t k = 0; k < ISSUE_SERIAL_BYTES; k++) {
+            any[k] |= serial[i][k];
+            all[k] &= serial[i][k];
+        }
+    }
+    assert_int_equal(any[0], 0x7f);
+    assert_int_equal(all[0], 0x40);
+    for (size_t k = 1; k < ISSUE_SERIAL_BYTES; k++) {
+        assert_int_equal(any[k], 0xff);
+        assert_int_equal(all[k], 0);
+    }
+    qsort(serial, N, sizeof(*serial), by_value);
+    for (size_t i = 1; i < N; i++)
+        assert_true(memcmp(serial[i - 1], serial[i], ISSUE_SERIAL_BYTES) < 0);
+    free(serial);
+}
+
+/* A process that is forked off draws others. */
+static void test_a_child_draws_other_serials(void **state)
+{
+    uint8_t ours[ISSUE_SERIAL_BYTES], theirs[ISSUE_SERIAL_BYTES];
+    struct err e = {0};
+    int pipes[2];
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(issue_draw_serial(ours, &e), 0);
+    assert_int_equal(pipe(pipes), 0);
+    pid = fork();
+    if (pid == 0)
+        _exit(issue_draw_serial(theirs, NULL) == 0 &&
+                      write(pipes[1], theirs, sizeof(theirs)) == (ssize_t)sizeof(theirs)
+                  ? 0
+                  : 1);
+    assert_int_equal(issue_draw_serial(ours, &e), 0);
+    assert_int_equal(read(pipes[0], theirs, sizeof(theirs)), sizeof(theirs));
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_memory_not_equal(ours, theirs, sizeof(ours));
+    close(pipes[0]);
+    close(pipes[1]);
+}
+
+/* --- the year 2050 (RFC 5280, 4.1.2.5): UTCTime before, GeneralizedTime from then on ---------- */
+
+#define Y2050 ((time_t)2524608000)
+
+static void times_are(const ASN1_TIME *t, int type, const char *text, int64_t value)
+{
+    int64_t got = 0;
+
+    assert_int_equal(ASN1_STRING_type(t), type);
+    assert_string_equal((const char *)ASN1_STRING_get0_data(t), text);
+    assert_int_equal(issue_time(t, &got, NULL), 0);
+    assert_int_equal(got, value);
+}
+
+static void test_validity_crosses_2050(void **state)
+{
+    static const uint8_t evidence[32] = {7};
+    struct unit_ca_keys keys = {0};
+    char *dir = unit_ca_dir();
+    struct buf pin = {0};
+    struct draft d = draft_of("gw1.us.example");
+    struct issue_issuer by;
+    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, false, Y2050 - 1};
+    struct crl_made made;
+    struct buf der = {0};
+    struct authority *a;
+    struct err e = {0};
+    X509 *cert = NULL, *root = NULL, *between[2] = {NULL, NULL};
+    X509_CRL *crl;
+    const uint8_t *p;
+
+    (void)state;
+    unit_ca_some_pin(&pin);
+    a = unit_ca_make(dir, "US", "us.example", buf_bytes(&pin), Y2050 - 10 * 86400, &keys);
+    by = unit_ca_issuer(a, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    d.s.evidence_hash = evidence;
+    d.s.not_before = Y2050 - 1;
+    d.s.not_after = Y2050;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &d.s, &cert, &e), 0);
+    times_are(X509_get0_notBefore(cert), V_ASN1_UTCTIME, "491231235959Z", Y2050 - 1);
+    times_are(X509_get0_notAfter(cert), V_ASN1_GENERALIZEDTIME, "20500101000000Z", Y2050);
+    assert_int_equal(authority_cert(a, REGISTRY_ROOT, 0, &root, &e), 0);
+    between[0] = by.cert;
+    assert_int_equal(unit_ca_verify(cert, root, between, OID_COMMUNICATIONS, 3, Y2050 - 1),
+                     X509_V_OK);
+    assert_int_equal(unit_ca_verify(cert, root, between, OID_COMMUNICATIONS, 3, Y2050 + 1),
+                     X509_V_ERR_CERT_HAS_EXPIRED);
+    X509_free(cert);
+    cert = NULL;
+    /* Up to the second before, both are UTCTime. */
+    d.s.not_before = Y2050 - 86400;
+    d.s.not_after = Y2050 - 1;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &d.s, &cert, &e), 0);
+    times_are(X509_get0_notAfter(cert), V_ASN1_UTCTIME, "491231235959Z", Y2050 - 1);
+    X509_free(cert);
+    assert_int_equal(crl_make(a, &r, &der, &made, &e), 0);
+    p = der.p;
+    crl = d2i_X509_CRL(NULL, &p, (long)der.len);
+    times_are(X509_CRL_get0_lastUpdate(crl), V_ASN1_UTCTIME, "491231235959Z", Y2050 - 1);
+    times_are(X509_CRL_get0_nextUpdate(crl), V_ASN1_GENERALIZEDTIME, "20500107235959Z",
+              Y2050 - 1 + 7 * 86400);
+    X509_CRL_free(crl);
+    buf_free(&der);
+    buf_free(&pin);
+    draft_free(&d);
+    authority_close(a);
+    unit_ca_keys_free(&keys);
+    unit_ca_dir_remove(dir);
 }
 
 static void test_rsa_leaf_may_encipher_keys(void **state)
@@ -334,6 +468,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_leaf_says_what_was_asked),
         cmocka_unit_test(test_serials_never_repeat),
+        cmocka_unit_test(test_a_million_serials_never_repeat),
+        cmocka_unit_test(test_a_child_draws_other_serials),
+        cmocka_unit_test(test_validity_crosses_2050),
         cmocka_unit_test(test_rsa_leaf_may_encipher_keys),
         cmocka_unit_test(test_weak_rsa_key_is_refused),
         cmocka_unit_test(test_too_long_a_validity_is_refused),

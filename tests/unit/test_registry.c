@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "ca/registry_device.h"
+#include "ca/registry_publish.h"
 #include "tests/support/unit_ca.h"
 
 #include <sqlite3.h>
@@ -414,18 +415,24 @@ static void test_wrong_files_are_refused(void **state)
     assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
 }
 
-/* As version 1 made it: no devices, and an authority that asks for none. */
-static void back_to_version_1(const char *path)
+/* What version 3 brought: the status of certificates, and what is published of it. */
+#define WITHOUT_STATUS                                                           \
+    "DROP TABLE status; DROP TABLE crl; DROP TABLE publication;"                 \
+    "DROP TABLE responder; DROP INDEX issued_serial; DROP INDEX issued_subject;" \
+    "DROP INDEX issued_spki;"
+
+/* What version 2 brought: devices, and whether an authority asks for them. */
+#define WITHOUT_DEVICES                                                \
+    "DROP TABLE device_name; DROP TABLE device_ek; DROP TABLE device;" \
+    "ALTER TABLE authority DROP COLUMN registration;"
+
+static void change(const char *path, const char *sql)
 {
     sqlite3 *db = NULL;
 
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "DROP TABLE device_name; DROP TABLE device_ek; DROP TABLE device;"
-                                  "ALTER TABLE authority DROP COLUMN registration;"
-                                  "PRAGMA user_version=1",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
+    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s", sqlite3_errmsg(db));
     sqlite3_close(db);
 }
 
@@ -438,7 +445,7 @@ static void test_version_1_is_brought_up_to_date(void **state)
     assert_int_equal(registry_set_authority(p->r, &a, &e), 0);
     registry_close(p->r);
     p->r = NULL;
-    back_to_version_1(p->path);
+    change(p->path, WITHOUT_STATUS WITHOUT_DEVICES "PRAGMA user_version=1");
     assert_int_equal(registry_open(&p->r, p->path, REGISTRY_READ, &e), -1);
     assert_int_equal(e.code, E_VERSION);
     err_clear(&e);
@@ -448,6 +455,44 @@ static void test_version_1_is_brought_up_to_date(void **state)
     assert_false(got.registration);
     assert_int_equal(registry_device_for_name(p->r, "a.us.example", 1, &e), 0);
     reopen(p, REGISTRY_READ);
+}
+
+static void test_version_2_is_brought_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct registry_issued i = an_issued("0102");
+    struct registry_cert got;
+    struct registry_urls urls;
+    struct err e = {0};
+
+    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_STATUS "PRAGMA user_version=2");
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
+    assert_int_equal(got.status.state, REGISTRY_GOOD);
+    assert_int_equal(registry_revoke(p->r, got.id, REGISTRY_KEY_COMPROMISE, NOW, 0, &e), 0);
+    assert_int_equal(registry_urls(p->r, &urls, &e), 0);
+    assert_int_equal(urls.crl[0], 0);
+    reopen(p, REGISTRY_READ);
+}
+
+/* A step that fails leaves the version that was there, whole. */
+static void test_failed_migration_changes_nothing(void **state)
+{
+    struct place *p = *state;
+
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path,
+           WITHOUT_STATUS WITHOUT_DEVICES "CREATE TABLE responder (x); PRAGMA user_version=1");
+    assert_int_not_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
+    change(p->path, "DROP TABLE responder");
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_OK);
 }
 
 static void test_newer_version_is_refused(void **state)
@@ -534,6 +579,8 @@ int main(void)
         EACH(test_missing_file_is_said_to_be_missing),
         EACH(test_wrong_files_are_refused),
         EACH(test_version_1_is_brought_up_to_date),
+        EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_failed_migration_changes_nothing),
         EACH(test_newer_version_is_refused),
         EACH(test_links_and_open_modes_are_refused),
         EACH(test_damaged_rows_are_refused),

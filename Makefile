@@ -59,7 +59,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
            $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
-           $(BUILD)/usbstick $(BUILD)/framehost
+           $(BUILD)/usbstick $(BUILD)/framehost $(BUILD)/usbgadget
 
 all: $(PROGRAM) $(MODULE) $(TCTI) $(TOKEND)
 
@@ -131,6 +131,11 @@ $(BUILD)/usbstick: $(STICK) $(wildcard tests/support/stick/*.h) tests/support/un
 	$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -o $@ $(STICK) \
 	    $(shell pkg-config --cflags --libs umockdev-1.0)
 
+# The same stick as a device of a kernel, for tests/vm.
+$(BUILD)/usbgadget: $(call obj,tests/support/usbgadget.c tests/support/unit_tis.c tests/support/stick/bridge.c tests/support/stick/chip.c) \
+    $(BUILD)/libusb.a $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread
+
 $(BUILD)/framehost: $(call obj,tests/support/framehost.c tests/support/unit_frame.c) $(BUILD)/libusb.a $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
@@ -190,6 +195,10 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
+# A kernel of our own, in QEMU: real usbfs, udev, resource manager. Some minutes.
+vm-test: all support
+	@FUSETSU_BUILD=$(BUILD) tests/vm/run
+
 # Kills at every system call and TPM command, and lets memory run out at every allocation; `make
 # e2e` and `make unit` take every k-th.
 soak: all $(SUPPORT) $(BUILD)/tests/test_evidence_memory
@@ -240,7 +249,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: vectors bench all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors bench all deps demo test lint unit e2e asan vm-test soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

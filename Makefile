@@ -44,7 +44,8 @@ ALL_CFLAGS  = -std=c11 -D_GNU_SOURCE -I. $(PKG_CFLAGS) $(OPT) $(WARN) $(HARDEN) 
               -fPIC -fvisibility=hidden $(CFLAGS)
 ALL_LDFLAGS = $(SAN) -Wl,-z,relro,-z,now -Wl,--as-needed $(LDFLAGS)
 
-src   = $(wildcard $(1)/*.c $(1)/*/*.c)
+# Mains belong to their programs.
+src   = $(filter-out usb/tokend.c,$(wildcard $(1)/*.c $(1)/*/*.c))
 obj   = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIBS  := $(foreach r,core tpm usb pkcs11 ca,$(BUILD)/lib$(r).a)
 # Archives in link order: upper rooms first.
@@ -52,14 +53,15 @@ ROOM_LIBS := $(foreach r,ca pkcs11 usb tpm core,$(BUILD)/lib$(r).a)
 
 PROGRAM := $(BUILD)/fusetsu
 MODULE  := $(BUILD)/fusetsu-pkcs11.so
+TOKEND  := $(BUILD)/fusetsu-tokend
 TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
            $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
-           $(BUILD)/usbstick
+           $(BUILD)/usbstick $(BUILD)/framehost $(BUILD)/usbgadget
 
-all: $(PROGRAM) $(MODULE) $(TCTI)
+all: $(PROGRAM) $(MODULE) $(TCTI) $(TOKEND)
 
 $(BUILD)/obj/%.o: %.c
 	@mkdir -p $(@D)
@@ -87,6 +89,9 @@ $(MODULE): $(call obj,$(call src,pkcs11)) $(foreach r,usb tpm core,$(BUILD)/lib$
 $(TCTI): $(call obj,usb/tcti_lib.c) $(BUILD)/libusb.a $(BUILD)/libcore.a usb/tcti.map
 	$(CC) $(ALL_LDFLAGS) -shared -Wl,-Bsymbolic -Wl,--version-script=usb/tcti.map \
 	    -Wl,-soname,$(notdir $@) -o $@ $(filter %.o %.a,$^) $(PKG_LIBS) -lpthread
+
+$(TOKEND): $(call obj,usb/tokend.c) $(BUILD)/libusb.a $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -pie -o $@ $^ $(PKG_LIBS) -lseccomp -lpthread
 
 $(BUILD)/tests/%: tests/unit/%.c $(call obj,$(wildcard tests/support/unit_*.c)) $(BUILD)/libcli.a $(ROOM_LIBS)
 	@mkdir -p $(@D)
@@ -125,6 +130,14 @@ $(BUILD)/usbstick: $(STICK) $(wildcard tests/support/stick/*.h) tests/support/un
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE -I. $(WARN) -g -o $@ $(STICK) \
 	    $(shell pkg-config --cflags --libs umockdev-1.0)
+
+# The same stick as a device of a kernel, for tests/vm.
+$(BUILD)/usbgadget: $(call obj,tests/support/usbgadget.c tests/support/unit_tis.c tests/support/stick/bridge.c tests/support/stick/chip.c) \
+    $(BUILD)/libusb.a $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lpthread
+
+$(BUILD)/framehost: $(call obj,tests/support/framehost.c tests/support/unit_frame.c) $(BUILD)/libusb.a $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # Judges any module, ours among others: it shares no code with it, and loads it.
 CONFORM := $(patsubst tests/conformance/%.c,$(BUILD)/conform/%.o,$(wildcard tests/conformance/*.c))
@@ -182,6 +195,10 @@ e2e: all $(SUPPORT)
 asan:
 	@tests/run asan
 
+# A kernel of our own, in QEMU: real usbfs, udev, resource manager. Some minutes.
+vm-test: all support
+	@FUSETSU_BUILD=$(BUILD) tests/vm/run
+
 # Kills at every system call and TPM command, and lets memory run out at every allocation; `make
 # e2e` and `make unit` take every k-th.
 soak: all $(SUPPORT) $(BUILD)/tests/test_evidence_memory
@@ -201,19 +218,23 @@ support: $(SUPPORT)
 unit-build: all $(UNIT) $(SUPPORT)
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/pkcs11 \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/sbin $(DESTDIR)$(PREFIX)/lib/pkcs11 \
 	    $(DESTDIR)$(PREFIX)/share/p11-kit/modules $(DESTDIR)$(PREFIX)/share/man/man1 \
 	    $(DESTDIR)$(PREFIX)/share/man/man5 $(DESTDIR)$(PREFIX)/share/man/man7 \
-	    $(DESTDIR)$(RULESDIR)
+	    $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(RULESDIR) $(DESTDIR)$(PREFIX)/lib/systemd/system
 	install -m 755 $(PROGRAM) $(DESTDIR)$(PREFIX)/bin/fusetsu
 	install -m 755 $(MODULE) $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so
+	install -m 755 $(TOKEND) $(DESTDIR)$(PREFIX)/sbin/fusetsu-tokend
 	install -m 755 $(TCTI) $(DESTDIR)$(PREFIX)/lib/$(notdir $(TCTI))
 	install -m 644 usb/70-fusetsu.rules $(DESTDIR)$(RULESDIR)/70-fusetsu.rules
+	sed 's|@SBIN@|$(PREFIX)/sbin|' usb/fusetsu-tokend.service.in \
+	    >$(DESTDIR)$(PREFIX)/lib/systemd/system/fusetsu-tokend.service
 	sed 's|@MODULE@|$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so|' pkcs11/fusetsu.module.in \
 	    >$(DESTDIR)$(PREFIX)/share/p11-kit/modules/fusetsu.module
 	install -m 644 man/*.1 $(DESTDIR)$(PREFIX)/share/man/man1
 	install -m 644 man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 644 man/*.7 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 644 man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/bin/fusetsu $(DESTDIR)$(PREFIX)/lib/pkcs11/fusetsu-pkcs11.so \
@@ -221,12 +242,14 @@ uninstall:
 	    $(DESTDIR)$(PREFIX)/lib/$(notdir $(TCTI)) $(DESTDIR)$(RULESDIR)/70-fusetsu.rules \
 	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man1/,$(notdir $(wildcard man/*.1))) \
 	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man5/,$(notdir $(wildcard man/*.5))) \
-	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(wildcard man/*.7)))
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man7/,$(notdir $(wildcard man/*.7))) \
+	    $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(notdir $(wildcard man/*.8))) \
+	    $(DESTDIR)$(PREFIX)/sbin/fusetsu-tokend $(DESTDIR)$(PREFIX)/lib/systemd/system/fusetsu-tokend.service
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: vectors bench all deps demo test lint unit e2e asan soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors bench all deps demo test lint unit e2e asan vm-test soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

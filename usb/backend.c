@@ -2,5 +2,6 @@
 
 const struct usb_backend *const usb_backends[] = {
     &ltt2go_backend,
+    &frame_backend,
     NULL,
 };

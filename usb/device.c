@@ -1,7 +1,8 @@
 #include "usb/device.h"
 
+#include "usb/clock.h"
+
 #include <stdlib.h>
-#include <time.h>
 
 #define DRAIN_MS 20
 #define DRAIN_ROOM 1024
@@ -53,21 +54,13 @@ int device_read(struct device *d, uint8_t *p, size_t *n, unsigned timeout_ms, st
     return d->ops->read(d->arg, p, n, timeout_ms, e);
 }
 
-static uint64_t now_ms(void)
-{
-    struct timespec ts = {0};
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
-
 int device_read_all(struct device *d, uint8_t *p, size_t n, unsigned timeout_ms, struct err *e)
 {
-    const uint64_t until = now_ms() + timeout_ms;
+    const uint64_t until = clock_ms() + timeout_ms;
     size_t done = 0;
 
     while (done < n) {
-        uint64_t at = now_ms();
+        uint64_t at = clock_ms();
         size_t got = n - done;
         int rc;
 

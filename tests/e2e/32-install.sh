@@ -14,7 +14,8 @@ root=$D/root
 run_make() { make --no-print-directory -s BUILD="$B" DESTDIR="$root" PREFIX=/usr "$@"; }
 check "make install" run_make install
 for f in bin/fusetsu lib/pkcs11/fusetsu-pkcs11.so share/p11-kit/modules/fusetsu.module \
-    lib/libtss2-tcti-fusetsu.so.0 lib/udev/rules.d/70-fusetsu.rules share/man/man1/fusetsu.1 share/man/man5/fusetsu.conf.5 share/man/man7/fusetsu.7; do
+    lib/libtss2-tcti-fusetsu.so.0 lib/udev/rules.d/70-fusetsu.rules sbin/fusetsu-tokend \
+    lib/systemd/system/fusetsu-tokend.service share/man/man8/fusetsu-tokend.8 share/man/man1/fusetsu.1 share/man/man5/fusetsu.conf.5 share/man/man7/fusetsu.7; do
     check "$f is there" test -s "$root/usr/$f"
 done
 check_out "p11-kit is told where the module will be" \

@@ -90,8 +90,8 @@ static void child_after_fork(void)
     if (!the.inside) {
         /* From here on the TPM object has no connection that could be talked on: the
          * parent goes on using it. The store knows the same about itself. */
-        if (the.lib != NULL && the.lib->tpm != NULL)
-            tpm_forget(the.lib->tpm);
+        if (the.lib != NULL)
+            library_forget(the.lib);
         free_all(the.lib);
         the.lib = NULL;
         the.app = NULL;
@@ -260,8 +260,8 @@ bool entry_readable(const void *p, CK_ULONG len)
 
 CK_RV entry_end(CK_RV rv)
 {
-    if (the.lib != NULL && the.lib->tpm != NULL)
-        tpm_release(the.lib->tpm);
+    if (the.lib != NULL)
+        library_release(the.lib);
     give_lock();
     return rv;
 }

@@ -118,7 +118,7 @@ static const struct store_seal *seal_for(const struct token *k, const struct mad
 
 static int write_all(struct p11_session *s, struct made *const *m, size_t n, struct err *e)
 {
-    struct store *store = s->lib->store;
+    struct store *store = s->slot->site->store;
 
     if (store_begin(store, e) != 0)
         return -1;

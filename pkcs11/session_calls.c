@@ -15,8 +15,8 @@ static CK_RV open_session(struct library *lib, CK_SLOT_ID id, bool rw, CK_SESSIO
         return CKR_TOKEN_NOT_PRESENT;
     if (slot->row.id == 0)
         return CKR_TOKEN_NOT_RECOGNIZED;
-    if (rw && lib->read_only)
-        return fail_rv(&lib->store_err, CKR_DURING_READ_ONLY);
+    if (rw && slot->site->read_only)
+        return fail_rv(&slot->site->store_err, CKR_DURING_READ_ONLY);
     if (!rw && slot_who(slot) == TOKEN_SO)
         return CKR_SESSION_READ_WRITE_SO_EXISTS;
     return p11_session_add(lib, slot, rw, out);

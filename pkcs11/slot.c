@@ -32,7 +32,7 @@ void slot_clear(struct slot *s)
     s->token = NULL;
 }
 
-static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
+static struct slot *add_slot(struct library *lib, struct site *site, CK_SLOT_ID id, struct err *e)
 {
     struct slot **grown = realloc(lib->slot, (lib->n_slot + 1) * sizeof(struct slot *));
     struct slot *s = NULL;
@@ -46,6 +46,7 @@ static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
         return NULL;
     }
     s->id = id;
+    s->site = site;
     lib->slot[lib->n_slot++] = s;
     return s;
 }
@@ -83,10 +84,10 @@ static int take_rows(struct library *lib, const struct store_token *t, size_t n,
         if ((t[i].flags & STORE_TOKEN_INCOMPLETE) != 0)
             continue;
         s = slot_of_row(lib, t[i].id);
-        if (s == NULL && (s = add_slot(lib, (CK_SLOT_ID)t[i].id, e)) == NULL)
+        if (s == NULL && (s = add_slot(lib, &lib->home, (CK_SLOT_ID)t[i].id, e)) == NULL)
             return -1;
         s->row = t[i];
-        s->row_generation = lib->generation;
+        s->row_generation = s->site->generation;
         s->present = true;
         if (s->token != NULL && token_reload(s->token, &why) != 0) {
             log_warn("%s", why.msg);
@@ -127,7 +128,7 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
         }
     }
     if (tokens == 0 && empty == NULL && (empty = vacated(lib)) == NULL &&
-        (empty = add_slot(lib, SLOT_EMPTY_ID, e)) == NULL)
+        (empty = add_slot(lib, &lib->home, SLOT_EMPTY_ID, e)) == NULL)
         return -1;
     if (tokens == 0) {
         empty->present = usable;
@@ -154,9 +155,9 @@ static int refresh(struct library *lib, struct err *e)
     size_t n = 0;
     int rc;
 
-    if (library_store(lib, false, &why) != 0) {
+    if (site_store(&lib->home, false, &why) != 0) {
         usable = why.code == E_NOT_FOUND && lib->conf != NULL;
-    } else if (store_token_list(lib->store, &t, &n, &why) != 0) {
+    } else if (store_token_list(lib->home.store, &t, &n, &why) != 0) {
         /* Known slots stay as they are; the next call may succeed (a busy store). */
         log_warn("%s", why.msg);
         return lib->n_slot != 0 ? 0 : empty_slot(lib, false, e);
@@ -193,17 +194,17 @@ struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
     return NULL;
 }
 
-void slot_reread(struct library *lib, struct slot *s)
+void slot_reread(struct slot *s)
 {
     struct store_token t;
 
-    if (s->row.id == 0 || library_store(lib, false, NULL) != 0 ||
-        s->row_generation == lib->generation ||
-        store_token_get(lib->store, s->row.id, &t, NULL) != 0 ||
+    if (s->row.id == 0 || site_store(s->site, false, NULL) != 0 ||
+        s->row_generation == s->site->generation ||
+        store_token_get(s->site->store, s->row.id, &t, NULL) != 0 ||
         (s->token != NULL && token_reload(s->token, NULL) != 0))
         return;
     s->row = t;
-    s->row_generation = lib->generation;
+    s->row_generation = s->site->generation;
 }
 
 const struct store_token *slot_row(const struct slot *s)
@@ -211,13 +212,13 @@ const struct store_token *slot_row(const struct slot *s)
     return s->token != NULL ? token_row(s->token) : &s->row;
 }
 
-int slot_token(struct library *lib, struct slot *s, struct token **out, struct err *e)
+int slot_token(struct slot *s, struct token **out, struct err *e)
 {
     struct tpm *tpm;
 
     if (s->token == NULL) {
-        if (library_store(lib, false, e) != 0 || library_tpm(lib, &tpm, e) != 0 ||
-            token_open(&s->token, tpm, lib->store, s->row.id, e) != 0)
+        if (site_store(s->site, false, e) != 0 || site_tpm(s->site, &tpm, e) != 0 ||
+            token_open(&s->token, tpm, s->site->store, s->row.id, e) != 0)
             return -1;
     }
     *out = s->token;
@@ -233,20 +234,20 @@ enum token_user slot_who(const struct slot *s)
 static void tell_index(struct library *lib, struct slot *s)
 {
     const struct index_source from = {
-        .store = lib->store,
+        .store = s->site->store,
         .token = s->row.id,
         .seal = s->token != NULL ? token_seal(s->token) : NULL,
         .last = &lib->last_handle,
     };
 
-    index_source(s->index, &from, s->stale || s->generation != lib->generation);
-    s->generation = lib->generation;
+    index_source(s->index, &from, s->stale || s->generation != s->site->generation);
+    s->generation = s->site->generation;
     s->stale = false;
 }
 
 int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e)
 {
-    if (library_store(lib, false, e) != 0)
+    if (site_store(s->site, false, e) != 0)
         return -1;
     if (s->index == NULL) {
         if (index_new(&s->index, e) != 0)
@@ -281,8 +282,7 @@ struct object *slot_object(struct library *lib, struct slot *s, CK_OBJECT_HANDLE
     return index_get(s->index, handle);
 }
 
-int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,
-             struct err *e)
+int slot_key(struct slot *s, struct object *o, const struct store_key **out, struct err *e)
 {
     const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
     struct store_key *key = NULL;
@@ -302,8 +302,8 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
     key = calloc(1, sizeof(*key));
     if (key == NULL)
         return err_set(e, E_MEMORY, "out of memory for a key");
-    if (library_store(lib, false, e) != 0 ||
-        store_key_get(lib->store, s->row.id, o->row.key, seal, key, e) != 0) {
+    if (site_store(s->site, false, e) != 0 ||
+        store_key_get(s->site->store, s->row.id, o->row.key, seal, key, e) != 0) {
         object_free_key(key);
         return -1;
     }
@@ -313,12 +313,12 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
     return 0;
 }
 
-bool slot_caps(struct library *lib, struct slot *s, struct tpm_caps *out)
+bool slot_caps(struct slot *s, struct tpm_caps *out)
 {
     struct token *k;
 
     /* Opening the token gives the TPM object what the store remembers of it, so
      * that this sends nothing. */
-    return s->row.id != 0 && s->present && slot_token(lib, s, &k, NULL) == 0 &&
+    return s->row.id != 0 && s->present && slot_token(s, &k, NULL) == 0 &&
            tpm_caps(token_tpm(k), out, NULL) == 0;
 }

@@ -97,12 +97,12 @@ static CK_FLAGS pin_flags(uint32_t fails, uint32_t limit, CK_FLAGS low, CK_FLAGS
     return low | (limit - fails == 1 ? final : 0);
 }
 
-static CK_FLAGS token_flags(const struct library *lib, const struct store_token *t)
+static CK_FLAGS token_flags(const struct site *site, const struct store_token *t)
 {
     CK_FLAGS f = CKF_LOGIN_REQUIRED | CKF_RNG | CKF_DUAL_CRYPTO_OPERATIONS;
     bool shared;
 
-    if (lib->read_only)
+    if (site->read_only)
         f |= CKF_WRITE_PROTECTED;
     if (t->id == 0)
         return f;
@@ -123,12 +123,12 @@ static CK_FLAGS token_flags(const struct library *lib, const struct store_token 
 }
 
 /* What the chip calls itself; swtpm says "SW   TPM". */
-static void fill_model(struct library *lib, struct slot *slot, CK_TOKEN_INFO *info)
+static void fill_model(struct slot *slot, CK_TOKEN_INFO *info)
 {
     struct tpm_caps caps;
     const char *model = "TPM 2.0";
 
-    if (slot_caps(lib, slot, &caps)) {
+    if (slot_caps(slot, &caps)) {
         if (strncmp(caps.vendor, "SW ", 3) == 0)
             model = "swtpm";
         else if (caps.vendor[0] != '\0')
@@ -148,15 +148,15 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
 
     if (rv != CKR_OK)
         return rv;
-    slot_reread(lib, slot);
+    slot_reread(slot);
     memset(info, 0, sizeof(*info));
-    fill_model(lib, slot, info);
+    fill_model(slot, info);
     t = slot_row(slot);
     text_pad(info->label, sizeof(info->label), t->label);
     text_pad(info->manufacturerID, sizeof(info->manufacturerID), TEXT_MANUFACTURER);
     text_pad(info->serialNumber, sizeof(info->serialNumber), t->serial);
     text_pad(info->utcTime, sizeof(info->utcTime), "");
-    info->flags = token_flags(lib, t);
+    info->flags = token_flags(slot->site, t);
     info->ulMaxSessionCount = info->ulMaxRwSessionCount = CK_EFFECTIVELY_INFINITE;
     info->ulSessionCount = (CK_ULONG)slot->n_session;
     info->ulRwSessionCount = (CK_ULONG)slot->n_rw;
@@ -198,6 +198,6 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INF
         return rv;
     if (m == NULL)
         return entry_end(CKR_MECHANISM_INVALID);
-    mech_table_info(m, slot_caps(lib, slot, &caps) ? &caps : NULL, lib->sha1, info);
+    mech_table_info(m, slot_caps(slot, &caps) ? &caps : NULL, lib->sha1, info);
     return entry_end(CKR_OK);
 }

@@ -1,4 +1,5 @@
 #include "pkcs11/entry.h"
+#include "pkcs11/plug.h"
 #include "pkcs11/session_close.h"
 
 #include <openssl/crypto.h>
@@ -240,6 +241,8 @@ CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out)
     s = p11_session_find(lib, handle);
     if (s == NULL)
         return entry_end(CKR_SESSION_HANDLE_INVALID);
+    if (plug_lost(lib, s->slot))
+        return entry_end(CKR_DEVICE_REMOVED);
     *out = s;
     return CKR_OK;
 }

@@ -35,6 +35,10 @@ void library_free(struct library *lib)
     if (lib == NULL)
         return;
     site_close(&lib->home);
+    for (size_t i = 0; i < lib->n_usb; i++)
+        site_usb_free(lib->usb[i]);
+    free(lib->usb);
+    hotplug_free(lib->plugs);
     conf_free(lib->conf);
     free(lib);
 }
@@ -42,9 +46,13 @@ void library_free(struct library *lib)
 void library_release(struct library *lib)
 {
     site_release(&lib->home);
+    for (size_t i = 0; i < lib->n_usb; i++)
+        site_release(lib->usb[i]);
 }
 
 void library_forget(struct library *lib)
 {
     site_forget(&lib->home);
+    for (size_t i = 0; i < lib->n_usb; i++)
+        site_forget(lib->usb[i]);
 }

@@ -12,6 +12,9 @@ struct library {
     bool sha1;         /* the settings allow signing over SHA-1 */
     struct conf *conf; /* NULL when the settings could not be read: no tokens then */
     struct site home;  /* store and TPM of the settings */
+    struct site **usb; /* USB tokens that were seen */
+    size_t n_usb;
+    struct hotplug *plugs; /* what is plugged in; NULL before the first look */
     struct slot **slot;
     size_t n_slot;
     bool listed;                  /* slots were looked at: from now on changes are events */

@@ -4,6 +4,7 @@
 #include "core/secret.h"
 #include "pkcs11/entry.h"
 #include "pkcs11/op.h"
+#include "pkcs11/plug.h"
 
 /* Who may do what with a token: C_Login, C_Logout and the functions that set PINs
  * and make tokens (5.5, 5.6). */
@@ -37,6 +38,11 @@ static CK_RV log_in(struct p11_session *s, enum token_user who, struct bytes pin
     if (slot_token(s->slot, &k, &e) != 0 || token_login(k, who, pin, &e) != 0)
         return fail_rv(&e, CKR_DURING_LOGIN);
     s->slot->stale = true;
+    if (who == TOKEN_USER && site_verify(s->slot->site, &e) != 0) {
+        if (token_logout(k, NULL) != 0)
+            log_debug("logout after a refused login failed");
+        return fail_rv(&e, CKR_DURING_LOGIN);
+    }
     return CKR_OK;
 }
 
@@ -218,6 +224,15 @@ static bool read_label(const CK_UTF8CHAR *in, char out[33])
     return len > 0 && strlen(out) == len;
 }
 
+/* It would have no user PIN and so nobody who can write; and the EK is not judged here. */
+static CK_RV refuse_usb(void)
+{
+    struct err e = {0};
+
+    err_set(&e, E_REJECTED, "USB tokens are made by `fusetsu usb provision`");
+    return fail_rv(&e, CKR_DURING_INIT);
+}
+
 CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *label)
 {
     struct library *lib;
@@ -227,13 +242,15 @@ CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *la
 
     if (rv != CKR_OK)
         return rv;
-    slot = slot_find(lib, id);
+    slot = plug_slot(lib, id);
     if (slot == NULL)
         rv = CKR_SLOT_ID_INVALID;
     else if (!given(pin) || label == NULL || !read_label(label, name))
         rv = CKR_ARGUMENTS_BAD;
     else if (!slot->present)
         rv = CKR_TOKEN_NOT_PRESENT;
+    else if (slot->site->usb != NULL)
+        rv = refuse_usb();
     else if (slot->n_session != 0)
         rv = CKR_SESSION_EXISTS;
     else if (slot->site->read_only)

@@ -26,6 +26,8 @@ static CK_RV may_change(const struct p11_session *s, const struct object *o)
     /* As store_object_put has it: keys are made and changed by the user alone, seen or not. */
     if ((o->row.is_private || o->row.has_key) && !p11_session_user(s))
         return CKR_USER_NOT_LOGGED_IN;
+    if (o->session == 0 && s->slot->site->usb != NULL && slot_who(s->slot) == TOKEN_NOBODY)
+        return CKR_USER_NOT_LOGGED_IN;
     return CKR_OK;
 }
 

@@ -30,9 +30,13 @@ void slot_clear(struct slot *s)
     s->index = NULL;
     token_free(s->token);
     s->token = NULL;
+    if (s->site->usb != NULL) {
+        site_close(s->site);
+        memset(&s->row, 0, sizeof(s->row));
+    }
 }
 
-static struct slot *add_slot(struct library *lib, struct site *site, CK_SLOT_ID id, struct err *e)
+struct slot *slot_add(struct library *lib, struct site *site, CK_SLOT_ID id, struct err *e)
 {
     struct slot **grown = realloc(lib->slot, (lib->n_slot + 1) * sizeof(struct slot *));
     struct slot *s = NULL;
@@ -54,7 +58,7 @@ static struct slot *add_slot(struct library *lib, struct site *site, CK_SLOT_ID 
 static struct slot *slot_of_row(const struct library *lib, int64_t row)
 {
     for (size_t i = 0; i < lib->n_slot; i++) {
-        if (lib->slot[i]->row.id == row)
+        if (lib->slot[i]->site == &lib->home && lib->slot[i]->row.id == row)
             return lib->slot[i];
     }
     return NULL;
@@ -66,7 +70,7 @@ static void mark_missing(struct library *lib, const struct store_token *t, size_
 {
     for (size_t i = 0; i < lib->n_slot; i++) {
         struct slot *s = lib->slot[i];
-        bool there = s->row.id == 0;
+        bool there = s->row.id == 0 || s->site != &lib->home;
 
         for (size_t k = 0; k < n && !there; k++)
             there = t[k].id == s->row.id;
@@ -84,7 +88,7 @@ static int take_rows(struct library *lib, const struct store_token *t, size_t n,
         if ((t[i].flags & STORE_TOKEN_INCOMPLETE) != 0)
             continue;
         s = slot_of_row(lib, t[i].id);
-        if (s == NULL && (s = add_slot(lib, &lib->home, (CK_SLOT_ID)t[i].id, e)) == NULL)
+        if (s == NULL && (s = slot_add(lib, &lib->home, (CK_SLOT_ID)t[i].id, e)) == NULL)
             return -1;
         s->row = t[i];
         s->row_generation = s->site->generation;
@@ -120,7 +124,7 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
     size_t tokens = 0, at = 0;
 
     for (size_t i = 0; i < lib->n_slot; i++) {
-        if (lib->slot[i]->row.id != 0) {
+        if (lib->slot[i]->row.id != 0 || lib->slot[i]->site != &lib->home) {
             tokens += lib->slot[i]->present;
         } else {
             empty = lib->slot[i];
@@ -128,7 +132,7 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
         }
     }
     if (tokens == 0 && empty == NULL && (empty = vacated(lib)) == NULL &&
-        (empty = add_slot(lib, &lib->home, SLOT_EMPTY_ID, e)) == NULL)
+        (empty = slot_add(lib, &lib->home, SLOT_EMPTY_ID, e)) == NULL)
         return -1;
     if (tokens == 0) {
         empty->present = usable;
@@ -160,7 +164,7 @@ static int refresh(struct library *lib, struct err *e)
     } else if (store_token_list(lib->home.store, &t, &n, &why) != 0) {
         /* Known slots stay as they are; the next call may succeed (a busy store). */
         log_warn("%s", why.msg);
-        return lib->n_slot != 0 ? 0 : empty_slot(lib, false, e);
+        return lib->n_slot > lib->n_usb ? 0 : empty_slot(lib, false, e);
     }
     rc = take_rows(lib, t, n, e);
     free(t);
@@ -176,17 +180,15 @@ int slot_refresh(struct library *lib, struct err *e)
         lib->slot[i]->had_token = has_token(lib->slot[i]);
     rc = refresh(lib, e);
     for (size_t i = 0; i < lib->n_slot && lib->listed; i++) {
-        if (has_token(lib->slot[i]) != lib->slot[i]->had_token)
+        if (lib->slot[i]->site == &lib->home && has_token(lib->slot[i]) != lib->slot[i]->had_token)
             lib->slot[i]->event = true;
     }
     lib->listed = true;
     return rc;
 }
 
-struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
+struct slot *slot_find(const struct library *lib, CK_SLOT_ID id)
 {
-    if (lib->n_slot == 0 && slot_refresh(lib, NULL) != 0)
-        return NULL;
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (lib->slot[i]->id == id)
             return lib->slot[i];
@@ -214,13 +216,8 @@ const struct store_token *slot_row(const struct slot *s)
 
 int slot_token(struct slot *s, struct token **out, struct err *e)
 {
-    struct tpm *tpm;
-
-    if (s->token == NULL) {
-        if (site_store(s->site, false, e) != 0 || site_tpm(s->site, &tpm, e) != 0 ||
-            token_open(&s->token, tpm, s->site->store, s->row.id, e) != 0)
-            return -1;
-    }
+    if (s->token == NULL && site_token(s->site, s->row.id, &s->token, e) != 0)
+        return -1;
     *out = s->token;
     return 0;
 }

@@ -7,7 +7,8 @@
 
 /*
  * A slot: one token of the store, or, when the store has none, one place for the
- * first token (its CKF_TOKEN_INITIALIZED is clear and C_InitToken provisions it).
+ * first token (its CKF_TOKEN_INITIALIZED is clear and C_InitToken provisions it). Or a USB
+ * token (pkcs11/plug.h).
  */
 struct slot {
     CK_SLOT_ID id;
@@ -34,13 +35,16 @@ void slot_free_all(struct library *lib);
 /* Forgets token and objects of a slot, whose sessions are closed. */
 void slot_clear(struct slot *s);
 
-/* Makes the list of slots agree with the store. A store that cannot be read gives
+/* One more; NULL: no memory. */
+struct slot *slot_add(struct library *lib, struct site *site, CK_SLOT_ID id, struct err *e);
+
+/* Makes the slots of the store agree with it. A store that cannot be read gives
  * one slot without a token. Slots whose token was erased are only marked (`present`):
  * the caller closes their sessions, then clears them. Only lack of memory is a failure. */
 int slot_refresh(struct library *lib, struct err *e) MUST_USE;
 
-/* The slot, refreshed if slots were never listed; NULL when there is none. */
-struct slot *slot_find(struct library *lib, CK_SLOT_ID id);
+/* NULL when there is none. */
+struct slot *slot_find(const struct library *lib, CK_SLOT_ID id);
 
 /* Reads the token's row again when another process wrote to the store. */
 void slot_reread(struct slot *s);

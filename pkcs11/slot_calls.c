@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "pkcs11/entry.h"
-#include "pkcs11/session_close.h"
+#include "pkcs11/plug.h"
 #include "pkcs11/mech_table.h"
 #include "pkcs11/text.h"
 
@@ -22,9 +22,8 @@ CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
         return entry_end(CKR_ARGUMENTS_BAD);
     /* The list may change only when the caller asks for its length. */
     if (list == NULL || lib->n_slot == 0) {
-        if (slot_refresh(lib, &e) != 0)
+        if (plug_look(lib, &e) != 0)
             return entry_end(fail_rv(&e, CKR_DURING_ANY));
-        session_close_erased(lib);
     }
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (token_present && !lib->slot[i]->present)
@@ -46,7 +45,7 @@ static CK_RV enter(CK_SLOT_ID id, const void *out, struct library **lib, struct 
 
     if (rv != CKR_OK)
         return rv;
-    *slot = slot_find(*lib, id);
+    *slot = plug_slot(*lib, id);
     if (*slot == NULL)
         return entry_end(CKR_SLOT_ID_INVALID);
     return out != NULL ? CKR_OK : entry_end(CKR_ARGUMENTS_BAD);
@@ -56,30 +55,36 @@ static CK_RV enter(CK_SLOT_ID id, const void *out, struct library **lib, struct 
 static CK_RV enter_present(CK_SLOT_ID id, const void *out, struct library **lib, struct slot **slot)
 {
     CK_RV rv = enter(id, out, lib, slot);
+    struct err e = {0};
 
-    return rv == CKR_OK && !(*slot)->present ? entry_end(CKR_TOKEN_NOT_PRESENT) : rv;
+    if (rv != CKR_OK)
+        return rv;
+    if (!(*slot)->present)
+        return entry_end(CKR_TOKEN_NOT_PRESENT);
+    return plug_ready(*slot, &e) == 0 ? CKR_OK : entry_end(fail_rv(&e, CKR_DURING_ANY));
 }
 
 CK_RV C_GetSlotInfo(CK_SLOT_ID id, CK_SLOT_INFO *info)
 {
-    const char *what = "no token: the settings or the store cannot be read";
-    char text[128];
+    char text[192] = "no token: the settings or the store cannot be read";
     struct library *lib;
     struct slot *slot;
     CK_RV rv = enter(id, info, &lib, &slot);
 
     if (rv != CKR_OK)
         return rv;
-    if (slot->present && lib->conf != NULL) {
+    if (slot->site->usb != NULL)
+        snprintf(text, sizeof(text), "USB token %s%s", site_usb_plug(slot->site)->serial,
+                 slot->present ? "" : ": not plugged in");
+    else if (slot->present && lib->conf != NULL)
         snprintf(text, sizeof(text), "fusetsu %s", conf_tcti(lib->conf));
-        what = text;
-    } else if (slot->row.id != 0) {
-        what = "the token that was here was erased";
-    }
+    else if (slot->row.id != 0)
+        snprintf(text, sizeof(text), "the token that was here was erased");
     memset(info, 0, sizeof(*info));
-    text_pad(info->slotDescription, sizeof(info->slotDescription), what);
+    text_pad(info->slotDescription, sizeof(info->slotDescription), text);
     text_pad(info->manufacturerID, sizeof(info->manufacturerID), TEXT_MANUFACTURER);
-    info->flags = CKF_HW_SLOT | (slot->present ? CKF_TOKEN_PRESENT : 0);
+    info->flags = CKF_HW_SLOT | (slot->present ? CKF_TOKEN_PRESENT : 0) |
+                  (slot->site->usb != NULL ? CKF_REMOVABLE_DEVICE : 0);
     info->hardwareVersion.major = 2; /* TPM 2.0 */
     info->firmwareVersion.major = TEXT_VERSION_MAJOR;
     info->firmwareVersion.minor = TEXT_VERSION_MINOR;
@@ -139,6 +144,20 @@ static void fill_model(struct slot *slot, CK_TOKEN_INFO *info)
     text_pad(info->model, sizeof(info->model), model);
 }
 
+/* 5.5: of a token that keeps its objects itself there is some, for all of them. */
+static void fill_memory(const struct slot *slot, CK_TOKEN_INFO *info)
+{
+    CK_ULONG total = CK_UNAVAILABLE_INFORMATION, left = CK_UNAVAILABLE_INFORMATION;
+    struct stick_room room;
+
+    if (site_usb_room(slot->site, &room)) {
+        total = (CK_ULONG)room.total;
+        left = (CK_ULONG)(room.total - room.used);
+    }
+    info->ulTotalPublicMemory = info->ulTotalPrivateMemory = total;
+    info->ulFreePublicMemory = info->ulFreePrivateMemory = left;
+}
+
 CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
 {
     const struct store_token *t;
@@ -151,6 +170,8 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
     slot_reread(slot);
     memset(info, 0, sizeof(*info));
     fill_model(slot, info);
+    if (slot->site->usb != NULL)
+        site_usb_count(slot->site);
     t = slot_row(slot);
     text_pad(info->label, sizeof(info->label), t->label);
     text_pad(info->manufacturerID, sizeof(info->manufacturerID), TEXT_MANUFACTURER);
@@ -162,8 +183,7 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
     info->ulRwSessionCount = (CK_ULONG)slot->n_rw;
     info->ulMaxPinLen = TOKEN_PIN_MAX;
     info->ulMinPinLen = TOKEN_PIN_MIN;
-    info->ulTotalPublicMemory = info->ulFreePublicMemory = CK_UNAVAILABLE_INFORMATION;
-    info->ulTotalPrivateMemory = info->ulFreePrivateMemory = CK_UNAVAILABLE_INFORMATION;
+    fill_memory(slot, info);
     info->hardwareVersion.major = 2;
     return entry_end(CKR_OK);
 }

@@ -12,14 +12,32 @@ static const struct cli_option options[] = {
     {0},
 };
 
+/* What it says cannot be read, so which PIN indices were its is not known. */
+static int erase_damaged(struct cli *c, struct place *at, const struct err *why, struct err *e)
+{
+    out_para(stdout, "%s. Its keys are lost.", why->msg);
+    if (!cli_flag(c, "yes")) {
+        printf("Nothing was done. Add --yes to make room for another token.\n");
+        return 0;
+    }
+    if (owner_obtain(c, at->tpm, at->store, e) != 0 || stick_erase(at->tpm, NULL, e) != 0)
+        return -1;
+    out_para(stdout, "It is erased. Its four PIN indices stay in the TPM.");
+    return 0;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct store_token row;
     struct place at = {0};
+    struct err why = {0};
     int rc = -1;
 
-    if (sticks_open_named(c, &at, e) != 0)
+    if (sticks_open_named(c, &at, &why) != 0) {
+        rc = why.code == E_CORRUPT || why.code == E_FORMAT ? erase_damaged(c, &at, &why, e)
+                                                           : err_take(e, &why);
         goto out;
+    }
     row = *token_row(at.token);
     if (!cli_flag(c, "yes")) {
         rc = erase_say_what(at.store, &row, e);

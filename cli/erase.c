@@ -69,7 +69,8 @@ int erase_token(struct place *at, struct err *e)
     bool given_back = owner_is_ours(at->tpm);
 
     /* A USB token's rows go last: who is stopped in between finds them, and does it again. */
-    if (token_erase(at->token, e) != 0 || (at->stick != NULL && stick_erase(at->token, e) != 0))
+    if (token_erase(at->token, e) != 0 ||
+        (at->stick != NULL && stick_erase(at->tpm, at->token, e) != 0))
         return -1;
     erase_say_done(&row, "erased; its keys are gone");
     if (given_back && !owner_is_ours(at->tpm))

@@ -58,7 +58,7 @@ static bool same_plug(const struct hotplug_token *a, const struct hotplug_token 
 /* Tokens that are there: a slot for each that has a name. */
 static int arrive(struct library *lib, bool told, struct err *e)
 {
-    for (size_t i = 0; i < hotplug_count(lib->plugs); i++) {
+    for (size_t i = 0; lib->plugs != NULL && i < hotplug_count(lib->plugs); i++) {
         const struct hotplug_token *t = hotplug_at(lib->plugs, i);
         struct slot *s;
 
@@ -90,7 +90,7 @@ static void depart(struct library *lib)
     }
 }
 
-static int look(struct library *lib, bool told, struct err *e)
+static int look(struct library *lib, struct err *e)
 {
     if (lib->conf == NULL || !conf_usb(lib->conf))
         return 0;
@@ -98,13 +98,15 @@ static int look(struct library *lib, bool told, struct err *e)
         return -1;
     hotplug_look(lib->plugs);
     depart(lib);
-    return arrive(lib, told, e);
+    return 0;
 }
 
 int plug_look(struct library *lib, struct err *e)
 {
-    /* First, so that the place for a first token is not shown beside a token. */
-    if (look(lib, lib->listed, e) != 0 || slot_refresh(lib, e) != 0)
+    bool told = lib->listed;
+
+    /* Programs that take the first token that there is get one of the store. */
+    if (look(lib, e) != 0 || slot_refresh(lib, e) != 0 || arrive(lib, told, e) != 0)
         return -1;
     session_close_erased(lib);
     return 0;
@@ -118,7 +120,7 @@ struct slot *plug_slot(struct library *lib, CK_SLOT_ID id)
     if (lib->n_slot == 0 && plug_look(lib, &why) != 0)
         return NULL;
     s = slot_find(lib, id);
-    if (s != NULL && s->site->usb != NULL && look(lib, true, &why) != 0)
+    if (s != NULL && s->site->usb != NULL && (look(lib, &why) != 0 || arrive(lib, true, &why) != 0))
         log_warn("%s", why.msg);
     return s;
 }

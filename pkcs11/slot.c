@@ -117,14 +117,16 @@ static struct slot *vacated(struct library *lib)
     return NULL;
 }
 
-/* The place for the first token is there just while there is no token. */
+/* The place for the first token is there just while there is no token, be it on USB. */
 static int empty_slot(struct library *lib, bool usable, struct err *e)
 {
     struct slot *empty = NULL;
-    size_t tokens = 0, at = 0;
+    size_t tokens = lib->plugs != NULL ? hotplug_count(lib->plugs) : 0, at = 0;
 
     for (size_t i = 0; i < lib->n_slot; i++) {
-        if (lib->slot[i]->row.id != 0 || lib->slot[i]->site != &lib->home) {
+        if (lib->slot[i]->site != &lib->home)
+            continue;
+        if (lib->slot[i]->row.id != 0) {
             tokens += lib->slot[i]->present;
         } else {
             empty = lib->slot[i];

@@ -168,44 +168,18 @@ int stick_verify(struct stick *s, struct err *e)
 
 /* --- counts of wrong PINs -------------------------------------------------------------- */
 
-static int count(const struct pin_link *l, const struct store_token *row, enum pin_side side,
-                 uint32_t *fails, struct err *e)
-{
-    enum store_nv which = side == PIN_USER ? STORE_NV_U : STORE_NV_O;
-    uint8_t content[PIN_COUNT];
-    struct pin_policy policy;
-    struct session p = {0};
-    struct reader r;
-    TPM2B_NAME name;
-    int rc = -1;
-
-    if (pin_index_policy(row, which, &policy, e) != 0 || pin_session(l, &p, e) != 0)
-        return -1;
-    pin_index_name(&row->nv[which], &name);
-    if (policy_command(l->tpm, &p, TPM2_CC_NV_Read, e) != 0 ||
-        policy_or(l->tpm, &p, policy.branch, policy.n, e) != 0 ||
-        nv_read_blind(l->tpm, &p, row->nv[which].handle, &name, content, sizeof(content), e) != 0)
-        goto out;
-    r = reader_of(content, sizeof(content));
-    *fails = reader_u32(&r);
-    rc = 0;
-out:
-    session_end(l->tpm, &p);
-    return rc;
-}
-
 int stick_count(struct stick *s, struct err *e)
 {
     struct token *k = s->token;
     struct pin_link l = {.tpm = k->tpm, .salt = &k->salt};
     struct store_note note = {0};
-    uint32_t user = 0, so = 0;
+    uint32_t user = 0, so = 0, limit;
 
     if (pin_index_guard(&k->row, PIN_SO) == PIN_ALONE)
         return 0;
     l.main = token_session(k, e);
-    if (l.main == NULL || count(&l, &k->row, PIN_USER, &user, e) != 0 ||
-        count(&l, &k->row, PIN_SO, &so, e) != 0)
+    if (l.main == NULL || pin_count(&l, &k->row, PIN_USER, &user, &limit, e) != 0 ||
+        pin_count(&l, &k->row, PIN_SO, &so, &limit, e) != 0)
         return -1;
     note.user_fails = &user;
     note.so_fails = &so;
@@ -395,9 +369,9 @@ int stick_create(struct token *k, size_t room, struct err *e)
     return rc;
 }
 
-int stick_erase(struct token *k, struct err *e)
+int stick_erase(struct tpm *t, struct token *k, struct err *e)
 {
-    struct pin_link l = {.tpm = k->tpm, .salt = &k->salt, .main = token_session(k, e)};
+    struct pin_link l = {.tpm = t, .main = k != NULL ? token_session(k, e) : NULL};
 
-    return l.main != NULL ? stick_nv_undefine(&l, e) : -1;
+    return k != NULL && l.main == NULL ? -1 : stick_nv_undefine(&l, e);
 }

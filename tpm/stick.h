@@ -70,7 +70,8 @@ int stick_verify(struct stick *s, struct err *e) MUST_USE;
 #define STICK_ROOM ((size_t)16 << 10)
 int stick_create(struct token *k, size_t room, struct err *e) MUST_USE;
 
-/* Takes image and indices away; what is not ours at these handles stays. Owner authorisation. */
-int stick_erase(struct token *k, struct err *e) MUST_USE;
+/* Takes image and indices away; what is not ours at these handles stays. Owner authorisation,
+ * which is sent in the clear where there is no token (NULL) to make a session with. */
+int stick_erase(struct tpm *t, struct token *k, struct err *e) MUST_USE;
 
 #endif

@@ -116,7 +116,7 @@ static int without_stick(void **state)
 
     if (w->tpm == NULL)
         unit_tpm_open(w, getenv("FUSETSU_TCTI"));
-    MUST(stick_erase(w->token, &why));
+    MUST(stick_erase(w->tpm, w->token, &why));
     assert_int_equal(unit_tpm_handles(STICK_NV_FIRST, LAST_INDEX, h, ARRAY_LEN(h)), 0);
     return unit_tpm_remove(state);
 }

@@ -20,6 +20,8 @@ static int erase_damaged(struct cli *c, struct place *at, const struct err *why,
         printf("Nothing was done. Add --yes to make room for another token.\n");
         return 0;
     }
+    if (cli_option(c, "owner-token") != NULL)
+        return cli_misuse(e, "no token can be looked for here; use --owner-auth-file");
     if (owner_obtain(c, at->tpm, at->store, e) != 0 || stick_erase(at->tpm, NULL, e) != 0)
         return -1;
     out_para(stdout, "It is erased. Its four PIN indices stay in the TPM.");

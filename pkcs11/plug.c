@@ -55,8 +55,8 @@ static bool same_plug(const struct hotplug_token *a, const struct hotplug_token 
     return a->bus == b->bus && a->address == b->address && strcmp(a->port, b->port) == 0;
 }
 
-/* Tokens that are there: a slot for each that has a name. */
-static int arrive(struct library *lib, bool told, struct err *e)
+/* Tokens that are there: a slot for each that has a name; `known`: only those that have one. */
+static int arrive(struct library *lib, bool known, bool told, struct err *e)
 {
     for (size_t i = 0; lib->plugs != NULL && i < hotplug_count(lib->plugs); i++) {
         const struct hotplug_token *t = hotplug_at(lib->plugs, i);
@@ -65,6 +65,8 @@ static int arrive(struct library *lib, bool told, struct err *e)
         if (t->serial[0] == 0)
             continue;
         s = slot_of(lib, t->serial);
+        if (s == NULL && known)
+            continue;
         if (s == NULL && (s = add(lib, t, e)) == NULL)
             return -1;
         if (s->present)
@@ -106,22 +108,29 @@ int plug_look(struct library *lib, struct err *e)
     bool told = lib->listed;
 
     /* Programs that take the first token that there is get one of the store. */
-    if (look(lib, e) != 0 || slot_refresh(lib, e) != 0 || arrive(lib, told, e) != 0)
+    if (look(lib, e) != 0 || slot_refresh(lib, e) != 0 || arrive(lib, false, told, e) != 0)
         return -1;
     session_close_erased(lib);
     return 0;
 }
 
-struct slot *plug_slot(struct library *lib, CK_SLOT_ID id)
+void plug_known(struct library *lib)
 {
     struct err why = {0};
+
+    if (lib->n_usb != 0 && (look(lib, &why) != 0 || arrive(lib, true, true, &why) != 0))
+        log_warn("%s", why.msg);
+}
+
+struct slot *plug_slot(struct library *lib, CK_SLOT_ID id)
+{
     struct slot *s;
 
-    if (lib->n_slot == 0 && plug_look(lib, &why) != 0)
+    if (lib->n_slot == 0 && plug_look(lib, NULL) != 0)
         return NULL;
     s = slot_find(lib, id);
-    if (s != NULL && s->site->usb != NULL && (look(lib, &why) != 0 || arrive(lib, true, &why) != 0))
-        log_warn("%s", why.msg);
+    if (s != NULL && s->site->usb != NULL)
+        plug_known(lib);
     return s;
 }
 

@@ -14,6 +14,9 @@
  * gone. Only lack of memory is a failure. */
 int plug_look(struct library *lib, struct err *e) MUST_USE;
 
+/* Which of the USB tokens that have a slot are there now. */
+void plug_known(struct library *lib);
+
 /* The slot, after a look if there was none so far; where it is of a USB token, after a look at
  * that. NULL when there is none. */
 struct slot *plug_slot(struct library *lib, CK_SLOT_ID id);

@@ -24,6 +24,8 @@ CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
     if (list == NULL || lib->n_slot == 0) {
         if (plug_look(lib, &e) != 0)
             return entry_end(fail_rv(&e, CKR_DURING_ANY));
+    } else {
+        plug_known(lib);
     }
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (token_present && !lib->slot[i]->present)

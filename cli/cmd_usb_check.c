@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/inside.h"
 #include "cli/out.h"
+#include "cli/place.h"
 #include "cli/sticks.h"
 #include "core/file.h"
 #include "tpm/primary_prove.h"
@@ -89,7 +90,7 @@ static int run(struct cli *c, struct err *e)
 
     if (pins != NULL && file_read(pins, PINS_MAX, &issuers, e) != 0)
         return -1;
-    if (sticks_open_named(c, &at, e) != 0)
+    if (place_stick(c, &at, e) != 0)
         goto out;
     row = *token_row(at.token);
     if (store_tpm_get(at.store, row.tpm, &hw, e) == 0 && check_inside(&at, &hw, e) == 0 &&

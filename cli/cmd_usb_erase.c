@@ -35,7 +35,7 @@ static int run(struct cli *c, struct err *e)
     struct err why = {0};
     int rc = -1;
 
-    if (sticks_open_named(c, &at, &why) != 0) {
+    if (place_stick(c, &at, &why) != 0) {
         rc = why.code == E_CORRUPT || why.code == E_FORMAT ? erase_damaged(c, &at, &why, e)
                                                            : err_take(e, &why);
         goto out;

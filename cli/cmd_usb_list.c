@@ -1,6 +1,7 @@
 #include "cli/commands.h"
 #include "cli/listing.h"
 #include "cli/out.h"
+#include "cli/place.h"
 #include "cli/sticks.h"
 
 #include <stdio.h>
@@ -19,7 +20,7 @@ static void ask(struct cli *c, const struct hotplug_token *t, struct found *f)
 
     if (t->serial[0] == 0) {
         snprintf(f->state, sizeof(f->state), "has no serial");
-    } else if (sticks_open(c, t, &at, &why) == 0) {
+    } else if (place_plug(c, t, &at, &why) == 0) {
         const struct store_token *row = token_row(at.token);
 
         snprintf(f->state, sizeof(f->state), "%s",

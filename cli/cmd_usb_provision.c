@@ -38,7 +38,7 @@ static int check(struct cli *c, void *arg, struct err *e)
         return -1;
     if (type == NULL && cli_option(c, "key-label") != NULL)
         return cli_misuse(e, "--key-label goes with --type");
-    rc = sticks_open(c, &i->plug, &at, &why);
+    rc = place_plug(c, &i->plug, &at, &why);
     if (rc == 0)
         err_set(&why, E_EXISTS,
                 "USB token %s carries token \"%s\" (serial %s) already; `fusetsu usb erase` "

@@ -9,7 +9,7 @@ static int run(struct cli *c, struct err *e)
     struct place at = {0};
     int rc = -1;
 
-    if (sticks_open_named(c, &at, e) == 0)
+    if (place_stick(c, &at, e) == 0)
         rc = unblock(c, &at, e);
     place_close(&at);
     return rc;

@@ -138,6 +138,37 @@ int place_row(struct cli *c, struct store *s, struct store_token *out, struct er
     return rc;
 }
 
+int place_plug(struct cli *c, const struct hotplug_token *t, struct place *out, struct err *e)
+{
+    char name[STICKS_NAME];
+    struct place p = {0};
+
+    sticks_name(t, name);
+    if (sticks_tpm(c, t, &p.tpm, e) != 0)
+        return -1;
+    if (stick_read(&p.stick, p.tpm, name, e) != 0) {
+        p.stick = NULL;
+        *out = p;
+        return -1;
+    }
+    p.store = stick_store(p.stick);
+    if (stick_token(p.stick, &p.token, e) != 0 || stick_count(p.stick, e) != 0) {
+        place_close(&p);
+        return -1;
+    }
+    *out = p;
+    return 0;
+}
+
+int place_stick(struct cli *c, struct place *out, struct err *e)
+{
+    struct hotplug_token t;
+
+    if (sticks_find(c, cli_option(c, "serial"), &t, e) != 0)
+        return -1;
+    return place_plug(c, &t, out, e);
+}
+
 /* The one USB token that fits: 0. None: 1. */
 static int find_stick(struct cli *c, const struct wanted *w, struct place *out, struct err *e)
 {
@@ -158,7 +189,7 @@ static int find_stick(struct cli *c, const struct wanted *w, struct place *out, 
 
         if (t->serial[0] == 0)
             continue;
-        if (sticks_open(c, t, &p, &why) != 0) {
+        if (place_plug(c, t, &p, &why) != 0) {
             if (why.code != E_NOT_FOUND)
                 rc = err_take(e, &why);
         } else if (fits(token_row(p.token), w) ||

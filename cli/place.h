@@ -6,6 +6,8 @@
 #include "tpm/stick.h"
 #include "tpm/token.h"
 
+struct hotplug_token; /* usb/hotplug.h */
+
 /*
  * Where things are: the store, the TPM and the token that the settings and the
  * options --token and --uri name.
@@ -52,6 +54,14 @@ int place_look(struct cli *c, const char *name, struct place *out, struct store_
 /* As place_open, and logs the user in, asking for the PIN, which `pin` gets (NULL: nobody needs
  * it again). */
 int place_login(struct cli *c, struct place *out, struct secret **pin, struct err *e) MUST_USE;
+
+/* A USB token: TPM, rows and token, with the counts of wrong PINs as the TPM has them.
+ * E_NOT_FOUND when it carries no token, E_CORRUPT when what it carries is damaged; only the TPM
+ * is open in `out` then. */
+int place_plug(struct cli *c, const struct hotplug_token *t, struct place *out,
+               struct err *e) MUST_USE;
+/* The same for the one that --serial names. */
+int place_stick(struct cli *c, struct place *out, struct err *e) MUST_USE;
 
 void place_close(struct place *p); /* closes what is open, in the right order */
 

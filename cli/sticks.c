@@ -41,34 +41,3 @@ void sticks_name(const struct hotplug_token *t, char out[STICKS_NAME])
 {
     snprintf(out, STICKS_NAME, "USB token %s", t->serial);
 }
-
-int sticks_open(struct cli *c, const struct hotplug_token *t, struct place *out, struct err *e)
-{
-    char name[STICKS_NAME];
-    struct place p = {0};
-
-    sticks_name(t, name);
-    if (sticks_tpm(c, t, &p.tpm, e) != 0)
-        return -1;
-    if (stick_read(&p.stick, p.tpm, name, e) != 0) {
-        p.stick = NULL;
-        *out = p;
-        return -1;
-    }
-    p.store = stick_store(p.stick);
-    if (stick_token(p.stick, &p.token, e) != 0 || stick_count(p.stick, e) != 0) {
-        place_close(&p);
-        return -1;
-    }
-    *out = p;
-    return 0;
-}
-
-int sticks_open_named(struct cli *c, struct place *out, struct err *e)
-{
-    struct hotplug_token t;
-
-    if (sticks_find(c, cli_option(c, "serial"), &t, e) != 0)
-        return -1;
-    return sticks_open(c, &t, out, e);
-}

@@ -1,7 +1,8 @@
 #ifndef CLI_STICKS_H
 #define CLI_STICKS_H
 
-#include "cli/place.h"
+#include "cli/cli.h"
+#include "tpm/tpm.h"
 #include "usb/hotplug.h"
 
 /* USB tokens that are plugged in, for commands. */
@@ -17,14 +18,6 @@ int sticks_tpm(struct cli *c, const struct hotplug_token *t, struct tpm **out,
 /* "USB token SERIAL" */
 #define STICKS_NAME (DESCRIPTOR_SERIAL + 16)
 void sticks_name(const struct hotplug_token *t, char out[STICKS_NAME]);
-
-/* TPM, rows and token, with the counts of wrong PINs as the TPM has them. E_NOT_FOUND when it
- * carries no token; only the TPM is open in `out` then. */
-int sticks_open(struct cli *c, const struct hotplug_token *t, struct place *out,
-                struct err *e) MUST_USE;
-
-/* The same for the one that --serial names. */
-int sticks_open_named(struct cli *c, struct place *out, struct err *e) MUST_USE;
 
 #define STICKS_SERIAL                                                                           \
     {                                                                                           \

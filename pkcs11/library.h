@@ -2,7 +2,7 @@
 #define PKCS11_LIBRARY_H
 
 #include "pkcs11/p11.h"
-#include "pkcs11/site.h"
+#include "pkcs11/site_usb.h"
 
 /*
  * What lives between C_Initialize and C_Finalize: settings, the places where tokens are, slots

@@ -1,5 +1,4 @@
 #include "pkcs11/site.h"
-#include "pkcs11/site_usb.h"
 
 #include "core/log.h"
 #include "tpm/link.h"
@@ -35,8 +34,8 @@ int site_store(struct site *p, bool create, struct err *e)
 {
     struct err why = {0};
 
-    if (p->usb != NULL)
-        return site_usb_open(p, e);
+    if (p->ops != NULL)
+        return p->ops->open(p, e);
     if (p->store == NULL && p->conf != NULL) {
         if (open_best(p, create, &why) != 0) {
             /* Once is enough: slots are listed again and again. */
@@ -58,7 +57,7 @@ int site_tpm(struct site *p, struct tpm **out, struct err *e)
         return err_set(e, p->store_err.code, "%s", p->store_err.msg);
     if (p->tpm == NULL) {
         link_register("fusetsu", tcti_usb_init, tcti_usb_why);
-        if (tpm_new(&p->tpm, p->usb != NULL ? site_usb_tcti(p) : conf_tcti(p->conf), e) != 0) {
+        if (tpm_new(&p->tpm, p->ops != NULL ? p->ops->tcti(p) : conf_tcti(p->conf), e) != 0) {
             p->tpm = NULL;
             return -1;
         }
@@ -74,9 +73,14 @@ int site_token(struct site *p, int64_t id, struct token **out, struct err *e)
 
     if (site_store(p, false, e) != 0 || site_tpm(p, &tpm, e) != 0)
         return -1;
-    if (p->usb != NULL)
-        return site_usb_token(p, out, e);
+    if (p->ops != NULL)
+        return p->ops->token(p, out, e);
     return token_open(out, tpm, p->store, id, e);
+}
+
+int site_verify(struct site *p, struct err *e)
+{
+    return p->ops != NULL ? p->ops->verify(p, e) : 0;
 }
 
 void site_release(struct site *p)
@@ -93,8 +97,8 @@ void site_forget(struct site *p)
 
 void site_close(struct site *p)
 {
-    if (p->usb != NULL)
-        site_usb_close(p);
+    if (p->ops != NULL)
+        p->ops->close(p);
     else
         store_close(p->store);
     p->store = NULL;

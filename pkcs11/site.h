@@ -3,8 +3,7 @@
 
 #include "core/conf.h"
 #include "core/store.h"
-#include "tpm/stick.h"
-#include "usb/hotplug.h"
+#include "tpm/token.h"
 
 /*
  * Where tokens are: a store, and the TPM that its keys are wrapped for. The settings name one;
@@ -17,7 +16,16 @@ struct site {
     struct err store_err;    /* why there is no store (E_NOT_FOUND: none yet), or it is only read */
     uint64_t generation;     /* counts changes of the store by other processes */
     struct tpm *tpm;         /* NULL until first needed */
-    struct site_usb *usb;    /* a USB token that keeps its rows itself; NULL: of the settings */
+    struct site_usb *usb;    /* a USB token that keeps its rows itself (site_usb.h), or NULL */
+    const struct site_ops *ops; /* what such a one does instead; NULL: it is that of the settings */
+};
+
+struct site_ops {
+    int (*open)(struct site *p, struct err *e); /* the store */
+    const char *(*tcti)(const struct site *p);
+    int (*token)(struct site *p, struct token **out, struct err *e);
+    int (*verify)(struct site *p, struct err *e);
+    void (*close)(struct site *p); /* the store, before the TPM */
 };
 
 /*
@@ -42,32 +50,7 @@ void site_forget(struct site *p);
 /* Flushes the TPM where it answers, and closes the store. Tokens are freed before. */
 void site_close(struct site *p);
 
-/* --- USB tokens -------------------------------------------------------------- */
-
-/* One that is plugged in; nothing is sent to it. */
-int site_usb_new(struct site **out, const struct conf *conf, const struct hotplug_token *plug,
-                 struct err *e) MUST_USE;
-void site_usb_free(struct site *p); /* NULL is fine */
-
-/* Its serial and kind, as long as the site lives; where it is plugged in now, or was. */
-const struct hotplug_token *site_usb_plug(const struct site *p);
-
-/* It was closed, and is plugged in again. */
-void site_usb_again(struct site *p, const struct hotplug_token *plug);
-
-/* Is it still plugged in, without having been away? Two file reads. */
-bool site_usb_there(const struct site *p);
-
-/* The row of its token, E_NOT_FOUND when it carries none. Reads it when first asked. */
-int site_usb_row(struct site *p, struct store_token *out, struct err *e) MUST_USE;
-
-/* Counts of wrong PINs from the TPM into the row of its token: the first time, if at all. */
-void site_usb_count(struct site *p);
-
 /* After the user's login: are the rows as they were written? Fine for other sites. */
 int site_verify(struct site *p, struct err *e) MUST_USE;
-
-/* How much room is left for keys and certificates; false when that is not known. */
-bool site_usb_room(const struct site *p, struct stick_room *out);
 
 #endif

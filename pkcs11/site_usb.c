@@ -14,25 +14,6 @@ struct site_usb {
     bool counted;
 };
 
-int site_usb_new(struct site **out, const struct conf *conf, const struct hotplug_token *plug,
-                 struct err *e)
-{
-    struct site *p = calloc(1, sizeof(*p));
-    struct site_usb *u = calloc(1, sizeof(*u));
-
-    if (p == NULL || u == NULL) {
-        free(p);
-        free(u);
-        return err_set(e, E_MEMORY, "out of memory for a USB token");
-    }
-    p->conf = conf;
-    p->usb = u;
-    u->plug = *plug;
-    snprintf(u->tcti, sizeof(u->tcti), "fusetsu:%.15s:serial=%s", plug->kind, plug->serial);
-    *out = p;
-    return 0;
-}
-
 void site_usb_free(struct site *p)
 {
     if (p == NULL)
@@ -57,12 +38,12 @@ bool site_usb_there(const struct site *p)
     return hotplug_there(&p->usb->plug);
 }
 
-const char *site_usb_tcti(const struct site *p)
+static const char *tcti_usb(const struct site *p)
 {
     return p->usb->tcti;
 }
 
-int site_usb_open(struct site *p, struct err *e)
+static int open_usb(struct site *p, struct err *e)
 {
     struct site_usb *u = p->usb;
     struct err why = {0};
@@ -90,12 +71,12 @@ int site_usb_open(struct site *p, struct err *e)
 
 int site_usb_row(struct site *p, struct store_token *out, struct err *e)
 {
-    if (site_usb_open(p, e) != 0)
+    if (open_usb(p, e) != 0)
         return -1;
     return store_token_get(p->store, stick_id(p->usb->stick), out, e);
 }
 
-int site_usb_token(struct site *p, struct token **out, struct err *e)
+static int token_usb(struct site *p, struct token **out, struct err *e)
 {
     if (stick_token(p->usb->stick, out, e) != 0)
         return -1;
@@ -114,9 +95,9 @@ void site_usb_count(struct site *p)
         log_info("the counts of wrong PINs could not be read: %s", why.msg);
 }
 
-int site_verify(struct site *p, struct err *e)
+static int verify_usb(struct site *p, struct err *e)
 {
-    return p->usb != NULL && p->usb->stick != NULL ? stick_verify(p->usb->stick, e) : 0;
+    return p->usb->stick != NULL ? stick_verify(p->usb->stick, e) : 0;
 }
 
 bool site_usb_room(const struct site *p, struct stick_room *out)
@@ -127,10 +108,38 @@ bool site_usb_room(const struct site *p, struct stick_room *out)
     return true;
 }
 
-void site_usb_close(struct site *p)
+static void close_usb(struct site *p)
 {
     stick_free(p->usb->stick);
     p->usb->stick = NULL;
     p->usb->opened = p->usb->counted = false;
     err_clear(&p->usb->unread);
+}
+
+static const struct site_ops ops = {
+    .open = open_usb,
+    .tcti = tcti_usb,
+    .token = token_usb,
+    .verify = verify_usb,
+    .close = close_usb,
+};
+
+int site_usb_new(struct site **out, const struct conf *conf, const struct hotplug_token *plug,
+                 struct err *e)
+{
+    struct site *p = calloc(1, sizeof(*p));
+    struct site_usb *u = calloc(1, sizeof(*u));
+
+    if (p == NULL || u == NULL) {
+        free(p);
+        free(u);
+        return err_set(e, E_MEMORY, "out of memory for a USB token");
+    }
+    p->conf = conf;
+    p->usb = u;
+    p->ops = &ops;
+    u->plug = *plug;
+    snprintf(u->tcti, sizeof(u->tcti), "fusetsu:%.15s:serial=%s", plug->kind, plug->serial);
+    *out = p;
+    return 0;
 }

@@ -180,6 +180,25 @@ check_out "with nothing of what was not finished" '^[^t]*$' ours key list --toke
 check "and takes the next change" torn 0
 check_out "which is there" 'torn0' ours key list --token courier
 
+# --- nothing for who has none ---------------------------------------------------------------
+
+looks() { # looks PATH COMMAND...: how often it opens something there
+    local path=$1
+    shift
+    env -u LD_PRELOAD -u UMOCKDEV_DIR strace -f -qq -e trace=open,openat,readlink -o "$D/strace" "$@" >"$D/looks.out" 2>&1
+    grep -c "\"$path" "$D/strace"
+}
+none() { [ "$(looks "$@")" -eq 0 ]; }
+if is_asan; then
+    skip "what is opened where no USB token is" "strace and the sanitizer's preload"
+else
+    check "C_Initialize looks at no USB device" none /sys/bus/usb "$B/p11do" "$MODULE"
+    check "listing slots opens none, for want of tokens" none /dev/bus/usb pkcs11-tool --module "$MODULE" --list-slots
+    check "and with usb = no does not even look" none /sys/bus/usb env FUSETSU_USB=no pkcs11-tool --module "$MODULE" --list-slots
+    looked() { ! none /sys/bus/usb pkcs11-tool --module "$MODULE" --list-slots; }
+    check "which it does otherwise" looked
+fi
+
 # --- the end ---------------------------------------------------------------------------------
 
 check_out "usb erase only says what would go" 'Nothing was done' ours usb erase --serial A-1

@@ -13,7 +13,7 @@ static const struct cli_option options[] = {
     {"type", "TYPE", "make a key of this type, too: as for `fusetsu key generate`", false},
     {"key-label", "TEXT", "its label (default: that of the token)", false},
     {"room", "BYTES",
-     "room for keys and certificates, at least 2048 (default 16384, or what there is)", false},
+     "room for keys and certificates, 2048 to 32768 (default 16384, or what there is)", false},
     {0},
 };
 
@@ -33,7 +33,7 @@ static int check(struct cli *c, void *arg, struct err *e)
     int rc;
 
     if ((type != NULL && keyring_check_type(type, e) != 0) ||
-        cli_number(c, "room", 2048, 65536, 0, &i->room, e) != 0 ||
+        cli_number(c, "room", 2048, 32768, 0, &i->room, e) != 0 ||
         sticks_find(c, cli_option(c, "serial"), &i->plug, e) != 0)
         return -1;
     if (type == NULL && cli_option(c, "key-label") != NULL)

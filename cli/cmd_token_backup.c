@@ -76,8 +76,8 @@ static int run(struct cli *c, struct err *e)
                        token_row(at.token)->user_limit);
         goto out;
     }
-    if (store_backup_write(at.store, token_row(at.token)->id, token_seal(at.token), &file, &n, e) !=
-            0 ||
+    if (store_backup_write(at.store, token_row(at.token)->id, token_seal(at.token), true, &file, &n,
+                           e) != 0 ||
         file_write(path, buf_bytes(&file), 0600, e) != 0)
         goto out;
     if (strcmp(path, "-") != 0)

@@ -15,21 +15,24 @@ static const struct cli_option options[] = {
  * store knows of that TPM. */
 struct live {
     bool asked;
-    bool pinned; /* by the EK */
+    bool pinned;  /* by the EK */
+    bool carried; /* its rows lie in its TPM, with so much room */
+    struct stick_room room;
     struct tpm_caps caps;
     struct lockout_state lockout;
     struct hierarchy_policies policy;
     struct err why;
 };
 
-static void ask_tpm(struct cli *c, struct live *l)
+static void ask_tpm(struct cli *c, struct tpm *known, struct live *l)
 {
-    struct tpm *t = NULL;
+    struct tpm *t = known;
 
-    l->asked = place_tpm(c, &t, &l->why) == 0 && tpm_caps(t, &l->caps, &l->why) == 0 &&
-               lockout_read(t, &l->lockout, &l->why) == 0 &&
+    l->asked = (t != NULL || place_tpm(c, &t, &l->why) == 0) &&
+               tpm_caps(t, &l->caps, &l->why) == 0 && lockout_read(t, &l->lockout, &l->why) == 0 &&
                hierarchy_policies(t, NULL, &l->policy, &l->why) == 0;
-    tpm_free(t);
+    if (t != known)
+        tpm_free(t);
 }
 
 /* --- words --------------------------------------------------------------- */
@@ -240,6 +243,9 @@ static void say(const struct store_token *t, const struct live *l, bool offline)
     printf("Token \"");
     out_text(stdout, t->label);
     printf("\", serial %s\n\n", t->serial);
+    if (l->carried)
+        printf("It is carried by its TPM, where %zu of %zu bytes are used.\n\n", l->room.used,
+               l->room.total);
     say_pins(t);
     say_live(t, l, offline);
     say_guard(t, l);
@@ -262,50 +268,61 @@ static json_t *live_json(const struct store_token *t, const struct live *l)
                      l->policy.lockout ? 1 : 0, "owner_policy_set", l->policy.owner ? 1 : 0);
 }
 
+/* Bytes; null where a file holds the rows. */
+static json_t *room_json(const struct live *l)
+{
+    if (!l->carried)
+        return json_null();
+    return json_pack("{s:i,s:i}", "used", (int)l->room.used, "total", (int)l->room.total);
+}
+
 static int info_json(struct cli *c, const struct store_token *t, const struct live *l,
                      struct err *e)
 {
     uint32_t f = t->flags;
 
-    return cli_json(c,
-                    json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:s,s:b,s:s,s:o}",
-                              "label", out_json_text(t->label), "serial", t->serial, "user_pin_set",
-                              (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails",
-                              (int)t->user_fails, "user_limit", (int)t->user_limit, "so_fails",
-                              (int)t->so_fails, "so_limit", (int)t->so_limit, "weak_lockout",
-                              (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0, "lockout_foreign",
-                              (f & STORE_TOKEN_FOREIGN_LOCKOUT) != 0 ? 1 : 0, "da_only",
-                              (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
-                              (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
-                              "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "pin_guard",
-                              place_guard(t), "owner_kept", (f & STORE_TOKEN_OWNER) != 0 ? 1 : 0,
-                              "primary_pinned", l->pinned ? "endorsement-key" : "first-use", "tpm",
-                              live_json(t, l)),
-                    e);
+    return cli_json(
+        c,
+        json_pack("{s:o,s:s,s:b,s:i,s:i,s:i,s:i,s:b,s:b,s:b,s:b,s:b,s:s,s:b,s:s,s:o,s:o}", "label",
+                  out_json_text(t->label), "serial", t->serial, "user_pin_set",
+                  (f & STORE_TOKEN_PIN_SET) != 0 ? 1 : 0, "user_fails", (int)t->user_fails,
+                  "user_limit", (int)t->user_limit, "so_fails", (int)t->so_fails, "so_limit",
+                  (int)t->so_limit, "weak_lockout", (f & STORE_TOKEN_WEAK_LOCKOUT) != 0 ? 1 : 0,
+                  "lockout_foreign", (f & STORE_TOKEN_FOREIGN_LOCKOUT) != 0 ? 1 : 0, "da_only",
+                  (f & STORE_TOKEN_DA_ONLY) != 0 ? 1 : 0, "pin_change_interrupted",
+                  (f & (STORE_TOKEN_CHANGE_USER | STORE_TOKEN_CHANGE_SO)) != 0 ? 1 : 0,
+                  "incomplete", (f & STORE_TOKEN_INCOMPLETE) != 0 ? 1 : 0, "pin_guard",
+                  place_guard(t), "owner_kept", (f & STORE_TOKEN_OWNER) != 0 ? 1 : 0,
+                  "primary_pinned", l->pinned ? "endorsement-key" : "first-use", "tpm",
+                  live_json(t, l), "room", room_json(l)),
+        e);
 }
 
 static int run(struct cli *c, struct err *e)
 {
     bool offline = cli_flag(c, "offline");
     struct store_token row;
-    struct store *s = NULL;
+    struct place at = {0};
     struct live l = {0};
     struct store_tpm hw;
     int rc = -1;
 
-    if (place_store(c, STORE_READ, &s, e) != 0 || place_row(c, s, &row, e) != 0 ||
-        store_tpm_get(s, row.tpm, &hw, e) != 0)
+    if (place_look(c, NULL, &at, &row, e) != 0 || store_tpm_get(at.store, row.tpm, &hw, e) != 0)
         goto out;
+    if (at.stick != NULL) {
+        l.room = stick_room(at.stick);
+        l.carried = true;
+    }
     l.pinned = hw.ek_name.len != 0;
     if (!offline)
-        ask_tpm(c, &l);
+        ask_tpm(c, at.tpm, &l);
     rc = 0;
     if (cli_flag(c, "json"))
         rc = info_json(c, &row, &l, e);
     else
         say(&row, &l, offline);
 out:
-    store_close(s);
+    place_close(&at);
     return rc;
 }
 

@@ -53,16 +53,46 @@ int keyring_failed(CK_RV rv, const char *what, struct err *e)
 
 static int find_row(struct cli *c, const char *name, struct store_token *row, struct err *e)
 {
-    struct store *s = NULL;
-    int rc = -1;
+    struct place at = {0};
+    int rc = place_look(c, name, &at, row, e);
 
-    if (place_store(c, STORE_READ, &s, e) == 0)
-        rc = name != NULL ? place_row_named(s, name, row, e) : place_row(c, s, row, e);
-    store_close(s);
+    place_close(&at);
     return rc;
 }
 
-static int login(struct keyring *k, struct cli *c, bool officer, struct err *e)
+static bool is_slot(struct keyring *k, CK_SLOT_ID id)
+{
+    CK_TOKEN_INFO info;
+
+    if (k->p11->C_GetTokenInfo(id, &info) != CKR_OK ||
+        memcmp(info.serialNumber, k->row.serial, sizeof(info.serialNumber)) != 0)
+        return false;
+    k->slot = id;
+    return true;
+}
+
+/* The slot with that token. Those of the store are numbered like its rows. */
+static int find_slot(struct keyring *k, struct err *e)
+{
+    CK_SLOT_ID list[64];
+    CK_ULONG n = 0;
+    CK_RV rv;
+
+    if (is_slot(k, (CK_SLOT_ID)k->row.id))
+        return 0;
+    rv = k->p11->C_GetSlotList(CK_TRUE, NULL, &n);
+    n = ARRAY_LEN(list);
+    if (rv == CKR_OK)
+        rv = k->p11->C_GetSlotList(CK_TRUE, list, &n);
+    for (CK_ULONG i = 0; rv == CKR_OK && i < n; i++) {
+        if (is_slot(k, list[i]))
+            return 0;
+    }
+    return keyring_failed(rv == CKR_OK ? CKR_TOKEN_NOT_PRESENT : rv, "looking for the token", e);
+}
+
+static int login(struct keyring *k, struct cli *c, bool officer, const struct secret *known,
+                 struct err *e)
 {
     struct err ignored = {0}; /* the login's own failure is told then */
     struct secret *pin = NULL;
@@ -72,7 +102,10 @@ static int login(struct keyring *k, struct cli *c, bool officer, struct err *e)
     int rc = -1;
 
     snprintf(what, sizeof(what), "%s PIN of %s", officer ? "SO" : "user", k->row.label);
-    if (pin_obtain(c, officer ? PIN_SO : PIN_USER, what, false, &pin, e) != 0)
+    if (known != NULL)
+        pin = secret_copy(secret_peek(known), secret_len(known), e);
+    if (pin == NULL &&
+        (known != NULL || pin_obtain(c, officer ? PIN_SO : PIN_USER, what, false, &pin, e) != 0))
         return -1;
     /* The table's argument is not const, but the PIN is only read (PKCS#11 2.40, 5.6). */
     rv =
@@ -91,8 +124,8 @@ static int login(struct keyring *k, struct cli *c, bool officer, struct err *e)
     return rc;
 }
 
-int keyring_open_named(struct keyring **out, struct cli *c, const char *name, unsigned use,
-                       struct err *e)
+int keyring_open_known(struct keyring **out, struct cli *c, const char *name, unsigned use,
+                       const struct secret *pin, struct err *e)
 {
     CK_FLAGS flags = CKF_SERIAL_SESSION | ((use & KEYRING_WRITE) != 0 ? CKF_RW_SESSION : 0);
     struct keyring *k = calloc(1, sizeof(*k));
@@ -109,20 +142,28 @@ int keyring_open_named(struct keyring **out, struct cli *c, const char *name, un
         goto fail;
     }
     k->initialized = true;
-    /* Slots of the module are numbered like the rows of the store. */
-    rv = k->p11->C_OpenSession((CK_SLOT_ID)k->row.id, flags, NULL, NULL, &k->session);
+    if (find_slot(k, e) != 0)
+        goto fail;
+    rv = k->p11->C_OpenSession(k->slot, flags, NULL, NULL, &k->session);
     if (rv != CKR_OK) {
         keyring_failed(rv, "opening the token", e);
         goto fail;
     }
     k->in_session = true;
-    if ((use & (KEYRING_LOGIN | KEYRING_SO)) != 0 && login(k, c, (use & KEYRING_SO) != 0, e) != 0)
+    if ((use & (KEYRING_LOGIN | KEYRING_SO)) != 0 &&
+        login(k, c, (use & KEYRING_SO) != 0, pin, e) != 0)
         goto fail;
     *out = k;
     return 0;
 fail:
     keyring_close(k);
     return -1;
+}
+
+int keyring_open_named(struct keyring **out, struct cli *c, const char *name, unsigned use,
+                       struct err *e)
+{
+    return keyring_open_known(out, c, name, use, NULL, e);
 }
 
 int keyring_open(struct keyring **out, struct cli *c, unsigned use, struct err *e)
@@ -150,7 +191,7 @@ const struct store_token *keyring_row(const struct keyring *k)
 
 int keyring_token_info(struct keyring *k, CK_TOKEN_INFO *out, struct err *e)
 {
-    CK_RV rv = k->p11->C_GetTokenInfo((CK_SLOT_ID)k->row.id, out);
+    CK_RV rv = k->p11->C_GetTokenInfo(k->slot, out);
 
     return rv == CKR_OK ? 0 : keyring_failed(rv, "looking at the token", e);
 }

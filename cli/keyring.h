@@ -25,6 +25,9 @@ int keyring_open(struct keyring **out, struct cli *c, unsigned use, struct err *
 /* The same for a token named elsewhere, by label or serial. */
 int keyring_open_named(struct keyring **out, struct cli *c, const char *name, unsigned use,
                        struct err *e) MUST_USE;
+/* The same with a PIN that is known already (NULL: it is asked for). */
+int keyring_open_known(struct keyring **out, struct cli *c, const char *name, unsigned use,
+                       const struct secret *pin, struct err *e) MUST_USE;
 void keyring_close(struct keyring *k); /* NULL is fine */
 
 /* Its row in the store, as it was when the keyring was opened. */

@@ -7,6 +7,7 @@
 
 struct keyring {
     CK_FUNCTION_LIST *p11;
+    CK_SLOT_ID slot;
     CK_SESSION_HANDLE session;
     bool initialized, in_session, logged_in;
     bool officer; /* logged in as the SO */

@@ -23,7 +23,7 @@ struct conf {
     char *tcti;
     char *log;
     char *run; /* NULL: none */
-    bool sha1;
+    bool sha1, usb;
 };
 
 /* A variable that is set to something; always NULL in a set-user-ID process. */
@@ -231,15 +231,18 @@ static int choose_run(char **run, CONF *file, struct err *e)
     return (*run = text(e, v, "")) != NULL ? 0 : -1;
 }
 
-/* Only these two words: what allows something weak shall not be guessed from a typing error. */
-static int choose_sha1(bool *sha1, CONF *file, struct err *e)
+/* Only these two words: what allows something weak shall not be guessed from a typing error.
+ * `*out` is what it is by default. */
+static int choose_yes(bool *out, CONF *file, const char *key, const char *variable, struct err *e)
 {
-    const char *v = setting(file, "sha1", "FUSETSU_SHA1");
+    const char *v = setting(file, key, variable);
 
-    *sha1 = v != NULL && strcmp(v, "yes") == 0;
-    if (v == NULL || *sha1 || strcmp(v, "no") == 0)
+    if (v == NULL)
         return 0;
-    return err_set(e, E_FORMAT, "the setting sha1 is '%.20s'; write yes or no", v);
+    *out = strcmp(v, "yes") == 0;
+    if (*out || strcmp(v, "no") == 0)
+        return 0;
+    return err_set(e, E_FORMAT, "the setting %s is '%.20s'; write yes or no", key, v);
 }
 
 int conf_load(struct conf **out, struct err *e)
@@ -255,6 +258,7 @@ int conf_load(struct conf **out, struct err *e)
         err_set(e, E_MEMORY, "out of memory for the settings");
         goto out;
     }
+    c->usb = true;
     if (choose(&c->path, e) != 0 || (c->path != NULL && parse(c->path, &file, e) != 0))
         goto out;
     c->home = home(e);
@@ -268,7 +272,8 @@ int conf_load(struct conf **out, struct err *e)
     c->log = text(e, v != NULL ? v : "warn", "");
     if (c->home == NULL || c->config_home == NULL || c->state_home == NULL || c->store == NULL ||
         c->tcti == NULL || c->log == NULL || choose_run(&c->run, file, e) != 0 ||
-        choose_sha1(&c->sha1, file, e) != 0)
+        choose_yes(&c->sha1, file, "sha1", "FUSETSU_SHA1", e) != 0 ||
+        choose_yes(&c->usb, file, "usb", "FUSETSU_USB", e) != 0)
         goto out;
     *out = c;
     c = NULL;
@@ -318,6 +323,11 @@ const char *conf_run(const struct conf *c)
 bool conf_sha1(const struct conf *c)
 {
     return c->sha1;
+}
+
+bool conf_usb(const struct conf *c)
+{
+    return c->usb;
 }
 
 const char *conf_config_home(const struct conf *c)

@@ -16,6 +16,7 @@
  *   run     directory for the file by which processes share a bare TPM, or none;
  *           default /run/lock where it can be written, else $XDG_RUNTIME_DIR
  *   sha1    yes: keys may sign over SHA-1; default no
+ *   usb     no: USB tokens are not looked for; default yes
  *
  * This is the only file that reads the environment.
  */
@@ -34,6 +35,7 @@ const char *conf_log(const struct conf *c);
 const char *conf_run(const struct conf *c);
 
 bool conf_sha1(const struct conf *c);
+bool conf_usb(const struct conf *c);
 
 /* Where this user's programs keep their settings: $XDG_CONFIG_HOME, else ~/.config. */
 const char *conf_config_home(const struct conf *c);

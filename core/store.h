@@ -25,6 +25,9 @@ enum store_mode {
 };
 
 int store_open(struct store **out, const char *path, enum store_mode mode, struct err *e) MUST_USE;
+/* A store in memory that nobody else has, and that ends with store_close; `name` is its path in
+ * messages. */
+int store_memory(struct store **out, const char *name, struct err *e) MUST_USE;
 void store_close(struct store *s); /* NULL is fine */
 
 /* Is the file ours or root's, and can nobody else write to it? E_DENIED says what is wrong. STORE_READ opens any file, to be looked at; before a PIN is
@@ -54,6 +57,13 @@ void store_release(struct store *s); /* fine when not held */
 int store_begin(struct store *s, struct err *e) MUST_USE;
 int store_commit(struct store *s, struct err *e) MUST_USE;
 void store_rollback(struct store *s);
+
+/*
+ * Somebody who keeps the rows elsewhere, too: called by the outermost store_commit before it
+ * takes effect, with the transaction open. Not 0 undoes it. NULL: nobody. `arg` is borrowed.
+ */
+typedef int store_keeper_fn(void *arg, struct err *e);
+void store_keeper(struct store *s, store_keeper_fn *keep, void *arg);
 
 /* --- TPMs ---------------------------------------------------------------- */
 

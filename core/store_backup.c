@@ -249,8 +249,8 @@ static int put_end(const char *serial, const struct store_seal *seal, struct buf
     return buf_ok(out, e);
 }
 
-static int put_all(struct store *s, int64_t token, const struct store_seal *seal, struct buf *out,
-                   struct store_backup_size *n, struct err *e)
+static int put_all(struct store *s, int64_t token, const struct store_seal *seal, bool counts,
+                   struct buf *out, struct store_backup_size *n, struct err *e)
 {
     struct store_token row;
     struct store_tpm hw;
@@ -258,6 +258,8 @@ static int put_all(struct store *s, int64_t token, const struct store_seal *seal
     if (store_token_get(s, token, &row, e) != 0 || store_tpm_get(s, row.tpm, &hw, e) != 0 ||
         store_backup_count(s, token, n, e) != 0)
         return -1;
+    if (!counts)
+        row.user_fails = row.so_fails = 0;
     buf_add(out, STORE_BACKUP_MAGIC, STORE_BACKUP_MAGIC_LEN);
     buf_u16(out, STORE_BACKUP_VERSION);
     put_tpm(out, &hw);
@@ -271,7 +273,7 @@ static int put_all(struct store *s, int64_t token, const struct store_seal *seal
     return put_end(row.serial, seal, out, e);
 }
 
-int store_backup_write(struct store *s, int64_t token, const struct store_seal *seal,
+int store_backup_write(struct store *s, int64_t token, const struct store_seal *seal, bool counts,
                        struct buf *out, struct store_backup_size *n, struct err *e)
 {
     struct store_backup_size got = {0};
@@ -281,14 +283,18 @@ int store_backup_write(struct store *s, int64_t token, const struct store_seal *
     /* One transaction: rows of one moment. */
     if (store_begin(s, e) != 0)
         return -1;
-    if (put_all(s, token, seal, &all, &got, e) == 0) {
+    if (put_all(s, token, seal, counts, &all, &got, e) == 0) {
         buf_free(out);
         *out = all;
         *n = got;
         all = (struct buf){0};
         rc = 0;
     }
-    store_rollback(s);
+    /* Nothing was written; a rollback would undo what the caller's own transaction wrote. */
+    if (store_commit(s, rc == 0 ? e : NULL) != 0) {
+        store_rollback(s);
+        rc = -1;
+    }
     buf_free(&all);
     return rc;
 }

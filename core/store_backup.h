@@ -36,8 +36,9 @@ struct store_backup_size {
 /*
  * Writes the token's rows, as they are at one moment, after checking every tag: E_CORRUPT
  * names a row that was altered, and nothing is written. E_FULL beyond STORE_BACKUP_MAX.
+ * Without `counts` those of wrong PINs are written as 0.
  */
-int store_backup_write(struct store *s, int64_t token, const struct store_seal *seal,
+int store_backup_write(struct store *s, int64_t token, const struct store_seal *seal, bool counts,
                        struct buf *out, struct store_backup_size *n, struct err *e) MUST_USE;
 
 /*

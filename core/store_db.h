@@ -32,10 +32,13 @@ struct store {
     sqlite3_stmt *kept[STORE_KEPT_COUNT]; /* NULL till first used */
     char *path;                           /* as the caller wrote it, for messages */
     enum store_mode mode;
-    int version;       /* of the file: below the newest only in STORE_READ */
-    pid_t pid;         /* SQLite connections do not survive fork */
-    int hold;          /* descriptor of the directory while store_hold is in force, else 0 */
-    unsigned depth;    /* of nested transactions */
+    bool memory;    /* there is no file: nobody else has it */
+    int version;    /* of the file: below the newest only in STORE_READ */
+    pid_t pid;      /* SQLite connections do not survive fork */
+    int hold;       /* descriptor of the directory while store_hold is in force, else 0 */
+    unsigned depth; /* of nested transactions */
+    store_keeper_fn *keep;
+    void *keep_arg;
     bool doomed;       /* an inner one was rolled back: the outer ones must be too */
     bool seen_version; /* data_version below was read */
     int64_t data_version;
@@ -104,9 +107,6 @@ void *store_db_grow(struct store *s, void **array, size_t *n, size_t *cap, size_
                     struct err *e) MUST_USE;
 
 /* --- store_file.c ---------------------------------------------------------- */
-
-/* A store in memory, empty but for its tables; `name` stands for its path in messages. */
-int store_file_memory(struct store **out, const char *name, struct err *e) MUST_USE;
 
 /* --- store_schema.c ------------------------------------------------------ */
 

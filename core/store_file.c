@@ -289,7 +289,7 @@ out:
     return rc;
 }
 
-int store_file_memory(struct store **out, const char *name, struct err *e)
+int store_memory(struct store **out, const char *name, struct err *e)
 {
     struct store *s = calloc(1, sizeof(*s));
     int rc;
@@ -299,6 +299,7 @@ int store_file_memory(struct store **out, const char *name, struct err *e)
         return err_set(e, E_MEMORY, "out of memory for a token store");
     }
     s->mode = STORE_CREATE;
+    s->memory = true;
     s->pid = getpid();
     rc = sqlite3_open_v2(":memory:", &s->db,
                          SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_MEMORY |
@@ -321,9 +322,12 @@ int store_file_memory(struct store **out, const char *name, struct err *e)
 int store_hold(struct store *s, struct err *e)
 {
     struct timespec pause = {0, HOLD_PAUSE_NS};
-    char *name = strdup(s->path);
+    char *name = NULL;
     int fd = -1, rc = -1;
 
+    if (s->memory)
+        return 0;
+    name = strdup(s->path);
     if (name == NULL)
         return err_set(e, E_MEMORY, "out of memory for a path");
     fd = open(dirname(name), O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -441,7 +441,7 @@ int store_backup_scratch(const struct store_backup *b, const struct store_token 
 
     if (known != NULL)
         take_counts(known, &row);
-    if (store_file_memory(&s, b->name, e) != 0)
+    if (store_memory(&s, b->name, e) != 0)
         return -1;
     if (install(b, s, &row, false, e) != 0) {
         store_close(s);

@@ -33,7 +33,8 @@ int store_commit(struct store *s, struct err *e)
     if (s->depth == 0)
         return err_set(e, E_ARG, "no transaction is open on the token store %s", s->path);
     if (!lost(s)) {
-        if (s->depth > 1 || store_db_do(s, "COMMIT", NULL, 0, e) == 0) {
+        if (s->depth > 1 || ((s->keep == NULL || s->keep(s->keep_arg, e) == 0) &&
+                             store_db_do(s, "COMMIT", NULL, 0, e) == 0)) {
             s->depth--;
             return 0;
         }
@@ -47,6 +48,12 @@ int store_commit(struct store *s, struct err *e)
     if (s->depth == 1)
         store_rollback(s);
     return -1;
+}
+
+void store_keeper(struct store *s, store_keeper_fn *keep, void *arg)
+{
+    s->keep = keep;
+    s->keep_arg = arg;
 }
 
 void store_rollback(struct store *s)

@@ -64,7 +64,8 @@ static bool key_is_stored(struct p11_session *s, const struct store_key *key)
 {
     const struct store_seal *seal = s->slot->token != NULL ? token_seal(s->slot->token) : NULL;
     struct store_key there = {0};
-    bool is = store_key_get(s->lib->store, s->slot->row.id, key->uuid, seal, &there, NULL) == 0;
+    bool is = store_key_get(s->slot->site->store, s->slot->row.id, key->uuid, seal, &there, NULL) ==
+              0;
 
     store_key_free(&there);
     return is;
@@ -79,7 +80,7 @@ static CK_RV copy_key(struct p11_session *s, struct object *o, struct made *m)
         return secretkey_put(s, secret_bytes(o->value), SECRETKEY_DERIVED, m);
     if (!o->row.has_key)
         return CKR_OK;
-    if (slot_key(s->lib, s->slot, o, &key, &e) != 0)
+    if (slot_key(s->slot, o, &key, &e) != 0)
         return fail_rv(&e, CKR_DURING_SIGN);
     m->row.has_key = true;
     memcpy(m->row.key, key->uuid, sizeof(m->row.key));

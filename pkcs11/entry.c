@@ -1,4 +1,5 @@
 #include "pkcs11/entry.h"
+#include "pkcs11/plug.h"
 #include "pkcs11/session_close.h"
 
 #include <openssl/crypto.h>
@@ -90,8 +91,8 @@ static void child_after_fork(void)
     if (!the.inside) {
         /* From here on the TPM object has no connection that could be talked on: the
          * parent goes on using it. The store knows the same about itself. */
-        if (the.lib != NULL && the.lib->tpm != NULL)
-            tpm_forget(the.lib->tpm);
+        if (the.lib != NULL)
+            library_forget(the.lib);
         free_all(the.lib);
         the.lib = NULL;
         the.app = NULL;
@@ -240,6 +241,8 @@ CK_RV entry_session(CK_SESSION_HANDLE handle, struct p11_session **out)
     s = p11_session_find(lib, handle);
     if (s == NULL)
         return entry_end(CKR_SESSION_HANDLE_INVALID);
+    if (plug_lost(lib, s->slot))
+        return entry_end(CKR_DEVICE_REMOVED);
     *out = s;
     return CKR_OK;
 }
@@ -260,8 +263,8 @@ bool entry_readable(const void *p, CK_ULONG len)
 
 CK_RV entry_end(CK_RV rv)
 {
-    if (the.lib != NULL && the.lib->tpm != NULL)
-        tpm_release(the.lib->tpm);
+    if (the.lib != NULL)
+        library_release(the.lib);
     give_lock();
     return rv;
 }

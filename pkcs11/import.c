@@ -92,7 +92,7 @@ static CK_RV to_tpm(struct p11_session *s, const struct key_spec *spec, const st
 
     if (key == NULL)
         return CKR_HOST_MEMORY;
-    if (slot_token(s->lib, s->slot, &token, &e) != 0 || token_key_supported(token, spec, &e) != 0 ||
+    if (slot_token(s->slot, &token, &e) != 0 || token_key_supported(token, spec, &e) != 0 ||
         token_key_import(token, spec, k, part, key, &e) != 0) {
         object_free_key(key);
         return fail_rv(&e, CKR_DURING_IMPORT);

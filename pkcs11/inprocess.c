@@ -23,7 +23,7 @@ struct token *p11_session_token(CK_SESSION_HANDLE session)
 
     if (entry_session(session, &s) != CKR_OK)
         return NULL;
-    if (slot_token(s->lib, s->slot, &k, &e) != 0) {
+    if (slot_token(s->slot, &k, &e) != 0) {
         fail_rv(&e, CKR_DURING_ANY);
         k = NULL;
     }
@@ -44,7 +44,7 @@ int p11_key_of_object(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, struct
     o = slot_object(s->lib, s->slot, object);
     if (o == NULL || (o->key == NULL && !o->row.has_key))
         err_set(e, E_ARG, "that object is no private key of this token");
-    else if (slot_key(s->lib, s->slot, o, &key, e) == 0)
+    else if (slot_key(s->slot, o, &key, e) == 0)
         rc = store_key_copy(key, out, e);
     entry_end(CKR_OK);
     return rc;

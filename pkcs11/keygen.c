@@ -114,7 +114,7 @@ static CK_RV create_key(struct p11_session *s, const struct key_spec *spec, stru
 
     if (key == NULL)
         return CKR_HOST_MEMORY;
-    if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_key_supported(k, spec, &e) != 0 ||
+    if (slot_token(s->slot, &k, &e) != 0 || token_key_supported(k, spec, &e) != 0 ||
         token_key_create(k, spec, key, &e) != 0 || token_key_public(key, pub, &e) != 0) {
         object_free_key(key);
         return fail_rv(&e, CKR_DURING_KEYGEN);

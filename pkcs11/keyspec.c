@@ -163,7 +163,7 @@ CK_RV keyspec_identity(struct p11_session *s, struct made *m)
     struct token *k = NULL;
     CK_RV rv;
 
-    if (m->key == NULL || slot_token(s->lib, s->slot, &k, NULL) != 0 ||
+    if (m->key == NULL || slot_token(s->slot, &k, NULL) != 0 ||
         token_key_identity(k, m->key, &id, NULL) != 0)
         return CKR_OK;
     rv = template_set(&m->row, m->group, CKA_FUSETSU_NAME, bytes_of(id.name.name, id.name.size));

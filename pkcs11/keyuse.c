@@ -21,8 +21,7 @@ CK_RV keyuse_of(struct p11_session *s, CK_OBJECT_HANDLE handle, struct token_pro
     if (o->value != NULL) {
         u.value = secret_bytes(o->value);
     } else {
-        if (slot_token(s->lib, s->slot, &u.token, &e) != 0 ||
-            slot_key(s->lib, s->slot, o, &u.key, &e) != 0)
+        if (slot_token(s->slot, &u.token, &e) != 0 || slot_key(s->slot, o, &u.key, &e) != 0)
             return fail_rv(&e, CKR_DURING_SIGN);
         token_present(u.token, proof);
     }

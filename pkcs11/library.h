@@ -1,23 +1,20 @@
 #ifndef PKCS11_LIBRARY_H
 #define PKCS11_LIBRARY_H
 
-#include "core/conf.h"
-#include "core/store.h"
 #include "pkcs11/p11.h"
-#include "tpm/tpm.h"
+#include "pkcs11/site_usb.h"
 
 /*
- * What lives between C_Initialize and C_Finalize: settings, the store, the one
- * TPM connection, slots and sessions. Making one touches neither store nor TPM.
+ * What lives between C_Initialize and C_Finalize: settings, the places where tokens are, slots
+ * and sessions. Making one touches neither store nor TPM.
  */
 struct library {
-    bool sha1;            /* the settings allow signing over SHA-1 */
-    struct conf *conf;    /* NULL when the settings could not be read: no tokens then */
-    struct store *store;  /* NULL until it could be opened */
-    bool read_only;       /* the store, that is */
-    struct err store_err; /* why there is no store (E_NOT_FOUND: none yet), or it is only read */
-    uint64_t generation;  /* counts changes of the store by other processes */
-    struct tpm *tpm;
+    bool sha1;         /* the settings allow signing over SHA-1 */
+    struct conf *conf; /* NULL when the settings could not be read: no tokens then */
+    struct site home;  /* store and TPM of the settings */
+    struct site **usb; /* USB tokens that were seen */
+    size_t n_usb;
+    struct hotplug *plugs; /* what is plugged in; NULL before the first look */
     struct slot **slot;
     size_t n_slot;
     bool listed;                  /* slots were looked at: from now on changes are events */
@@ -29,18 +26,12 @@ struct library {
 
 int library_new(struct library **out, struct err *e) MUST_USE;
 
-/* Flushes the TPM where it answers, and closes the store. Slots and sessions are gone
- * before (slot_free_all, p11_session_free_all). NULL is fine. */
+/* Closes the sites. Slots and sessions are gone before (slot_free_all,
+ * p11_session_free_all). NULL is fine. */
 void library_free(struct library *lib);
 
-/*
- * Opens the store when that was not possible yet, and looks whether another
- * process wrote to it (`generation`). `create` makes it when missing. E_NOT_FOUND
- * when there is none.
- */
-int library_store(struct library *lib, bool create, struct err *e) MUST_USE;
-
-/* The TPM, connected on first use. */
-int library_tpm(struct library *lib, struct tpm **out, struct err *e) MUST_USE;
+/* Of each site: see site.h. */
+void library_release(struct library *lib);
+void library_forget(struct library *lib);
 
 #endif

@@ -4,6 +4,7 @@
 #include "core/secret.h"
 #include "pkcs11/entry.h"
 #include "pkcs11/op.h"
+#include "pkcs11/plug.h"
 
 /* Who may do what with a token: C_Login, C_Logout and the functions that set PINs
  * and make tokens (5.5, 5.6). */
@@ -34,9 +35,14 @@ static CK_RV log_in(struct p11_session *s, enum token_user who, struct bytes pin
     /* 5.6 C_Login: the SO has no use for a read-only session. */
     if (who == TOKEN_SO && s->slot->n_session != s->slot->n_rw)
         return CKR_SESSION_READ_ONLY_EXISTS;
-    if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_login(k, who, pin, &e) != 0)
+    if (slot_token(s->slot, &k, &e) != 0 || token_login(k, who, pin, &e) != 0)
         return fail_rv(&e, CKR_DURING_LOGIN);
     s->slot->stale = true;
+    if (who == TOKEN_USER && site_verify(s->slot->site, &e) != 0) {
+        if (token_logout(k, NULL) != 0)
+            log_debug("logout after a refused login failed");
+        return fail_rv(&e, CKR_DURING_LOGIN);
+    }
     return CKR_OK;
 }
 
@@ -139,7 +145,7 @@ static CK_RV set_pin(struct p11_session *s, struct bytes old, struct bytes pin)
         return CKR_SESSION_READ_ONLY;
     if (old.len < TOKEN_PIN_MIN || old.len > TOKEN_PIN_MAX)
         return CKR_PIN_INCORRECT;
-    if (slot_token(s->lib, s->slot, &k, &e) != 0 || token_set_pin(k, who, old, pin, &e) != 0)
+    if (slot_token(s->slot, &k, &e) != 0 || token_set_pin(k, who, old, pin, &e) != 0)
         return fail_rv(&e, CKR_DURING_ANY);
     return CKR_OK;
 }
@@ -162,8 +168,7 @@ CK_RV C_SetPIN(CK_SESSION_HANDLE handle, CK_UTF8CHAR *old, CK_ULONG old_len, CK_
 /* --- C_InitToken --------------------------------------------------------- */
 
 /* The first token, in the place that was shown for it. */
-static CK_RV provision(struct library *lib, struct slot *slot, struct bytes so_pin,
-                       const char *label)
+static CK_RV provision(struct slot *slot, struct bytes so_pin, const char *label)
 {
     struct token_params p = {.label = label, .so_pin = so_pin};
     struct token_report report;
@@ -173,8 +178,8 @@ static CK_RV provision(struct library *lib, struct slot *slot, struct bytes so_p
     CK_RV rv = CKR_OK;
 
     memset(&report, 0, sizeof(report));
-    if (library_store(lib, true, &e) != 0 || library_tpm(lib, &tpm, &e) != 0 ||
-        token_provision(&k, tpm, lib->store, &p, &report, &e) != 0) {
+    if (site_store(slot->site, true, &e) != 0 || site_tpm(slot->site, &tpm, &e) != 0 ||
+        token_provision(&k, tpm, slot->site->store, &p, &report, &e) != 0) {
         rv = fail_rv(&e, CKR_DURING_INIT);
         goto out;
     }
@@ -194,12 +199,12 @@ out:
     return rv;
 }
 
-static CK_RV reset(struct library *lib, struct slot *slot, struct bytes so_pin, const char *label)
+static CK_RV reset(struct slot *slot, struct bytes so_pin, const char *label)
 {
     struct token *k = NULL;
     struct err e = {0};
 
-    if (slot_token(lib, slot, &k, &e) != 0 || token_reset(k, so_pin, label, &e) != 0)
+    if (slot_token(slot, &k, &e) != 0 || token_reset(k, so_pin, label, &e) != 0)
         return fail_rv(&e, CKR_DURING_LOGIN);
     slot->row = *token_row(k);
     index_free(slot->index);
@@ -219,6 +224,15 @@ static bool read_label(const CK_UTF8CHAR *in, char out[33])
     return len > 0 && strlen(out) == len;
 }
 
+/* It would have no user PIN and so nobody who can write; and the EK is not judged here. */
+static CK_RV refuse_usb(void)
+{
+    struct err e = {0};
+
+    err_set(&e, E_REJECTED, "USB tokens are made by `fusetsu usb provision`");
+    return fail_rv(&e, CKR_DURING_INIT);
+}
+
 CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *label)
 {
     struct library *lib;
@@ -228,20 +242,22 @@ CK_RV C_InitToken(CK_SLOT_ID id, CK_UTF8CHAR *pin, CK_ULONG len, CK_UTF8CHAR *la
 
     if (rv != CKR_OK)
         return rv;
-    slot = slot_find(lib, id);
+    slot = plug_slot(lib, id);
     if (slot == NULL)
         rv = CKR_SLOT_ID_INVALID;
     else if (!given(pin) || label == NULL || !read_label(label, name))
         rv = CKR_ARGUMENTS_BAD;
     else if (!slot->present)
         rv = CKR_TOKEN_NOT_PRESENT;
+    else if (slot->site->usb != NULL)
+        rv = refuse_usb();
     else if (slot->n_session != 0)
         rv = CKR_SESSION_EXISTS;
-    else if (lib->read_only)
-        rv = fail_rv(&lib->store_err, CKR_DURING_READ_ONLY);
+    else if (slot->site->read_only)
+        rv = fail_rv(&slot->site->store_err, CKR_DURING_READ_ONLY);
     else if (slot->row.id == 0)
-        rv = provision(lib, slot, pin_of(pin, len), name);
+        rv = provision(slot, pin_of(pin, len), name);
     else
-        rv = reset(lib, slot, pin_of(pin, len), name);
+        rv = reset(slot, pin_of(pin, len), name);
     return entry_end(rv);
 }

@@ -20,6 +20,9 @@ static CK_RV may_make(const struct p11_session *s, const struct made *m)
         return CKR_SESSION_READ_ONLY;
     if (m->row.is_private && !p11_session_user(s))
         return CKR_USER_NOT_LOGGED_IN;
+    /* Who is not logged in cannot write to it. */
+    if (m->token && s->slot->site->usb != NULL && slot_who(s->slot) == TOKEN_NOBODY)
+        return CKR_USER_NOT_LOGGED_IN;
     return CKR_OK;
 }
 
@@ -118,7 +121,7 @@ static const struct store_seal *seal_for(const struct token *k, const struct mad
 
 static int write_all(struct p11_session *s, struct made *const *m, size_t n, struct err *e)
 {
-    struct store *store = s->lib->store;
+    struct store *store = s->slot->site->store;
 
     if (store_begin(store, e) != 0)
         return -1;

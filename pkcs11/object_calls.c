@@ -26,6 +26,8 @@ static CK_RV may_change(const struct p11_session *s, const struct object *o)
     /* As store_object_put has it: keys are made and changed by the user alone, seen or not. */
     if ((o->row.is_private || o->row.has_key) && !p11_session_user(s))
         return CKR_USER_NOT_LOGGED_IN;
+    if (o->session == 0 && s->slot->site->usb != NULL && slot_who(s->slot) == TOKEN_NOBODY)
+        return CKR_USER_NOT_LOGGED_IN;
     return CKR_OK;
 }
 
@@ -34,7 +36,7 @@ static CK_RV may_change(const struct p11_session *s, const struct object *o)
 /* The key goes with its last object. */
 static int destroy_row(struct p11_session *s, const struct object *o, struct err *e)
 {
-    struct store *store = s->lib->store;
+    struct store *store = s->slot->site->store;
     struct err why = {0};
 
     if (store_begin(store, e) != 0)
@@ -62,7 +64,8 @@ static CK_RV destroy(struct p11_session *s, struct object *o)
         rv = CKR_ACTION_PROHIBITED;
     if (rv != CKR_OK)
         return rv;
-    if (o->session == 0 && (library_store(s->lib, false, &e) != 0 || destroy_row(s, o, &e) != 0))
+    if (o->session == 0 &&
+        (site_store(s->slot->site, false, &e) != 0 || destroy_row(s, o, &e) != 0))
         return fail_rv(&e, CKR_DURING_ANY);
     if (o->row.has_key && s->slot->token != NULL)
         token_key_forget(s->slot->token, o->row.key);
@@ -142,7 +145,7 @@ static CK_RV change_stored(struct p11_session *s, struct object *o, const struct
                            struct store_object *row)
 {
     const struct store_seal *seal = s->slot->token != NULL ? token_stamp(s->slot->token) : NULL;
-    struct store *store = s->lib->store;
+    struct store *store = s->slot->site->store;
     struct object now = *o;
     struct err e = {0};
     CK_RV rv;
@@ -178,8 +181,8 @@ static CK_RV change(struct p11_session *s, struct object *o, const struct templa
     if (rv != CKR_OK)
         return rv;
     if (o->session == 0) {
-        rv = library_store(s->lib, false, &e) == 0 ? change_stored(s, o, t, &row)
-                                                   : fail_rv(&e, CKR_DURING_ANY);
+        rv = site_store(s->slot->site, false, &e) == 0 ? change_stored(s, o, t, &row)
+                                                       : fail_rv(&e, CKR_DURING_ANY);
     } else {
         rv = object_copy_row(&o->row, &row, &e) == 0 ? template_change(t, o, &row)
                                                      : CKR_HOST_MEMORY;

@@ -14,7 +14,7 @@ CK_RV C_GenerateRandom(CK_SESSION_HANDLE handle, CK_BYTE *out, CK_ULONG len)
     if (!entry_readable(out, len))
         return entry_end(CKR_ARGUMENTS_BAD);
     if (len != 0 &&
-        (library_tpm(s->lib, &tpm, &e) != 0 || tpm_random(tpm, out, (size_t)len, &e) != 0))
+        (site_tpm(s->slot->site, &tpm, &e) != 0 || tpm_random(tpm, out, (size_t)len, &e) != 0))
         rv = fail_rv(&e, CKR_DURING_ANY);
     return entry_end(rv);
 }

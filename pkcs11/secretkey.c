@@ -106,8 +106,7 @@ static CK_RV import(struct p11_session *s, struct bytes value, struct made *m)
     if (key == NULL)
         return CKR_HOST_MEMORY;
     spec_of(m, value.len, &spec);
-    if (slot_token(s->lib, s->slot, &k, &e) == 0 &&
-        token_key_import(k, &spec, NULL, value, key, &e) == 0) {
+    if (slot_token(s->slot, &k, &e) == 0 && token_key_import(k, &spec, NULL, value, key, &e) == 0) {
         m->key = key;
         return keyspec_identity(s, m);
     }
@@ -131,7 +130,7 @@ static CK_RV create(struct p11_session *s, size_t len, struct made *m, bool *don
     key = calloc(1, sizeof(*key));
     if (key == NULL)
         return CKR_HOST_MEMORY;
-    if (slot_token(s->lib, s->slot, &k, &e) == 0 && token_key_create(k, &spec, key, &e) == 0) {
+    if (slot_token(s->slot, &k, &e) == 0 && token_key_create(k, &spec, key, &e) == 0) {
         m->key = key;
         *done = true;
         return keyspec_identity(s, m);
@@ -154,7 +153,7 @@ static int check_value(struct p11_session *s, const struct made *m, struct bytes
     if (m->group == ATTR_SEC_AES && value.len != 0)
         return cipher_aes(CIPHER_ECB, true, value, NULL, bytes_of(zeros, sizeof(zeros)), out, e);
     if (m->group == ATTR_SEC_AES)
-        return slot_token(s->lib, s->slot, &k, e) != 0
+        return slot_token(s->slot, &k, e) != 0
                    ? -1
                    : token_cipher(k, m->key, &how, bytes_of(zeros, sizeof(zeros)), out, e);
     return value.len != 0 ? hash_digest(alg_hash_nid(NID_sha1), value, out, e) : 0;
@@ -213,7 +212,7 @@ static int draw(struct p11_session *s, struct secret *value, struct err *e)
 {
     struct tpm *tpm = NULL;
 
-    return library_tpm(s->lib, &tpm, e) == 0
+    return site_tpm(s->slot->site, &tpm, e) == 0
                ? tpm_random(tpm, secret_data(value), secret_len(value), e)
                : -1;
 }

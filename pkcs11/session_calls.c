@@ -1,22 +1,26 @@
 #include <string.h>
 
 #include "pkcs11/entry.h"
+#include "pkcs11/plug.h"
 #include "pkcs11/session_close.h"
 
 /* C_* functions on sessions (5.6), logins aside. */
 
 static CK_RV open_session(struct library *lib, CK_SLOT_ID id, bool rw, CK_SESSION_HANDLE *out)
 {
-    struct slot *slot = slot_find(lib, id);
+    struct slot *slot = plug_slot(lib, id);
+    struct err e = {0};
 
     if (slot == NULL)
         return CKR_SLOT_ID_INVALID;
     if (!slot->present)
         return CKR_TOKEN_NOT_PRESENT;
+    if (plug_ready(slot, &e) != 0)
+        return fail_rv(&e, CKR_DURING_ANY);
     if (slot->row.id == 0)
         return CKR_TOKEN_NOT_RECOGNIZED;
-    if (rw && lib->read_only)
-        return fail_rv(&lib->store_err, CKR_DURING_READ_ONLY);
+    if (rw && slot->site->read_only)
+        return fail_rv(&slot->site->store_err, CKR_DURING_READ_ONLY);
     if (!rw && slot_who(slot) == TOKEN_SO)
         return CKR_SESSION_READ_WRITE_SO_EXISTS;
     return p11_session_add(lib, slot, rw, out);
@@ -61,7 +65,7 @@ CK_RV C_CloseAllSessions(CK_SLOT_ID id)
 
     if (rv != CKR_OK)
         return rv;
-    slot = slot_find(lib, id);
+    slot = plug_slot(lib, id);
     if (slot == NULL)
         return entry_end(CKR_SLOT_ID_INVALID);
     session_close_slot(lib, slot);

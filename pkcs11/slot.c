@@ -30,9 +30,13 @@ void slot_clear(struct slot *s)
     s->index = NULL;
     token_free(s->token);
     s->token = NULL;
+    if (s->site->usb != NULL) {
+        site_close(s->site);
+        memset(&s->row, 0, sizeof(s->row));
+    }
 }
 
-static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
+struct slot *slot_add(struct library *lib, struct site *site, CK_SLOT_ID id, struct err *e)
 {
     struct slot **grown = realloc(lib->slot, (lib->n_slot + 1) * sizeof(struct slot *));
     struct slot *s = NULL;
@@ -46,6 +50,7 @@ static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
         return NULL;
     }
     s->id = id;
+    s->site = site;
     lib->slot[lib->n_slot++] = s;
     return s;
 }
@@ -53,7 +58,7 @@ static struct slot *add_slot(struct library *lib, CK_SLOT_ID id, struct err *e)
 static struct slot *slot_of_row(const struct library *lib, int64_t row)
 {
     for (size_t i = 0; i < lib->n_slot; i++) {
-        if (lib->slot[i]->row.id == row)
+        if (lib->slot[i]->site == &lib->home && lib->slot[i]->row.id == row)
             return lib->slot[i];
     }
     return NULL;
@@ -65,7 +70,7 @@ static void mark_missing(struct library *lib, const struct store_token *t, size_
 {
     for (size_t i = 0; i < lib->n_slot; i++) {
         struct slot *s = lib->slot[i];
-        bool there = s->row.id == 0;
+        bool there = s->row.id == 0 || s->site != &lib->home;
 
         for (size_t k = 0; k < n && !there; k++)
             there = t[k].id == s->row.id;
@@ -83,10 +88,10 @@ static int take_rows(struct library *lib, const struct store_token *t, size_t n,
         if ((t[i].flags & STORE_TOKEN_INCOMPLETE) != 0)
             continue;
         s = slot_of_row(lib, t[i].id);
-        if (s == NULL && (s = add_slot(lib, (CK_SLOT_ID)t[i].id, e)) == NULL)
+        if (s == NULL && (s = slot_add(lib, &lib->home, (CK_SLOT_ID)t[i].id, e)) == NULL)
             return -1;
         s->row = t[i];
-        s->row_generation = lib->generation;
+        s->row_generation = s->site->generation;
         s->present = true;
         if (s->token != NULL && token_reload(s->token, &why) != 0) {
             log_warn("%s", why.msg);
@@ -112,13 +117,15 @@ static struct slot *vacated(struct library *lib)
     return NULL;
 }
 
-/* The place for the first token is there just while there is no token. */
+/* The place for the first token is there just while there is no token, be it on USB. */
 static int empty_slot(struct library *lib, bool usable, struct err *e)
 {
     struct slot *empty = NULL;
-    size_t tokens = 0, at = 0;
+    size_t tokens = lib->plugs != NULL ? hotplug_count(lib->plugs) : 0, at = 0;
 
     for (size_t i = 0; i < lib->n_slot; i++) {
+        if (lib->slot[i]->site != &lib->home)
+            continue;
         if (lib->slot[i]->row.id != 0) {
             tokens += lib->slot[i]->present;
         } else {
@@ -127,7 +134,7 @@ static int empty_slot(struct library *lib, bool usable, struct err *e)
         }
     }
     if (tokens == 0 && empty == NULL && (empty = vacated(lib)) == NULL &&
-        (empty = add_slot(lib, SLOT_EMPTY_ID, e)) == NULL)
+        (empty = slot_add(lib, &lib->home, SLOT_EMPTY_ID, e)) == NULL)
         return -1;
     if (tokens == 0) {
         empty->present = usable;
@@ -154,12 +161,12 @@ static int refresh(struct library *lib, struct err *e)
     size_t n = 0;
     int rc;
 
-    if (library_store(lib, false, &why) != 0) {
+    if (site_store(&lib->home, false, &why) != 0) {
         usable = why.code == E_NOT_FOUND && lib->conf != NULL;
-    } else if (store_token_list(lib->store, &t, &n, &why) != 0) {
+    } else if (store_token_list(lib->home.store, &t, &n, &why) != 0) {
         /* Known slots stay as they are; the next call may succeed (a busy store). */
         log_warn("%s", why.msg);
-        return lib->n_slot != 0 ? 0 : empty_slot(lib, false, e);
+        return lib->n_slot > lib->n_usb ? 0 : empty_slot(lib, false, e);
     }
     rc = take_rows(lib, t, n, e);
     free(t);
@@ -175,17 +182,15 @@ int slot_refresh(struct library *lib, struct err *e)
         lib->slot[i]->had_token = has_token(lib->slot[i]);
     rc = refresh(lib, e);
     for (size_t i = 0; i < lib->n_slot && lib->listed; i++) {
-        if (has_token(lib->slot[i]) != lib->slot[i]->had_token)
+        if (lib->slot[i]->site == &lib->home && has_token(lib->slot[i]) != lib->slot[i]->had_token)
             lib->slot[i]->event = true;
     }
     lib->listed = true;
     return rc;
 }
 
-struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
+struct slot *slot_find(const struct library *lib, CK_SLOT_ID id)
 {
-    if (lib->n_slot == 0 && slot_refresh(lib, NULL) != 0)
-        return NULL;
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (lib->slot[i]->id == id)
             return lib->slot[i];
@@ -193,17 +198,17 @@ struct slot *slot_find(struct library *lib, CK_SLOT_ID id)
     return NULL;
 }
 
-void slot_reread(struct library *lib, struct slot *s)
+void slot_reread(struct slot *s)
 {
     struct store_token t;
 
-    if (s->row.id == 0 || library_store(lib, false, NULL) != 0 ||
-        s->row_generation == lib->generation ||
-        store_token_get(lib->store, s->row.id, &t, NULL) != 0 ||
+    if (s->row.id == 0 || site_store(s->site, false, NULL) != 0 ||
+        s->row_generation == s->site->generation ||
+        store_token_get(s->site->store, s->row.id, &t, NULL) != 0 ||
         (s->token != NULL && token_reload(s->token, NULL) != 0))
         return;
     s->row = t;
-    s->row_generation = lib->generation;
+    s->row_generation = s->site->generation;
 }
 
 const struct store_token *slot_row(const struct slot *s)
@@ -211,15 +216,10 @@ const struct store_token *slot_row(const struct slot *s)
     return s->token != NULL ? token_row(s->token) : &s->row;
 }
 
-int slot_token(struct library *lib, struct slot *s, struct token **out, struct err *e)
+int slot_token(struct slot *s, struct token **out, struct err *e)
 {
-    struct tpm *tpm;
-
-    if (s->token == NULL) {
-        if (library_store(lib, false, e) != 0 || library_tpm(lib, &tpm, e) != 0 ||
-            token_open(&s->token, tpm, lib->store, s->row.id, e) != 0)
-            return -1;
-    }
+    if (s->token == NULL && site_token(s->site, s->row.id, &s->token, e) != 0)
+        return -1;
     *out = s->token;
     return 0;
 }
@@ -233,20 +233,20 @@ enum token_user slot_who(const struct slot *s)
 static void tell_index(struct library *lib, struct slot *s)
 {
     const struct index_source from = {
-        .store = lib->store,
+        .store = s->site->store,
         .token = s->row.id,
         .seal = s->token != NULL ? token_seal(s->token) : NULL,
         .last = &lib->last_handle,
     };
 
-    index_source(s->index, &from, s->stale || s->generation != lib->generation);
-    s->generation = lib->generation;
+    index_source(s->index, &from, s->stale || s->generation != s->site->generation);
+    s->generation = s->site->generation;
     s->stale = false;
 }
 
 int slot_index(struct library *lib, struct slot *s, struct index **out, struct err *e)
 {
-    if (library_store(lib, false, e) != 0)
+    if (site_store(s->site, false, e) != 0)
         return -1;
     if (s->index == NULL) {
         if (index_new(&s->index, e) != 0)
@@ -281,8 +281,7 @@ struct object *slot_object(struct library *lib, struct slot *s, CK_OBJECT_HANDLE
     return index_get(s->index, handle);
 }
 
-int slot_key(struct library *lib, struct slot *s, struct object *o, const struct store_key **out,
-             struct err *e)
+int slot_key(struct slot *s, struct object *o, const struct store_key **out, struct err *e)
 {
     const struct store_seal *seal = s->token != NULL ? token_seal(s->token) : NULL;
     struct store_key *key = NULL;
@@ -302,8 +301,8 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
     key = calloc(1, sizeof(*key));
     if (key == NULL)
         return err_set(e, E_MEMORY, "out of memory for a key");
-    if (library_store(lib, false, e) != 0 ||
-        store_key_get(lib->store, s->row.id, o->row.key, seal, key, e) != 0) {
+    if (site_store(s->site, false, e) != 0 ||
+        store_key_get(s->site->store, s->row.id, o->row.key, seal, key, e) != 0) {
         object_free_key(key);
         return -1;
     }
@@ -313,12 +312,12 @@ int slot_key(struct library *lib, struct slot *s, struct object *o, const struct
     return 0;
 }
 
-bool slot_caps(struct library *lib, struct slot *s, struct tpm_caps *out)
+bool slot_caps(struct slot *s, struct tpm_caps *out)
 {
     struct token *k;
 
     /* Opening the token gives the TPM object what the store remembers of it, so
      * that this sends nothing. */
-    return s->row.id != 0 && s->present && slot_token(lib, s, &k, NULL) == 0 &&
+    return s->row.id != 0 && s->present && slot_token(s, &k, NULL) == 0 &&
            tpm_caps(token_tpm(k), out, NULL) == 0;
 }

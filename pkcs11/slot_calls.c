@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "pkcs11/entry.h"
-#include "pkcs11/session_close.h"
+#include "pkcs11/plug.h"
 #include "pkcs11/mech_table.h"
 #include "pkcs11/text.h"
 
@@ -22,9 +22,10 @@ CK_RV C_GetSlotList(CK_BBOOL token_present, CK_SLOT_ID *list, CK_ULONG *count)
         return entry_end(CKR_ARGUMENTS_BAD);
     /* The list may change only when the caller asks for its length. */
     if (list == NULL || lib->n_slot == 0) {
-        if (slot_refresh(lib, &e) != 0)
+        if (plug_look(lib, &e) != 0)
             return entry_end(fail_rv(&e, CKR_DURING_ANY));
-        session_close_erased(lib);
+    } else {
+        plug_known(lib);
     }
     for (size_t i = 0; i < lib->n_slot; i++) {
         if (token_present && !lib->slot[i]->present)
@@ -46,7 +47,7 @@ static CK_RV enter(CK_SLOT_ID id, const void *out, struct library **lib, struct 
 
     if (rv != CKR_OK)
         return rv;
-    *slot = slot_find(*lib, id);
+    *slot = plug_slot(*lib, id);
     if (*slot == NULL)
         return entry_end(CKR_SLOT_ID_INVALID);
     return out != NULL ? CKR_OK : entry_end(CKR_ARGUMENTS_BAD);
@@ -56,30 +57,36 @@ static CK_RV enter(CK_SLOT_ID id, const void *out, struct library **lib, struct 
 static CK_RV enter_present(CK_SLOT_ID id, const void *out, struct library **lib, struct slot **slot)
 {
     CK_RV rv = enter(id, out, lib, slot);
+    struct err e = {0};
 
-    return rv == CKR_OK && !(*slot)->present ? entry_end(CKR_TOKEN_NOT_PRESENT) : rv;
+    if (rv != CKR_OK)
+        return rv;
+    if (!(*slot)->present)
+        return entry_end(CKR_TOKEN_NOT_PRESENT);
+    return plug_ready(*slot, &e) == 0 ? CKR_OK : entry_end(fail_rv(&e, CKR_DURING_ANY));
 }
 
 CK_RV C_GetSlotInfo(CK_SLOT_ID id, CK_SLOT_INFO *info)
 {
-    const char *what = "no token: the settings or the store cannot be read";
-    char text[128];
+    char text[192] = "no token: the settings or the store cannot be read";
     struct library *lib;
     struct slot *slot;
     CK_RV rv = enter(id, info, &lib, &slot);
 
     if (rv != CKR_OK)
         return rv;
-    if (slot->present && lib->conf != NULL) {
+    if (slot->site->usb != NULL)
+        snprintf(text, sizeof(text), "USB token %s%s", site_usb_plug(slot->site)->serial,
+                 slot->present ? "" : ": not plugged in");
+    else if (slot->present && lib->conf != NULL)
         snprintf(text, sizeof(text), "fusetsu %s", conf_tcti(lib->conf));
-        what = text;
-    } else if (slot->row.id != 0) {
-        what = "the token that was here was erased";
-    }
+    else if (slot->row.id != 0)
+        snprintf(text, sizeof(text), "the token that was here was erased");
     memset(info, 0, sizeof(*info));
-    text_pad(info->slotDescription, sizeof(info->slotDescription), what);
+    text_pad(info->slotDescription, sizeof(info->slotDescription), text);
     text_pad(info->manufacturerID, sizeof(info->manufacturerID), TEXT_MANUFACTURER);
-    info->flags = CKF_HW_SLOT | (slot->present ? CKF_TOKEN_PRESENT : 0);
+    info->flags = CKF_HW_SLOT | (slot->present ? CKF_TOKEN_PRESENT : 0) |
+                  (slot->site->usb != NULL ? CKF_REMOVABLE_DEVICE : 0);
     info->hardwareVersion.major = 2; /* TPM 2.0 */
     info->firmwareVersion.major = TEXT_VERSION_MAJOR;
     info->firmwareVersion.minor = TEXT_VERSION_MINOR;
@@ -97,12 +104,12 @@ static CK_FLAGS pin_flags(uint32_t fails, uint32_t limit, CK_FLAGS low, CK_FLAGS
     return low | (limit - fails == 1 ? final : 0);
 }
 
-static CK_FLAGS token_flags(const struct library *lib, const struct store_token *t)
+static CK_FLAGS token_flags(const struct site *site, const struct store_token *t)
 {
     CK_FLAGS f = CKF_LOGIN_REQUIRED | CKF_RNG | CKF_DUAL_CRYPTO_OPERATIONS;
     bool shared;
 
-    if (lib->read_only)
+    if (site->read_only)
         f |= CKF_WRITE_PROTECTED;
     if (t->id == 0)
         return f;
@@ -123,12 +130,12 @@ static CK_FLAGS token_flags(const struct library *lib, const struct store_token 
 }
 
 /* What the chip calls itself; swtpm says "SW   TPM". */
-static void fill_model(struct library *lib, struct slot *slot, CK_TOKEN_INFO *info)
+static void fill_model(struct slot *slot, CK_TOKEN_INFO *info)
 {
     struct tpm_caps caps;
     const char *model = "TPM 2.0";
 
-    if (slot_caps(lib, slot, &caps)) {
+    if (slot_caps(slot, &caps)) {
         if (strncmp(caps.vendor, "SW ", 3) == 0)
             model = "swtpm";
         else if (caps.vendor[0] != '\0')
@@ -137,6 +144,20 @@ static void fill_model(struct library *lib, struct slot *slot, CK_TOKEN_INFO *in
         info->firmwareVersion.minor = (CK_BYTE)caps.firmware[0];
     }
     text_pad(info->model, sizeof(info->model), model);
+}
+
+/* 5.5: of a token that keeps its objects itself there is some, for all of them. */
+static void fill_memory(const struct slot *slot, CK_TOKEN_INFO *info)
+{
+    CK_ULONG total = CK_UNAVAILABLE_INFORMATION, left = CK_UNAVAILABLE_INFORMATION;
+    struct stick_room room;
+
+    if (site_usb_room(slot->site, &room)) {
+        total = (CK_ULONG)room.total;
+        left = (CK_ULONG)(room.total - room.used);
+    }
+    info->ulTotalPublicMemory = info->ulTotalPrivateMemory = total;
+    info->ulFreePublicMemory = info->ulFreePrivateMemory = left;
 }
 
 CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
@@ -148,22 +169,23 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID id, CK_TOKEN_INFO *info)
 
     if (rv != CKR_OK)
         return rv;
-    slot_reread(lib, slot);
+    slot_reread(slot);
     memset(info, 0, sizeof(*info));
-    fill_model(lib, slot, info);
+    fill_model(slot, info);
+    if (slot->site->usb != NULL)
+        site_usb_count(slot->site);
     t = slot_row(slot);
     text_pad(info->label, sizeof(info->label), t->label);
     text_pad(info->manufacturerID, sizeof(info->manufacturerID), TEXT_MANUFACTURER);
     text_pad(info->serialNumber, sizeof(info->serialNumber), t->serial);
     text_pad(info->utcTime, sizeof(info->utcTime), "");
-    info->flags = token_flags(lib, t);
+    info->flags = token_flags(slot->site, t);
     info->ulMaxSessionCount = info->ulMaxRwSessionCount = CK_EFFECTIVELY_INFINITE;
     info->ulSessionCount = (CK_ULONG)slot->n_session;
     info->ulRwSessionCount = (CK_ULONG)slot->n_rw;
     info->ulMaxPinLen = TOKEN_PIN_MAX;
     info->ulMinPinLen = TOKEN_PIN_MIN;
-    info->ulTotalPublicMemory = info->ulFreePublicMemory = CK_UNAVAILABLE_INFORMATION;
-    info->ulTotalPrivateMemory = info->ulFreePrivateMemory = CK_UNAVAILABLE_INFORMATION;
+    fill_memory(slot, info);
     info->hardwareVersion.major = 2;
     return entry_end(CKR_OK);
 }
@@ -198,6 +220,6 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID id, CK_MECHANISM_TYPE type, CK_MECHANISM_INF
         return rv;
     if (m == NULL)
         return entry_end(CKR_MECHANISM_INVALID);
-    mech_table_info(m, slot_caps(lib, slot, &caps) ? &caps : NULL, lib->sha1, info);
+    mech_table_info(m, slot_caps(slot, &caps) ? &caps : NULL, lib->sha1, info);
     return entry_end(CKR_OK);
 }

@@ -1,11 +1,11 @@
 #include <time.h>
 
 #include "pkcs11/entry.h"
-#include "pkcs11/session_close.h"
+#include "pkcs11/plug.h"
 
 /*
- * C_WaitForSlotEvent (5.5): a token came, made by another process, or was erased. Found by
- * looking at the store: that takes no thread of our own (CKF_LIBRARY_CANT_CREATE_OS_THREADS)
+ * C_WaitForSlotEvent (5.5): a token came, plugged in or made by another process, or went. Found
+ * by looking at the store and at what is plugged in: that takes no thread of our own (CKF_LIBRARY_CANT_CREATE_OS_THREADS)
  * and nothing of the TPM.
  */
 
@@ -38,9 +38,8 @@ static CK_RV look(uint64_t *instance, CK_SLOT_ID *out)
         *instance = lib->instance;
     if (*instance != lib->instance)
         return entry_end(CKR_CRYPTOKI_NOT_INITIALIZED);
-    if (slot_refresh(lib, &e) != 0)
+    if (plug_look(lib, &e) != 0)
         return entry_end(fail_rv(&e, CKR_DURING_ANY));
-    session_close_erased(lib);
     return entry_end(take_event(lib, out) ? CKR_OK : CKR_NO_EVENT);
 }
 

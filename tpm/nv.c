@@ -188,6 +188,19 @@ int nv_write(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_
     return write_run(t, &x, index, content, e);
 }
 
+int nv_write_part(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
+                  struct bytes content, struct err *e)
+{
+    struct exec x = {
+        .name = {name, name},
+        .n_names = 2,
+        .auth[0] = {.session = policy, .auth = empty},
+        .n_auth = 1,
+    };
+
+    return write_run(t, &x, index, content, e);
+}
+
 int nv_write_blind(struct tpm *t, struct session *policy, struct session *helper, uint32_t index,
                    const TPM2B_NAME *name, struct bytes content, struct err *e)
 {
@@ -281,32 +294,53 @@ out:
     return rc;
 }
 
-int nv_read_open(struct tpm *t, uint32_t index, struct buf *out, struct err *e)
+uint16_t nv_chunk(const struct tpm_caps *caps)
+{
+    return caps->max_nv != 0 && caps->max_nv < TPM2_MAX_NV_BUFFER_SIZE ? caps->max_nv : 512;
+}
+
+int nv_read_part(struct tpm *t, uint32_t index, uint16_t offset, uint16_t len, struct buf *out,
+                 struct err *e)
 {
     TSS2L_SYS_AUTH_COMMAND auth = {.count = 1, .auths[0].sessionHandle = TPM2_RS_PW};
     TSS2_SYS_CONTEXT *sys = tpm_sys(t, e);
+
+    if (sys == NULL)
+        return -1;
+    while (len > 0) {
+        TPM2B_MAX_NV_BUFFER data = {.size = sizeof(data.buffer)};
+        TSS2_RC rc = Tss2_Sys_NV_Read(sys, index, index, &auth, len, offset, &data, NULL);
+
+        if (rc_base(rc) == TPM2_RC_HANDLE || rc_base(rc) == TPM2_RC_NV_UNINITIALIZED)
+            return err_set_rc(e, E_NOT_FOUND, rc, "the TPM has nothing at NV index 0x%08x", index);
+        if (rc != TSS2_RC_SUCCESS)
+            return rc_fail(e, rc, "reading an NV index");
+        if (data.size == 0 || data.size > len)
+            return err_set(e, E_TPM, "the TPM gave %u bytes of an NV index instead of %u",
+                           data.size, len);
+        buf_add(out, data.buffer, data.size);
+        offset = (uint16_t)(offset + data.size);
+        len = (uint16_t)(len - data.size);
+    }
+    return buf_ok(out, e);
+}
+
+int nv_read_open(struct tpm *t, uint32_t index, struct buf *out, struct err *e)
+{
     struct tpm_caps caps;
     TPMS_NV_PUBLIC pub;
     uint16_t chunk;
 
-    if (sys == NULL || tpm_caps(t, &caps, e) != 0 || nv_public(t, index, &pub, NULL, e) != 0)
+    if (tpm_caps(t, &caps, e) != 0 || nv_public(t, index, &pub, NULL, e) != 0)
         return -1;
-    chunk = caps.max_nv != 0 && caps.max_nv < TPM2_MAX_NV_BUFFER_SIZE ? caps.max_nv : 512;
-    for (uint16_t off = 0; off < pub.dataSize;) {
-        TPM2B_MAX_NV_BUFFER data = {.size = sizeof(data.buffer)};
-        uint16_t want = (uint16_t)(pub.dataSize - off);
-        TSS2_RC rc;
+    chunk = nv_chunk(&caps);
+    for (uint16_t off = 0; off < pub.dataSize; off = (uint16_t)(off + chunk)) {
+        uint16_t left = (uint16_t)(pub.dataSize - off);
 
-        if (want > chunk)
-            want = chunk;
-        rc = Tss2_Sys_NV_Read(sys, index, index, &auth, want, off, &data, NULL);
-        if (rc != TSS2_RC_SUCCESS)
-            return rc_fail(e, rc, "reading an NV index");
-        if (data.size == 0 || data.size > want)
-            return err_set(e, E_TPM, "the TPM gave %u bytes of an NV index instead of %u",
-                           data.size, want);
-        buf_add(out, data.buffer, data.size);
-        off = (uint16_t)(off + data.size);
+        if (nv_read_part(t, index, off, left < chunk ? left : chunk, out, e) != 0)
+            return -1;
+        if (left <= chunk)
+            break;
     }
     return buf_ok(out, e);
 }

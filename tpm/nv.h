@@ -27,7 +27,12 @@ int nv_undefine(struct tpm *t, struct session *owner, uint32_t index, struct err
 int nv_write(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
              struct bytes auth, struct bytes content, struct err *e) MUST_USE;
 
-/* The same where the authValue is not known: `helper`, an HMAC session, encrypts. */
+/* TPM2_NV_Write of the first bytes, in the clear, with an empty authValue; the policy session
+ * stays, and nothing is proved in it any more. */
+int nv_write_part(struct tpm *t, struct session *policy, uint32_t index, const TPM2B_NAME *name,
+                  struct bytes content, struct err *e) MUST_USE;
+
+/* nv_write where the authValue is not known: `helper`, an HMAC session, encrypts. */
 int nv_write_blind(struct tpm *t, struct session *policy, struct session *helper, uint32_t index,
                    const TPM2B_NAME *name, struct bytes content, struct err *e) MUST_USE;
 
@@ -56,6 +61,14 @@ int nv_public(struct tpm *t, uint32_t index, TPMS_NV_PUBLIC *out, TPM2B_NAME *na
  */
 int nv_is(struct tpm *t, struct session *main, uint32_t index, const TPM2B_NAME *name, bool *is,
           struct err *e) MUST_USE;
+
+/* The largest part that one command reads or writes. */
+uint16_t nv_chunk(const struct tpm_caps *caps);
+
+/* Appends `len` bytes of an index that an empty authValue may read; E_NOT_FOUND when there is
+ * none, or nothing in it. */
+int nv_read_part(struct tpm *t, uint32_t index, uint16_t offset, uint16_t len, struct buf *out,
+                 struct err *e) MUST_USE;
 
 /* Whole content of an index that an empty authValue may read (EK certificates). */
 int nv_read_open(struct tpm *t, uint32_t index, struct buf *out, struct err *e) MUST_USE;

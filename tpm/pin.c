@@ -305,9 +305,8 @@ static int reset_auth(const struct pin_link *l, const struct store_token *row, e
     return rc;
 }
 
-/* pinLimit of a side's counter (Part 2, 13.3), which anybody may read (COUNTER_READ). */
-static int read_limit(const struct pin_link *l, const struct store_token *row, enum pin_side side,
-                      uint32_t *limit, struct err *e)
+int pin_count(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              uint32_t *fails, uint32_t *limit, struct err *e)
 {
     const struct store_index *counter = &row->nv[counter_of(side)];
     uint8_t content[PIN_COUNT] = {0};
@@ -323,7 +322,7 @@ static int read_limit(const struct pin_link *l, const struct store_token *row, e
     if (policy_command(l->tpm, &p, TPM2_CC_NV_Read, e) == 0 &&
         policy_or(l->tpm, &p, policy.branch, policy.n, e) == 0 &&
         nv_read_blind(l->tpm, &p, counter->handle, &name, content, sizeof(content), e) == 0) {
-        (void)reader_u32(&r);
+        *fails = reader_u32(&r);
         *limit = reader_u32(&r);
         rc = 0;
     }
@@ -334,13 +333,13 @@ static int read_limit(const struct pin_link *l, const struct store_token *row, e
 int pin_tries(const struct pin_link *l, const struct store_token *row, enum pin_side side,
               uint32_t *limit, struct err *e)
 {
-    uint32_t said = side == PIN_USER ? row->user_limit : row->so_limit, found = said;
+    uint32_t said = side == PIN_USER ? row->user_limit : row->so_limit, found = said, fails;
 
     if (pin_index_guard(row, side) == PIN_ALONE) {
         *limit = said;
         return 0;
     }
-    if (read_limit(l, row, side, &found, e) != 0)
+    if (pin_count(l, row, side, &fails, &found, e) != 0)
         return -1;
     if (found != said)
         log_warn("token '%s': the store says %u tries of the %s PIN, the TPM %u", row->label, said,

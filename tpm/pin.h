@@ -80,6 +80,10 @@ int pin_change_guard(const struct pin_link *l, const struct store_token *row, en
 int pin_change_counter(const struct pin_link *l, const struct store_token *row, enum pin_side side,
                        const uint8_t old[32], const uint8_t fresh[32], struct err *e) MUST_USE;
 
+/* What the TPM says of a side's counter (Part 2, 13.3), which anybody may read. There is one. */
+int pin_count(const struct pin_link *l, const struct store_token *row, enum pin_side side,
+              uint32_t *fails, uint32_t *limit, struct err *e) MUST_USE;
+
 /*
  * How many wrong tries a side's counter is to allow when it is set anew: what the TPM has there,
  * read in a salted session, or the row where that says less; never beyond the bounds of

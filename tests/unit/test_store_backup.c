@@ -58,7 +58,7 @@ static void make(struct buf *out)
     struct store_backup_size n = {0};
     struct err e = {0};
 
-    if (store_backup_write(s, fill(s), &seal, out, &n, &e) != 0)
+    if (store_backup_write(s, fill(s), &seal, true, out, &n, &e) != 0)
         fail_msg("%s", e.msg);
     assert_int_equal(n.keys, 2);
     assert_int_equal(n.objects, 2);
@@ -113,7 +113,7 @@ static void test_every_row_comes_back(void **state)
     assert_true(list[0].verified && !list[1].verified);
     store_objects_free(list, n);
     /* What is written from it is the same, byte for byte. */
-    assert_int_equal(store_backup_write(s, row->id, &seal, &again, &size, &e), 0);
+    assert_int_equal(store_backup_write(s, row->id, &seal, true, &again, &size, &e), 0);
     assert_true(bytes_equal(buf_bytes(&file), buf_bytes(&again)));
     free(row);
     store_close(s);
@@ -145,7 +145,7 @@ static void test_keys_of_every_use_and_mode_come_back(void **state)
             assert_int_equal(store_key_put(s, &k, &seal, NULL), 0);
         }
     }
-    assert_int_equal(store_backup_write(s, token, &seal, &file, &n, NULL), 0);
+    assert_int_equal(store_backup_write(s, token, &seal, true, &file, &n, NULL), 0);
     if (judge(buf_bytes(&file), SECRET, &e) != 0)
         fail_msg("%s", e.msg);
     assert_int_equal(store_backup_read(&b, buf_bytes(&file), "the file", NULL), 0);
@@ -294,7 +294,7 @@ static void test_altered_rows_are_not_backed_up(void **state)
     unit_store_tamper("UPDATE attr SET value = x'01' WHERE type = 3", 1);
     s = unit_store_open(STORE_READ);
     assert_int_equal(store_token_list(s, &row, &n, NULL), 0);
-    assert_int_equal(store_backup_write(s, row->id, &seal, &file, &size, &e), -1);
+    assert_int_equal(store_backup_write(s, row->id, &seal, true, &file, &size, &e), -1);
     assert_int_equal(e.code, E_CORRUPT);
     assert_int_equal(file.len, 0);
     free(row);
@@ -316,7 +316,7 @@ static void test_what_is_too_long_is_refused(void **state)
     for (int i = 0; i < 20; i++)
         assert_int_equal(unit_store_object(s, token, (size_t)1 << 20, NULL), 0);
     assert_int_equal(store_commit(s, NULL), 0);
-    assert_int_equal(store_backup_write(s, token, &seal, &file, &size, &e), -1);
+    assert_int_equal(store_backup_write(s, token, &seal, true, &file, &size, &e), -1);
     assert_int_equal(e.code, E_FULL);
     assert_int_equal(file.len, 0);
     store_close(s);

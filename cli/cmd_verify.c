@@ -193,6 +193,7 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     t.leaf = leaf;
     require_into(&in->require, &t);
     t.advisories_asserted = t.reading_asserted = t.pcrs_asserted = true;
+    t.approver_asserted = true;
     if (evidence_check_record(&in->record, &t, &r->evidence, e) != 0)
         goto out;
     r->evidence_judged = true;

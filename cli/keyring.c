@@ -75,6 +75,7 @@ static bool is_slot(struct keyring *k, CK_SLOT_ID id)
 static int find_slot(struct keyring *k, struct err *e)
 {
     CK_SLOT_ID list[64];
+    CK_SESSION_HANDLE none;
     CK_ULONG n = 0;
     CK_RV rv;
 
@@ -88,6 +89,11 @@ static int find_slot(struct keyring *k, struct err *e)
         if (is_slot(k, list[i]))
             return 0;
     }
+    /* The module says why where it is asked to open one, such as that it does not use the store. */
+    if (rv == CKR_OK)
+        rv = k->p11->C_OpenSession((CK_SLOT_ID)k->row.id, CKF_SERIAL_SESSION, NULL, NULL, &none);
+    if (rv == CKR_OK)
+        k->p11->C_CloseSession(none);
     return keyring_failed(rv == CKR_OK ? CKR_TOKEN_NOT_PRESENT : rv, "looking for the token", e);
 }
 

@@ -425,6 +425,21 @@ static void make_leaf(struct unit_forge *f)
     assert_true(X509_sign(f->leaf, f->ca_key, EVP_sha256()) > 0);
 }
 
+void unit_forge_free(struct unit_forge *f)
+{
+    X509_free(f->ek_root);
+    X509_free(f->ek_ca);
+    X509_free(f->ca);
+    X509_free(f->leaf);
+    sk_X509_free(f->roots);
+    f->ek_root = f->ek_ca = f->ca = f->leaf = NULL;
+    f->roots = NULL;
+    evidence_request_free(&f->request);
+    evidence_record_free(&f->record);
+    f->request = (struct evidence_request){.ek_template = 0};
+    f->record = (struct evidence_record){.ek_template = 0};
+}
+
 /* Those of the approver where there is one: one world judges both. */
 static void make_authorities(struct unit_forge *f)
 {
@@ -446,6 +461,8 @@ void unit_forge_build(struct unit_forge *f)
     struct err e = {0};
     X509 *ak_cert;
 
+    /* What an earlier build made. */
+    unit_forge_free(f);
     make_authorities(f);
     r.ek_cert = f->genuine_ek != NULL ? X509_dup(f->genuine_ek) : make_ek_cert(f);
     assert_non_null(r.ek_cert);
@@ -478,15 +495,4 @@ void unit_forge_build(struct unit_forge *f)
     };
     X509_free(ak_cert);
     evidence_request_free(&r);
-}
-
-void unit_forge_free(struct unit_forge *f)
-{
-    X509_free(f->ek_root);
-    X509_free(f->ek_ca);
-    X509_free(f->ca);
-    X509_free(f->leaf);
-    sk_X509_free(f->roots);
-    evidence_request_free(&f->request);
-    evidence_record_free(&f->record);
 }

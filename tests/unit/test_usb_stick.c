@@ -452,6 +452,14 @@ static void test_a_process_killed_in_a_command_leaves_the_token_to_the_next(void
     waitpid(pid, NULL, 0);
     assert_works("");
     assert_works("serial=A-1");
+    /* And at whatever moment. */
+    for (int i = 0; i < 100; i++) {
+        pid = child(send_and_wait);
+        nanosleep(&(struct timespec){0, i * 60000L}, NULL);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+    }
+    assert_works("");
 }
 
 static void test_a_program_that_takes_no_turns_is_told_of(void **state)

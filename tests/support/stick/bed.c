@@ -99,13 +99,32 @@ static bool run(struct client *c, UMockdevIoctlData *d)
 
 static void pull(struct stick *s);
 
+/* The transfer and what is to go out, out of the process's memory; NULL: the process was killed
+ * after it had asked. */
+static UMockdevIoctlData *fetch(UMockdevIoctlData *arg)
+{
+    UMockdevIoctlData *d, *buffer;
+
+    d = umockdev_ioctl_data_resolve(arg, 0, sizeof(struct usbdevfs_urb), NULL);
+    if (d == NULL)
+        return NULL;
+    buffer = umockdev_ioctl_data_resolve(d, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer),
+                                         (gsize)urb_of(d)->buffer_length, NULL);
+    if (buffer == NULL)
+        g_clear_object(&d);
+    g_clear_object(&buffer);
+    return d;
+}
+
 static void submit(struct client *c, UMockdevIoctlClient *id, UMockdevIoctlData *arg)
 {
-    UMockdevIoctlData *d = umockdev_ioctl_data_resolve(arg, 0, sizeof(struct usbdevfs_urb), NULL);
+    UMockdevIoctlData *d = fetch(arg);
     struct stick *s = c->stick;
 
-    g_object_unref(umockdev_ioctl_data_resolve(d, G_STRUCT_OFFSET(struct usbdevfs_urb, buffer),
-                                               (gsize)urb_of(d)->buffer_length, NULL));
+    if (d == NULL) {
+        umockdev_ioctl_client_complete(id, -1, EFAULT);
+        return;
+    }
     s->counts.urbs++;
     c->waiting = g_list_append(c->waiting, d);
     if (s->cut > 0 && --s->cut == 0) {

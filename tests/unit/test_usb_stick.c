@@ -379,16 +379,29 @@ static void test_a_thousand_replugs_leave_nothing_behind(void **state)
 
 /* --- several processes ------------------------------------------------------------------ */
 
-static pid_t child(void (*run)(void))
+/* umockdev names the socket of a netlink listener after its descriptor's number, and unlinks what
+ * has that name: processes that begin at once must not have the same numbers. */
+#define OWN_FDS 32
+
+static pid_t child_of(size_t n, void (*run)(void))
 {
     pid_t pid = fork();
 
     assert_true(pid >= 0);
     if (pid == 0) {
+        for (size_t i = 0; i < n * OWN_FDS; i++) {
+            if (dup(0) < 0)
+                _exit(2);
+        }
         run();
         _exit(0);
     }
     return pid;
+}
+
+static pid_t child(void (*run)(void))
+{
+    return child_of(1, run);
 }
 
 static void fifty(void)
@@ -415,7 +428,7 @@ static void test_processes_take_turns(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(pid); i++)
-        pid[i] = child(fifty);
+        pid[i] = child_of(i, fifty);
     for (size_t i = 0; i < ARRAY_LEN(pid); i++) {
         int status;
 

@@ -57,7 +57,7 @@ TOKEND  := $(BUILD)/fusetsu-tokend
 TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop \
+SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop $(BUILD)/ctxburn \
            $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
            $(BUILD)/usbstick $(BUILD)/framehost $(BUILD)/usbgadget
 
@@ -113,6 +113,10 @@ $(BUILD)/libtss2-tcti-spy.so: tests/support/tcti_spy.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -fPIC -shared -o $@ $< \
 	    $(shell pkg-config --cflags --libs tss2-tctildr tss2-mu)
+$(BUILD)/ctxburn: tests/support/ctxburn.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(shell pkg-config --cflags tss2-sys) $(WARN) -g -o $@ $< -ltss2-sys -ltss2-tctildr
+
 $(BUILD)/memsearch: tests/support/memsearch.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(WARN) -g -o $@ $<

@@ -1,4 +1,5 @@
 #include "pkcs11/entry.h"
+#include "pkcs11/idle.h"
 #include "pkcs11/plug.h"
 #include "pkcs11/session_close.h"
 
@@ -20,6 +21,7 @@ static struct {
     pthread_mutex_t mutex;
     bool inside; /* a call holds the mutex */
     bool hooked; /* fork and exit handlers are registered */
+    bool alone;  /* we may not make threads */
     struct library *lib;
     /* The application's own mutex, when it wants that (5.4 C_Initialize). */
     void *app;
@@ -70,6 +72,28 @@ static void free_all(struct library *lib)
     library_free(lib);
 }
 
+/* --- nothing to do ---------------------------------------------------------- */
+
+static bool rest(void)
+{
+    /* Who holds it is in a call, or in a fork. */
+    if (pthread_mutex_trylock(&the.mutex) != 0)
+        return false;
+    if (the.lib != NULL) {
+        library_rest(the.lib);
+        library_release(the.lib);
+    }
+    pthread_mutex_unlock(&the.mutex);
+    return true;
+}
+
+/* Where no clock can tell that nothing is to do, each call is taken for the last. */
+static void after_call(struct library *lib)
+{
+    if (library_keeps_session(lib) && (the.alone || !idle_begin(rest)))
+        library_rest(lib);
+}
+
 /* --- fork and exit ------------------------------------------------------- */
 
 static void before_fork(void)
@@ -88,6 +112,7 @@ static void child_after_fork(void)
 {
     pthread_mutexattr_t attr;
 
+    idle_forget();
     if (!the.inside) {
         /* From here on the TPM object has no connection that could be talked on: the
          * parent goes on using it. The store knows the same about itself. */
@@ -111,6 +136,7 @@ static void at_exit(void)
 {
     struct timespec until;
 
+    idle_end(EXIT_WAIT);
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += EXIT_WAIT;
     if (pthread_mutex_timedlock(&the.mutex, &until) != 0)
@@ -181,6 +207,8 @@ CK_RV entry_start(const CK_C_INITIALIZE_ARGS *args)
         the.unlock = args->UnlockMutex;
         the.destroy = args->DestroyMutex;
     }
+    /* Its mutex may exclude only what it calls threads. */
+    the.alone = app_mutex || (args != NULL && (args->flags & CKF_LIBRARY_CANT_CREATE_OS_THREADS));
     fail_clear();
     if (library_new(&the.lib, &e) != 0) {
         rv = fail_rv(&e, CKR_DURING_ANY);
@@ -202,6 +230,7 @@ CK_RV entry_stop(void)
     if (rv != CKR_OK)
         return rv;
     the.lib = NULL;
+    idle_end(EXIT_WAIT);
     free_all(lib);
     /* As give_lock(), but the application's mutex ends here. */
     app = the.app;
@@ -263,8 +292,10 @@ bool entry_readable(const void *p, CK_ULONG len)
 
 CK_RV entry_end(CK_RV rv)
 {
-    if (the.lib != NULL)
+    if (the.lib != NULL) {
+        after_call(the.lib);
         library_release(the.lib);
+    }
     give_lock();
     return rv;
 }

@@ -50,6 +50,22 @@ void library_release(struct library *lib)
         site_release(lib->usb[i]);
 }
 
+bool library_keeps_session(struct library *lib)
+{
+    bool any = site_keeps_session(&lib->home);
+
+    for (size_t i = 0; i < lib->n_usb; i++)
+        any = any || site_keeps_session(lib->usb[i]);
+    return any;
+}
+
+void library_rest(struct library *lib)
+{
+    site_rest(&lib->home);
+    for (size_t i = 0; i < lib->n_usb; i++)
+        site_rest(lib->usb[i]);
+}
+
 void library_forget(struct library *lib)
 {
     site_forget(&lib->home);

@@ -33,5 +33,7 @@ void library_free(struct library *lib);
 /* Of each site: see site.h. */
 void library_release(struct library *lib);
 void library_forget(struct library *lib);
+bool library_keeps_session(struct library *lib); /* any of them */
+void library_rest(struct library *lib);
 
 #endif

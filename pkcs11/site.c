@@ -89,6 +89,17 @@ void site_release(struct site *p)
         tpm_release(p->tpm);
 }
 
+bool site_keeps_session(struct site *p)
+{
+    return p->tpm != NULL && tpm_keeps_session(p->tpm);
+}
+
+void site_rest(struct site *p)
+{
+    if (p->tpm != NULL)
+        tpm_rest(p->tpm);
+}
+
 void site_forget(struct site *p)
 {
     if (p->tpm != NULL)

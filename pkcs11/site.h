@@ -44,6 +44,10 @@ int site_token(struct site *p, int64_t id, struct token **out, struct err *e) MU
 /* The end of a call: other processes may have the TPM. */
 void site_release(struct site *p);
 
+/* Of its TPM: see tpm.h. */
+bool site_keeps_session(struct site *p);
+void site_rest(struct site *p);
+
 /* After fork, in the child: not a word to the TPM on the inherited connection. */
 void site_forget(struct site *p);
 

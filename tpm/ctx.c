@@ -102,6 +102,18 @@ void tpm_release(struct tpm *t)
         link_drop(t->link, false);
 }
 
+/* On a bare TPM sessions stay loaded: nobody saves them. */
+bool tpm_keeps_session(struct tpm *t)
+{
+    return t->share == NULL && t->guest != NULL && t->guest->keeps(t, t->guest);
+}
+
+void tpm_rest(struct tpm *t)
+{
+    if (tpm_keeps_session(t))
+        t->guest->rest(t, t->guest);
+}
+
 int tpm_claim(struct tpm *t, struct err *e)
 {
     return t->share != NULL ? share_claim(t->share, e) : 0;

@@ -44,11 +44,14 @@ int tpm_failure(const struct tpm *t, struct err *e) MUST_USE;
 /*
  * What a higher file keeps for as long as the TPM object lives (tpm/held.c: sessions and
  * loaded keys). `end` is called while the connection still works, and frees it; `gone`,
- * when another process has flushed a handle.
+ * when another process has flushed a handle; `keeps` and `rest`, of tpm_keeps_session() and
+ * tpm_rest().
  */
 struct tpm_guest {
     void (*end)(struct tpm *t, struct tpm_guest *g);
     void (*gone)(struct tpm *t, struct tpm_guest *g, TPM2_HANDLE h);
+    bool (*keeps)(struct tpm *t, struct tpm_guest *g);
+    void (*rest)(struct tpm *t, struct tpm_guest *g);
 };
 struct tpm_guest *tpm_guest(const struct tpm *t);
 void tpm_set_guest(struct tpm *t, struct tpm_guest *g);

@@ -134,13 +134,27 @@ bool held_try_again(struct tpm *t, uint32_t rc, int *tries)
     return true;
 }
 
+static bool keeps(struct tpm *t, struct tpm_guest *g)
+{
+    struct held *l = (struct held *)(void *)g;
+
+    return l->main.handle != 0 && l->main_generation == tpm_generation(t);
+}
+
+static void rest(struct tpm *t, struct tpm_guest *g)
+{
+    struct held *l = (struct held *)(void *)g;
+
+    session_end(t, &l->main);
+}
+
 static void end(struct tpm *t, struct tpm_guest *g)
 {
     struct held *l = (struct held *)(void *)g;
 
     held_flush_all(t);
-    if (l->main.handle != 0 && l->main_generation == tpm_generation(t))
-        session_end(t, &l->main);
+    if (keeps(t, g))
+        rest(t, g);
     secret_wipe(l, sizeof(*l));
     free(l);
 }
@@ -171,10 +185,10 @@ struct session *held_session(struct tpm *t, const struct salt_key *salt, struct 
             err_set(e, E_MEMORY, "out of memory for a TPM session");
             return NULL;
         }
-        l->guest = (struct tpm_guest){.end = end, .gone = gone};
+        l->guest = (struct tpm_guest){.end = end, .gone = gone, .keeps = keeps, .rest = rest};
         tpm_set_guest(t, &l->guest);
     }
-    if (l->main.handle != 0 && l->main_generation == tpm_generation(t))
+    if (keeps(t, &l->guest))
         return &l->main;
     session_gone(&l->main);
     for (int tries = 0;;) {

@@ -20,6 +20,10 @@ static const struct {
     {TPM2_RC_RETRY, E_BUSY, "the TPM kept asking to try again"},
     {TPM2_RC_YIELDED, E_BUSY, "the TPM kept asking to try again"},
     {TPM2_RC_TESTING, E_BUSY, "the TPM is still testing itself"},
+    {TPM2_RC_CONTEXT_GAP, E_BUSY,
+     "the TPM takes no more sessions, since the oldest that is saved is too old: a process that "
+     "has one is stopped, or a resource manager was killed and left it there; end the one, or "
+     "restart the other with --flush-all"},
     {TPM2_RC_NV_RATE, E_BUSY, "the TPM limits NV writes; try again in a while"},
     {TPM2_RC_NV_UNAVAILABLE, E_BUSY, "the TPM's NV memory is not available now"},
     {TPM2_RC_NV_SPACE, E_FULL,

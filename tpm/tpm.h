@@ -24,6 +24,16 @@ void tpm_share(struct tpm *t, const char *dir);
 /* The end of a call: other processes may have the TPM. Fine when it was not used. */
 void tpm_release(struct tpm *t);
 
+/*
+ * A resource manager saves the sessions of all its clients when others need the room, and a TPM
+ * saves none any more, nor starts one, for anybody, while the oldest that is saved is 2^16 - 1
+ * saves behind (TPM_RC_CONTEXT_GAP; Part 1, 30.5 "Session Context Management", and CONTEXT_SLOT of
+ * the implementation). So a process that does nothing must not keep one: tpm_rest() ends it, and
+ * the next use begins another.
+ */
+bool tpm_keeps_session(struct tpm *t);
+void tpm_rest(struct tpm *t);
+
 /* Flushes what this process left in the TPM, where it answers, and disconnects. */
 void tpm_free(struct tpm *t);
 

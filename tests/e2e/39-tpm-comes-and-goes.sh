@@ -154,11 +154,40 @@ if [ -z "$why" ]; then
     }
     check "two at once behind it" two
 
-    # What the resource manager saves for the idle one gets old (TPM_RC_CONTEXT_GAP).
+    # What the resource manager saves gets old: TPM_RC_CONTEXT_GAP (0x901) for everybody, once the
+    # oldest session is 2^16 - 1 saves behind. So who does nothing keeps none.
     LIMIT=$((gap / 50 + 60))
-    check "a process sits idle, logged in" managed paused pause check 3 find rsa check 2 logout fin
+    burn() { "$B/ctxburn" "$TPM_TCTI_1" 66000; }
+    check "a process is stopped, logged in" managed paused pause check 3 find rsa check 2 logout fin
     check "another one makes $gap signatures" managed app init open alpha login "$D/pin" find ec sign "$gap" verify fin
-    check "the idle one goes on, without an error" go_on
+    expect_fail "and after many more the session of the first is in the way" 'ContextSave: 0x901' burn
+    check "others go on" managed app init open alpha login "$D/pin" find ec check 2 fin
+    check "the first one goes on, without an error" go_on
+
+    for init in init init-alone; do
+        rested() { grep -qE '^[0-9]+ [0-9]+ FlushContext rc=0x0 .* C=80010000000e0000016502' "$D/idle.log"; }
+        begins() { # a process that signs, then does nothing; its threads are its own affair, or forbidden
+            rm -f "$D/go" "$D/idle.log"
+            DBUS_SESSION_BUS_ADDRESS=$bus FUSETSU_TCTI=$B/libtss2-tcti-spy.so:$manager SPY_LOG=$D/idle.log SPY_BYTES=1 \
+                "${FOREIGN[@]}" "$B/signloop" "$MODULE" "$init" open alpha login "$D/pin" find ec check 2 \
+                idle "$D/go" check 3 find rsa check 2 logout fin >"$D/p.out" 2>&1 </dev/null &
+            P=$!
+            STORY_PIDS+=("$P")
+            poll 30 rested || { cat "$D/p.out" && return 1; }
+        }
+        goes_on() {
+            local rc=0
+            : >"$D/go"
+            poll "$LIMIT" gone "$P" || { echo "it hangs" && return 1; }
+            wait "$P" || rc=$?
+            cat "$D/p.out"
+            return "$rc"
+        }
+        check "$init: a process that does nothing keeps no session" begins
+        check "so many more are in nobody's way" burn
+        check "others go on" managed app init open alpha login "$D/pin" find ec check 2 fin
+        check "so does the process" goes_on
+    done
     LIMIT=60
     end "$MANAGER"
     wait "$MANAGER" 2>/dev/null

@@ -9,28 +9,10 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e/lib.sh
 story 3 "$@"
 
-coproc STICK { exec "$B/usbstick" "$D/root"; }
-STORY_PIDS+=("$STICK_PID")
-exec {stick_in}>&"${STICK[1]}" {stick_out}<&"${STICK[0]}"
-answer=''
-stick() { # stick WORDS...: what is done to a stick (tests/support/stick/main.c)
-    echo "$*" >&"$stick_in"
-    read -r -t 30 answer <&"$stick_out" || answer="no answer"
-    case $answer in ok | [0-9]*) ;; *) echo "stick $*: $answer" && return 1 ;; esac
-}
-poll 20 test -s "$D/root" || { not_ok "emulated sticks" "usbstick does not start" && finish; }
-sticks() { stick add a A-1 "${TPM_TCTI_1#swtpm:path=}" && stick add b B-2 "${TPM_TCTI_2#swtpm:path=}" && stick plug a; }
-check "a stick for each of two software TPMs" sticks
-UMOCKDEV_DIR=$(cat "$D/root")
-export UMOCKDEV_DIR
-asan=''
-if is_asan; then
-    asan="$(gcc -print-file-name=libasan.so) "
-    FOREIGN=(env "LD_PRELOAD=$asan$B/asan_first.so libumockdev-preload.so.0" "ASAN_OPTIONS=detect_leaks=0:${ASAN_OPTIONS:-}")
-else
-    FOREIGN=(env LD_PRELOAD=libumockdev-preload.so.0)
-fi
-ours() { env "LD_PRELOAD=${asan}libumockdev-preload.so.0" timeout -k 5 "$LIMIT" "$FUSETSU" "$@"; }
+# shellcheck source=tests/e2e/sticks.sh
+. tests/e2e/sticks.sh
+plugged() { sticks "a:A-1:$TPM_TCTI_1" "b:B-2:$TPM_TCTI_2" && stick plug a; }
+check "a stick for each of two software TPMs" plugged
 
 # --- headquarters --------------------------------------------------------------------
 

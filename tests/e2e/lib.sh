@@ -200,10 +200,13 @@ end() {
     poll 5 gone "$1" || kill -KILL "$1" 2>/dev/null
 }
 
-# tidy N: flushes what killed programs left in a TPM. On a real machine its resource manager does.
+# tidy N: flushes what killed programs left in a TPM: objects, loaded sessions, saved ones. On a real
+# machine its resource manager does (tpm2-abrmd --flush-all).
 tidy() {
-    local tcti=TPM_TCTI_$1
-    tpm2_flushcontext -Q -T "${!tcti}" -t && tpm2_flushcontext -Q -T "${!tcti}" -l
+    local tcti=TPM_TCTI_$1 what
+    for what in t l s; do
+        tpm2_flushcontext -Q -T "${!tcti}" -$what || return
+    done
 }
 
 # listening PORT, or the process PID has ended.

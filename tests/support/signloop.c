@@ -5,6 +5,7 @@
  *
  *   init           C_Initialize(NULL); "already initialised" is fine
  *   init-threads   the same with CKF_OS_LOCKING_OK
+ *   init-alone     the same with CKF_LIBRARY_CANT_CREATE_OS_THREADS
  *   fin            C_Finalize; without it the process ends like those that never call it
  *   slots          C_GetSlotList, then C_GetSlotInfo and C_GetTokenInfo of each slot
  *   mechs          C_GetMechanismList and C_GetMechanismInfo of the chosen token
@@ -22,6 +23,7 @@
  *   hold FILE      keeps the bytes of FILE in memory: what a search for secrets must find
  *   leak           allocates and forgets
  *   pause          prints "paused", then stops itself (SIGSTOP) until SIGCONT
+ *   idle FILE      prints "idle", then sleeps until FILE is there
  *   phase NAME     prints "NAME N R": how many lines the spy's log $SPY_LOG has grown by since the
  *                  last phase, and how many of them were answered with "retry"
  *   fork           from here on two processes take the remaining steps; the parent waits at its end
@@ -36,6 +38,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <signal.h>
@@ -82,6 +85,14 @@ static bool do_init_threads(struct loop *l, const char *arg)
 
     (void)arg;
     return said(rv == CKR_CRYPTOKI_ALREADY_INITIALIZED ? CKR_OK : rv, "C_Initialize");
+}
+
+static bool do_init_alone(struct loop *l, const char *arg)
+{
+    CK_C_INITIALIZE_ARGS a = {.flags = CKF_OS_LOCKING_OK | CKF_LIBRARY_CANT_CREATE_OS_THREADS};
+
+    (void)arg;
+    return said(l->f->C_Initialize(&a), "C_Initialize");
 }
 
 static bool do_fin(struct loop *l, const char *arg)
@@ -376,6 +387,16 @@ static bool do_pause(struct loop *l, const char *arg)
     return raise(SIGSTOP) == 0;
 }
 
+static bool do_idle(struct loop *l, const char *arg)
+{
+    (void)l;
+    printf("idle\n");
+    fflush(stdout);
+    while (access(arg, F_OK) != 0)
+        nanosleep(&(struct timespec){0, 20000000L}, NULL);
+    return true;
+}
+
 static bool do_phase(struct loop *l, const char *arg)
 {
     const char *path = getenv("SPY_LOG");
@@ -441,6 +462,7 @@ static const struct step {
     {"leak", do_leak, false},        {"fork", do_fork, false},
     {"generate", do_generate, true}, {"check", do_check, true},
     {"threads", do_threads, true},   {"init-threads", do_init_threads, false},
+    {"idle", do_idle, true},         {"init-alone", do_init_alone, false},
 };
 
 static const struct step *step_named(const char *name)

@@ -25,13 +25,6 @@ struct hash {
     } c;
 };
 
-int hash_digest(const struct alg_hash *h, struct bytes in, uint8_t *out, struct err *e)
-{
-    if (EVP_Digest(in.p, in.len, out, NULL, EVP_get_digestbynid(h->nid), NULL) != 1)
-        return err_openssl(e, E_CRYPTO, h->name);
-    return 0;
-}
-
 int hash_hmac(const struct alg_hash *h, struct bytes key, struct bytes in, uint8_t *out,
               struct err *e)
 {
@@ -43,11 +36,6 @@ int hash_hmac(const struct alg_hash *h, struct bytes key, struct bytes in, uint8
              out, &len) == NULL)
         return err_openssl(e, E_CRYPTO, "HMAC");
     return 0;
-}
-
-int hash_sha256(struct bytes in, uint8_t out[32], struct err *e)
-{
-    return hash_digest(alg_hash_of(TPM2_ALG_SHA256), in, out, e);
 }
 
 /* --- in parts -------------------------------------------------------------- */
@@ -89,22 +77,22 @@ struct hash *hash_begin(const struct alg_hash *h, struct err *e)
     return c;
 }
 
-int hash_update(struct hash *c, struct bytes in, struct err *e)
+static bool add(struct hash *c, struct bytes in)
 {
     int ok = 1;
 
     if (in.len == 0)
-        return 0;
+        return true;
     if (c->alg->nid == NID_sha1)
         ok = SHA1_Update(&c->c.sha1, in.p, in.len);
     else if (alg_hash_block(c->alg) == SHA256_CBLOCK)
         ok = SHA256_Update(&c->c.sha256, in.p, in.len);
     else
         ok = SHA512_Update(&c->c.sha512, in.p, in.len);
-    return ok == 1 ? 0 : err_openssl(e, E_CRYPTO, "digest");
+    return ok == 1;
 }
 
-int hash_end(struct hash *c, uint8_t *out, struct err *e)
+static bool finish(struct hash *c, uint8_t *out)
 {
     int ok = 1;
 
@@ -115,8 +103,35 @@ int hash_end(struct hash *c, uint8_t *out, struct err *e)
         ok = SHA256_Final(out, &c->c.sha256);
     else
         ok = SHA512_Final(out, &c->c.sha512);
+    return ok == 1;
+}
+
+int hash_update(struct hash *c, struct bytes in, struct err *e)
+{
+    return add(c, in) ? 0 : err_openssl(e, E_CRYPTO, "digest");
+}
+
+int hash_end(struct hash *c, uint8_t *out, struct err *e)
+{
+    bool ok = finish(c, out);
+
     hash_abort(c);
-    return ok == 1 ? 0 : err_openssl(e, E_CRYPTO, "digest");
+    return ok ? 0 : err_openssl(e, E_CRYPTO, "digest");
+}
+
+/* Not by EVP, which looks its digest up for each time: five times as long for what is short. */
+int hash_digest(const struct alg_hash *h, struct bytes in, uint8_t *out, struct err *e)
+{
+    struct hash c = {.alg = h};
+    bool ok = start(&c) && add(&c, in) && finish(&c, out);
+
+    secret_wipe(&c, sizeof(c));
+    return ok ? 0 : err_openssl(e, E_CRYPTO, h->name);
+}
+
+int hash_sha256(struct bytes in, uint8_t out[32], struct err *e)
+{
+    return hash_digest(alg_hash_of(TPM2_ALG_SHA256), in, out, e);
 }
 
 void hash_abort(struct hash *c)

@@ -53,7 +53,8 @@ check "others go on" "$B/signloop" "$MODULE" init open shared login "$D/pin" fin
 check "so does the process" goes_on
 check "(a process that is stopped keeps its session)" stopped_one
 expect_fail "(which is in the way)" 'ContextSave: 0x901' burn
-expect_fail "(of all others, and they say why)" 'too old' "$FUSETSU" key generate --token shared --type p256 --label new --pin-file "$D/pin"
+# The kernel answers EIO; tpm2-abrmd, which loads and saves all sessions again then, gets over it.
+expect_fail "(of all others)" 'opening a session with the TPM' "$FUSETSU" key generate --token shared --type p256 --label new --pin-file "$D/pin"
 kill -CONT "$P"
 expect_fail "(a wrong PIN signs nothing)" 'PIN' p11 --login --pin wrong-pin --sign --id 01 --mechanism ECDSA -i "$D/pin" -o "$D/none"
 finish

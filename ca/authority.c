@@ -19,8 +19,6 @@
 #define NONCE_BYTES 32
 #define INVITE_DAYS 7
 #define INVITE_DAYS_MAX 90
-#define PINS_MAX_BYTES ((size_t)1 << 20)
-#define PINS_MAX 1000
 
 struct cached {
     X509 *cert;
@@ -32,7 +30,6 @@ struct authority {
     struct registry *registry;
     struct registry_authority info;
     struct registry_urls urls;
-    STACK_OF(X509) * pins;
     struct require require;
     authority_signer_fn signer_for;
     void *ctx;
@@ -43,50 +40,6 @@ int authority_path(const char *dir, const char *name, struct buf *out, struct er
 {
     buf_printf(out, "%s/%s", dir, name);
     return buf_cstr(out) != NULL ? 0 : buf_ok(out, e);
-}
-
-/* --- pins ---------------------------------------------------------------- */
-
-/* All certificates of a PEM text; at least one. */
-STACK_OF(X509) * authority_parse_pins(struct bytes pem, struct err *e)
-{
-    STACK_OF(X509) *pins = sk_X509_new_null();
-    BIO *in = pem.len <= PINS_MAX_BYTES ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
-    unsigned long why;
-    X509 *cert;
-
-    if (pins == NULL || in == NULL) {
-        err_set(e, E_FORMAT, "the file of pinned EK issuers is too long, or memory is short");
-        goto bad;
-    }
-    while ((cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL) {
-        if (sk_X509_num(pins) >= PINS_MAX || sk_X509_push(pins, cert) <= 0) {
-            X509_free(cert);
-            err_set(e, E_FORMAT, "the file of pinned EK issuers has over %d certificates",
-                    PINS_MAX);
-            goto bad;
-        }
-    }
-    why = ERR_peek_last_error();
-    ERR_clear_error();
-    if (ERR_GET_REASON(why) != PEM_R_NO_START_LINE) {
-        err_set(e, E_FORMAT,
-                "a certificate in the file of pinned EK issuers is malformed; it "
-                "must be PEM");
-        goto bad;
-    }
-    if (sk_X509_num(pins) == 0) {
-        err_set(e, E_FORMAT,
-                "the file of pinned EK issuers holds no certificate; put the TPM "
-                "makers' EK root or issuing CA certificates into it as PEM");
-        goto bad;
-    }
-    BIO_free(in);
-    return pins;
-bad:
-    BIO_free(in);
-    sk_X509_pop_free(pins, X509_free);
-    return NULL;
 }
 
 /* --- recording ----------------------------------------------------------- */
@@ -132,7 +85,8 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
                    authority_signer_fn signer_for, void *ctx, struct err *e)
 {
     struct authority *a = calloc(1, sizeof(*a));
-    struct buf path = {0}, pins_path = {0}, pem = {0};
+    struct buf path = {0};
+    X509 *attestation;
     int rc = -1;
 
     if (a == NULL) {
@@ -142,14 +96,19 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
     a->signer_for = signer_for;
     a->ctx = ctx;
     if (authority_path(dir, "registry.db", &path, e) != 0 ||
-        authority_path(dir, PINS_FILE, &pins_path, e) != 0 ||
         registry_open(&a->registry, buf_cstr(&path), read_only ? REGISTRY_READ : REGISTRY_WRITE,
                       e) != 0 ||
         registry_authority(a->registry, &a->info, e) != 0 ||
-        registry_urls(a->registry, &a->urls, e) != 0 ||
-        file_read(buf_cstr(&pins_path), PINS_MAX_BYTES, &pem, e) != 0 ||
-        (a->pins = authority_parse_pins(buf_bytes(&pem), e)) == NULL ||
-        require_load(dir, &a->require, e) != 0)
+        registry_urls(a->registry, &a->urls, e) != 0 || require_load(dir, &a->require, e) != 0)
+        goto out;
+    if (a->require.n_pin == 0) {
+        err_set(e, E_NOT_FOUND, "%s/%s is missing; put it back, with the EK issuers to trust", dir,
+                REQUIRE_PINS);
+        goto out;
+    }
+    /* It certifies EKs itself where the maker has not (ca/vouch.h). */
+    if (authority_cert(a, REGISTRY_ATTESTATION, 0, &attestation, e) != 0 ||
+        require_pin(&a->require, attestation, false, e) != 0)
         goto out;
     if (strcmp(a->info.arc, OID_ARC) != 0) {
         err_set(e, E_VERSION,
@@ -164,8 +123,6 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
 out:
     authority_close(a);
     buf_free(&path);
-    buf_free(&pins_path);
-    buf_free(&pem);
     return rc;
 }
 
@@ -179,7 +136,6 @@ void authority_close(struct authority *a)
             signer_free(a->ca[role][c].signer);
         }
     }
-    sk_X509_pop_free(a->pins, X509_free);
     require_free(&a->require);
     registry_close(a->registry);
     free(a);
@@ -203,11 +159,6 @@ struct registry *authority_registry(struct authority *a)
 const struct require *authority_require(const struct authority *a)
 {
     return &a->require;
-}
-
-STACK_OF(X509) * authority_ek_pins(const struct authority *a)
-{
-    return a->pins;
 }
 
 /* --- its CAs ------------------------------------------------------------- */

@@ -6,8 +6,7 @@
 #include "ca/registry_publish.h"
 
 /*
- * A nation's authority in a directory: registry.db (ca/registry.h), ek-pins.pem, the
- * certificates of the EK issuers that it trusts, and what ca/require.h reads. Its private keys
+ * A nation's authority in a directory: registry.db (ca/registry.h) and what ca/require.h reads. Its private keys
  * are elsewhere, in tokens; the caller gives access to them by a callback.
  */
 struct authority;
@@ -58,10 +57,7 @@ const struct registry_authority *authority_info(const struct authority *a);
 const struct registry_urls *authority_urls(const struct authority *a);
 struct registry *authority_registry(struct authority *a);
 
-/* The pinned EK issuers; borrowed. */
-STACK_OF(X509) * authority_ek_pins(const struct authority *a);
-
-/* What it asks of TPMs and platforms; borrowed. */
+/* What it asks of TPMs and platforms, its own attestation CA among the pinned issuers; borrowed. */
 struct require;
 const struct require *authority_require(const struct authority *a);
 

@@ -1,5 +1,6 @@
 /* Makes an authority. */
 #include "ca/authority_priv.h"
+#include "ca/require.h"
 
 #include "ca/urls.h"
 #include "core/file.h"
@@ -213,14 +214,14 @@ int authority_init(const char *dir, const struct authority_params *p, struct err
 {
     struct making m = {.p = p, .e = e};
     struct buf path = {0}, pins_path = {0};
-    STACK_OF(X509) *pins = NULL;
+    struct require pins = {.n_pin = 0};
     bool made = false;
     int rc = -1;
 
     if (check_params(p, e) != 0 || set_urls(&m) != 0 ||
-        (pins = authority_parse_pins(p->ek_pins_pem, e)) == NULL ||
+        require_pins(p->ek_pins_pem, &pins, e) != 0 ||
         authority_path(dir, "registry.db", &path, e) != 0 ||
-        authority_path(dir, PINS_FILE, &pins_path, e) != 0 || file_mkdirs(dir, e) != 0 ||
+        authority_path(dir, REQUIRE_PINS, &pins_path, e) != 0 || file_mkdirs(dir, e) != 0 ||
         registry_open(&m.registry, buf_cstr(&path), REGISTRY_CREATE, e) != 0)
         goto out;
     made = true;
@@ -233,7 +234,7 @@ out:
     registry_close(m.registry);
     if (rc != 0 && made)
         remove(buf_cstr(&path));
-    sk_X509_pop_free(pins, X509_free);
+    require_free(&pins);
     buf_free(&path);
     buf_free(&pins_path);
     return rc;

@@ -129,8 +129,8 @@ int device_follow_up(struct registry *r, const struct evidence_verdict *v, X509 
 
 /* --- registering ---------------------------------------------------------------------------- */
 
-int device_register(struct registry *r, STACK_OF(X509) * eks, struct registry_device *d,
-                    const char *dns, unsigned community, struct err *e)
+int device_add(struct registry *r, STACK_OF(X509) * eks, struct registry_device *d, const char *dns,
+               unsigned community, struct err *e)
 {
     uint8_t hash[32];
     struct pubkey k;
@@ -138,20 +138,26 @@ int device_register(struct registry *r, STACK_OF(X509) * eks, struct registry_de
     if (sk_X509_num(eks) < 1)
         return err_set(e, E_ARG, "name the EK certificates of the TPM");
     name_tpm(sk_X509_value(eks, 0), d);
-    if (registry_begin(r, e) != 0)
-        return -1;
     if (registry_device_add(r, d, e) != 0 ||
         registry_device_add_name(r, d->id, dns, community, e) != 0)
-        goto undo;
+        return -1;
     for (int i = 0; i < sk_X509_num(eks); i++) {
         /* One that asked before it was registered is the same TPM. */
         if (pubkey_from_x509(&k, sk_X509_value(eks, i), e) != 0 || pubkey_id(&k, hash, e) != 0 ||
             registry_device_drop_pending(r, hash, e) != 0 ||
             registry_device_add_ek(r, d->id, hash, e) != 0)
-            goto undo;
+            return -1;
     }
-    return registry_commit(r, e);
-undo:
+    return 0;
+}
+
+int device_register(struct registry *r, STACK_OF(X509) * eks, struct registry_device *d,
+                    const char *dns, unsigned community, struct err *e)
+{
+    if (registry_begin(r, e) != 0)
+        return -1;
+    if (device_add(r, eks, d, dns, community, e) == 0)
+        return registry_commit(r, e);
     registry_rollback(r);
     return -1;
 }

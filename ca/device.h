@@ -36,5 +36,8 @@ int device_follow_up(struct registry *r, const struct evidence_verdict *v, X509 
  * caller's. `d` gets id and name. In one transaction; E_EXISTS when an EK is registered. */
 int device_register(struct registry *r, STACK_OF(X509) * eks, struct registry_device *d,
                     const char *dns, unsigned community, struct err *e) MUST_USE;
+/* The same as part of a transaction. */
+int device_add(struct registry *r, STACK_OF(X509) * eks, struct registry_device *d, const char *dns,
+               unsigned community, struct err *e) MUST_USE;
 
 #endif

@@ -102,23 +102,12 @@ static int find_invitation(struct run *r)
 
 /* --- judging ------------------------------------------------------------- */
 
-/* The terms that a request and, later, its record are judged by. `pin` is freed by
- * the caller. */
-static int terms_of(const struct run *r, struct evidence_terms *t, struct evidence_pin **pin,
-                    struct err *e)
+/* The terms that a request and, later, its record are judged by. */
+static void terms_of(const struct run *r, struct evidence_terms *t)
 {
     const struct registry_invitation *i = &r->out->invitation;
-    STACK_OF(X509) *issuers = authority_ek_pins(r->a);
-    int n = sk_X509_num(issuers);
-    struct evidence_pin *p = calloc(n > 0 ? (size_t)n : 1, sizeof(*p));
 
-    if (p == NULL)
-        return err_set(e, E_MEMORY, "out of memory while judging evidence");
-    for (int k = 0; k < n; k++)
-        p[k].issuer = sk_X509_value(issuers, k);
     *t = (struct evidence_terms){
-        .pin = p,
-        .n_pin = n > 0 ? (size_t)n : 0,
         .now = r->now,
         .nonce_state = r->nonce_state,
         .profile = evidence_profile_signing(csr_is_rsa(r->req->csr)),
@@ -137,8 +126,6 @@ static int terms_of(const struct run *r, struct evidence_terms *t, struct eviden
         t->subject = i->subject;
         t->ek_spki = i->has_ek ? i->ek_hash : NULL;
     }
-    *pin = p;
-    return 0;
 }
 
 /* The registry is asked about the EK whose certificate came: that it is the EK of the TPM that
@@ -213,12 +200,11 @@ static int check_approver(struct run *r)
 static int judge(struct run *r)
 {
     const struct evidence_verdict *v = &r->out->verdict;
-    struct evidence_pin *pin = NULL;
     struct evidence_terms t;
     int rc = -1;
 
-    if (terms_of(r, &t, &pin, r->e) != 0 ||
-        evidence_check_request(r->req, &t, &r->out->verdict, r->e) != 0)
+    terms_of(r, &t);
+    if (evidence_check_request(r->req, &t, &r->out->verdict, r->e) != 0)
         goto out;
     r->out->judged = true;
     if (evidence_check_verdict(v, r->e) != 0)
@@ -238,7 +224,6 @@ static int judge(struct run *r)
     }
     rc = 0;
 out:
-    free(pin);
     return rc;
 }
 
@@ -318,12 +303,10 @@ static int make_record(struct run *r)
 static int judge_as_ally(struct run *r)
 {
     struct evidence_verdict verdict;
-    struct evidence_pin *pin = NULL;
     struct evidence_terms t;
     int rc = -1;
 
-    if (terms_of(r, &t, &pin, r->e) != 0)
-        return -1;
+    terms_of(r, &t);
     t.ak_sealed = false;
     t.leaf = r->leaf;
     if (evidence_check_record(&r->record, &t, &verdict, r->e) != 0 ||
@@ -331,7 +314,6 @@ static int judge_as_ally(struct run *r)
         err_prefix(r->e, "what was made does not verify and was thrown away");
     else
         rc = 0;
-    free(pin);
     return rc;
 }
 

@@ -41,6 +41,13 @@
  */
 #define IKE_ONLY .eku = {EKU_IKE}, .addresses = true
 
+/* EK Credential Profile 2.5, 3.2: the extended key usage, and the key usage by the kind of key
+ * (3.2.14). As long as the TPM, for who vouched for it can revoke it. */
+#define EK_CERTIFICATE                                                                            \
+    .pathlen = PROFILE_ABSENT, .min_ecc_bits = 256, .min_rsa_bits = 2048, .eku = {OID_TCG_KP_EK}, \
+    .max_seconds = 10 * YEAR, .policies = PROFILE_POLICIES_NONE,                                  \
+    .require_explicit = PROFILE_ABSENT, .inhibit_any = PROFILE_ABSENT, .san = PROFILE_SAN_TPM
+
 static const struct profile rows[PROFILE_COUNT] = {
     /* Trusted by itself: no path length, so that a level may be put between later;
      * anyPolicy because strongSwan grants only what every CA of the path has. */
@@ -77,7 +84,7 @@ static const struct profile rows[PROFILE_COUNT] = {
             .pathlen = 0,
             .key_usage = CA_USAGE,
             .min_ecc_bits = 384,
-            .eku = {OID_TCG_KP_AK},
+            .eku = {OID_TCG_KP_AK, OID_TCG_KP_EK},
             .max_seconds = 10 * YEAR,
             .policies = PROFILE_POLICIES_NONE,
             .require_explicit = PROFILE_ABSENT,
@@ -148,6 +155,18 @@ static const struct profile rows[PROFILE_COUNT] = {
             .name = "cross-certificate for IKE",
             CROSS_CERTIFICATE,
             IKE_ONLY,
+        },
+    [PROFILE_EK_ECC] =
+        {
+            .name = "endorsement key certificate",
+            .key_usage = KU_KEY_AGREEMENT,
+            EK_CERTIFICATE,
+        },
+    [PROFILE_EK_RSA] =
+        {
+            .name = "endorsement key certificate",
+            .key_usage = KU_KEY_ENCIPHERMENT,
+            EK_CERTIFICATE,
         },
     /* It cannot be revoked, so it is short. */
     [PROFILE_OCSP] =

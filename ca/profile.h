@@ -11,7 +11,7 @@
 enum profile_id {
     PROFILE_ROOT,           /* self-signed root of a nation */
     PROFILE_CROSS_CA,       /* signs cross-certificates and nothing else */
-    PROFILE_ATTESTATION_CA, /* signs attestation key certificates and nothing else */
+    PROFILE_ATTESTATION_CA, /* signs certificates of keys of TPMs and nothing else */
     PROFILE_ISSUING_CA,     /* signs the leaves of one community */
     PROFILE_GATEWAY,        /* a leaf: one DNS name, TLS and IKE */
     PROFILE_AK,             /* certificate of a TPM attestation key */
@@ -19,6 +19,8 @@ enum profile_id {
     PROFILE_CROSS_STRICT,   /* cross-certificate with RFC 5280's criticality */
     PROFILE_ISSUING_IKE,    /* issuing CA and cross-certificate once more, for IKE alone */
     PROFILE_CROSS_IKE,
+    PROFILE_EK_ECC, /* endorsement key whose maker has not certified it */
+    PROFILE_EK_RSA,
     PROFILE_OCSP, /* answers for the certificates of the CA that issued it */
     PROFILE_COUNT
 };
@@ -35,7 +37,7 @@ enum profile_policies {
 enum profile_san {
     PROFILE_SAN_NONE,
     PROFILE_SAN_DNS, /* exactly one dNSName */
-    PROFILE_SAN_TPM  /* the TPM's directoryName and a permanentIdentifier, given by the caller */
+    PROFILE_SAN_TPM  /* the TPM's directoryName, and what else the caller gives */
 };
 
 #define PROFILE_ABSENT (-1)

@@ -1,14 +1,18 @@
 #include "ca/require.h"
 
+#include "core/asn1.h"
 #include "core/file.h"
 
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define LINE_MAX_BYTES 512
 #define SETS_MAX 256
 #define ADVISORIES_MAX 4096
+#define PINS_MAX 1000
 
 /* The next line, cut at its end; false when there is none. E_FORMAT (through *bad) when it is too
  * long or holds a NUL. */
@@ -38,6 +42,73 @@ static bool next_line(struct reader *r, char out[LINE_MAX_BYTES], unsigned *numb
 static int bad_line(unsigned number, const char *what, struct err *e)
 {
     return err_set(e, E_FORMAT, "line %u: %s", number, what);
+}
+
+/* --- pinned issuers ------------------------------------------------------------------------ */
+
+int require_pin(struct require *r, X509 *issuer, bool eku_optional, struct err *e)
+{
+    struct evidence_pin *more;
+
+    if (r->n_pin >= PINS_MAX)
+        return err_set(e, E_FULL, "there are over %d pinned EK issuers", PINS_MAX);
+    more = realloc(r->pin, (r->n_pin + 1) * sizeof(*more));
+    if (more == NULL || X509_up_ref(issuer) != 1) {
+        r->pin = more != NULL ? more : r->pin;
+        return err_set(e, E_MEMORY, "out of memory for pinned EK issuers");
+    }
+    r->pin = more;
+    r->pin[r->n_pin++] = (struct evidence_pin){issuer, eku_optional};
+    return 0;
+}
+
+/* One certificate in DER. */
+static int pin_der(struct bytes der, bool eku_optional, struct require *out, struct err *e)
+{
+    X509 *cert = asn1_decode(ASN1_ITEM_rptr(X509), der, 16384, "certificate of an EK issuer", e);
+    int rc = cert != NULL ? require_pin(out, cert, eku_optional, e) : -1;
+
+    X509_free(cert);
+    return rc;
+}
+
+static int pins(struct bytes pem, bool eku_optional, struct require *out, struct err *e)
+{
+    BIO *in = pem.len <= REQUIRE_MAX ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
+    unsigned long why = 0;
+    X509 *cert;
+    int n = 0, rc = 0;
+
+    if (pem.len != 0 && pem.p[0] == 0x30) {
+        BIO_free(in);
+        return pin_der(pem, eku_optional, out, e);
+    }
+    if (in == NULL)
+        return err_set(e, E_FORMAT, "it is too long, or memory is short");
+    for (; rc == 0 && (cert = PEM_read_bio_X509(in, NULL, NULL, NULL)) != NULL; n++) {
+        rc = require_pin(out, cert, eku_optional, e);
+        X509_free(cert);
+    }
+    why = ERR_peek_last_error();
+    ERR_clear_error();
+    BIO_free(in);
+    if (rc == 0 && ERR_GET_REASON(why) != PEM_R_NO_START_LINE)
+        return err_set(e, E_FORMAT, "a certificate of an EK issuer is malformed; it must be PEM");
+    if (rc == 0 && n == 0)
+        return err_set(e, E_FORMAT,
+                       "it holds no certificate; put the TPM makers' EK root or issuing CA "
+                       "certificates into it as PEM");
+    return rc;
+}
+
+int require_pins(struct bytes pem, struct require *out, struct err *e)
+{
+    return pins(pem, false, out, e);
+}
+
+int require_pins_no_eku(struct bytes pem, struct require *out, struct err *e)
+{
+    return pins(pem, true, out, e);
 }
 
 /* --- advisories --------------------------------------------------------------------------- */
@@ -195,7 +266,9 @@ static int load(const char *dir, const char *name,
 
 int require_load(const char *dir, struct require *out, struct err *e)
 {
-    if (load(dir, REQUIRE_ADVISORIES, require_advisories, out, e) == 0 &&
+    if (load(dir, REQUIRE_PINS, require_pins, out, e) == 0 &&
+        load(dir, REQUIRE_PINS_NO_EKU, require_pins_no_eku, out, e) == 0 &&
+        load(dir, REQUIRE_ADVISORIES, require_advisories, out, e) == 0 &&
         load(dir, REQUIRE_PLATFORMS, require_platforms, out, e) == 0)
         return 0;
     require_free(out);
@@ -204,6 +277,8 @@ int require_load(const char *dir, struct require *out, struct err *e)
 
 void require_into(const struct require *r, struct evidence_terms *t)
 {
+    t->pin = r->pin;
+    t->n_pin = r->n_pin;
     t->advisory = r->advisory;
     t->n_advisory = r->n_advisory;
     t->pcrs = r->pcrs;
@@ -212,6 +287,9 @@ void require_into(const struct require *r, struct evidence_terms *t)
 
 void require_free(struct require *r)
 {
+    for (size_t i = 0; i < r->n_pin; i++)
+        X509_free(r->pin[i].issuer);
+    free(r->pin);
     free(r->advisory);
     free(r->pcrs);
     *r = (struct require){0};

@@ -198,3 +198,42 @@ bad:
     GENERAL_NAMES_free(out);
     return NULL;
 }
+
+static bool add_attribute(X509_NAME *to, const char *dotted, const char *value, struct err *e)
+{
+    ASN1_OBJECT *type = oid_object(dotted, e);
+    bool ok = type != NULL &&
+              X509_NAME_add_entry_by_OBJ(to, type, MBSTRING_UTF8, (const unsigned char *)value, -1,
+                                         -1, 0) == 1;
+
+    ASN1_OBJECT_free(type);
+    return ok;
+}
+
+GENERAL_NAMES *tpmnames_make(const struct ekname *tpm, struct err *e)
+{
+    GENERAL_NAMES *out = GENERAL_NAMES_new();
+    GENERAL_NAME *one = GENERAL_NAME_new();
+    X509_NAME *name = X509_NAME_new();
+
+    if (out == NULL || one == NULL || name == NULL) {
+        err_set(e, E_MEMORY, "out of memory for the names of a TPM");
+        goto bad;
+    }
+    if (!add_attribute(name, OID_TCG_MANUFACTURER, tpm->manufacturer, e) ||
+        !add_attribute(name, OID_TCG_MODEL, tpm->model, e) ||
+        !add_attribute(name, OID_TCG_VERSION, tpm->version, e)) {
+        err_set(e, E_ARG, "a TPM has a manufacturer, a model and a version");
+        goto bad;
+    }
+    GENERAL_NAME_set0_value(one, GEN_DIRNAME, name);
+    name = NULL;
+    if (sk_GENERAL_NAME_push(out, one) > 0)
+        return out;
+    err_set(e, E_MEMORY, "out of memory for the names of a TPM");
+bad:
+    X509_NAME_free(name);
+    GENERAL_NAME_free(one);
+    GENERAL_NAMES_free(out);
+    return NULL;
+}

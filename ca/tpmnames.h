@@ -1,7 +1,7 @@
 #ifndef CA_TPMNAMES_H
 #define CA_TPMNAMES_H
 
-#include "core/err.h"
+#include "core/ekname.h"
 
 #include <openssl/x509v3.h>
 
@@ -14,5 +14,8 @@
  * GENERAL_NAMES_free; NULL on failure.
  */
 GENERAL_NAMES *tpmnames_of(X509 *ek, struct err *e) MUST_USE;
+
+/* That directoryName of an EK certificate that is yet to be. E_ARG when a part is empty. */
+GENERAL_NAMES *tpmnames_make(const struct ekname *tpm, struct err *e) MUST_USE;
 
 #endif

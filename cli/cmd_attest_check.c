@@ -23,8 +23,7 @@ static const struct cli_option options[] = {
 struct inputs {
     struct evidence_request request;
     struct require require;
-    struct evidence_pin *pin;
-    STACK_OF(X509) * pins, *roots;
+    STACK_OF(X509) * roots;
     uint8_t nonce[EVIDENCE_NONCE_MAX];
     size_t nonce_len;
 };
@@ -33,8 +32,6 @@ static void free_inputs(struct inputs *in)
 {
     evidence_request_free(&in->request);
     require_free(&in->require);
-    free(in->pin);
-    certs_free(in->pins);
     certs_free(in->roots);
 }
 
@@ -59,23 +56,15 @@ static int read_inputs(struct cli *c, struct inputs *in, struct err *e)
         return cli_misuse(e, "--nonce is %d to %d bytes in hex", EVIDENCE_NONCE_MIN,
                           EVIDENCE_NONCE_MAX);
     if (read_request(cli_arg(c, 0), &in->request, e) != 0 ||
-        certs_read(cli_option(c, "ek-pins"), &in->pins, e) != 0 ||
         (roots != NULL && certs_read(roots, &in->roots, e) != 0) ||
         rules_read(c, &in->require, e) != 0)
         return -1;
-    in->pin = calloc((size_t)sk_X509_num(in->pins) + 1, sizeof(*in->pin));
-    if (in->pin == NULL)
-        return err_set(e, E_MEMORY, "out of memory for pins");
-    for (int i = 0; i < sk_X509_num(in->pins); i++)
-        in->pin[i].issuer = sk_X509_value(in->pins, i);
     return 0;
 }
 
 static int judge(struct cli *c, const struct inputs *in, struct evidence_verdict *v, struct err *e)
 {
     struct evidence_terms t = {
-        .pin = in->pin,
-        .n_pin = (size_t)sk_X509_num(in->pins),
         .now = time(NULL),
         .nonce = bytes_of(in->nonce, in->nonce_len),
         .nonce_state = EVIDENCE_NONCE_FRESH, /* the caller's word: it is he who drew it */

@@ -4,6 +4,7 @@
 #include "cli/listing.h"
 #include "cli/out.h"
 #include "cli/place.h"
+#include "core/asn1.h"
 #include "core/ektemplate.h"
 #include "core/file.h"
 #include "tpm/attest.h"
@@ -12,6 +13,10 @@
 #include <string.h>
 
 static const struct cli_option options[] = {
+    {"create", "TYPE",
+     "make the endorsement key of a TPM that has no certificate, and show its public key: p256, "
+     "p384, p521, rsa2048 or rsa3072",
+     false},
     {"out", "FILE", "write them here, as PEM, for `fusetsu device register`; - is standard output",
      false},
     {0},
@@ -74,6 +79,42 @@ static int write_all(const char *path, const struct attest_ek *ek, size_t n, str
     return rc;
 }
 
+/* The first template of that type: "p256" is "P-256". */
+static const struct ektemplate *template_named(const char *type)
+{
+    const struct ektemplate *row;
+
+    for (size_t i = 0; (row = ektemplate_at(i)) != NULL; i++) {
+        const char *a = type, *b = row->key;
+
+        while (*b != 0 && (*b == '-' || (*a | 0x20) == (*b | 0x20))) {
+            a += *b != '-';
+            b++;
+        }
+        if (*a == 0 && *b == 0)
+            return row;
+    }
+    return NULL;
+}
+
+/* For `fusetsu device certify`. */
+static int create(struct cli *c, struct tpm *t, const char *out, struct err *e)
+{
+    const struct ektemplate *row = template_named(cli_option(c, "create"));
+    struct buf spki = {0}, pem = {0};
+    struct pubkey k;
+    int rc = -1;
+
+    if (row == NULL)
+        return cli_misuse(e, "--create is p256, p384, p521, rsa2048 or rsa3072");
+    if (attest_ek_public(t, row->nv_cert, &k, e) == 0 && pubkey_to_spki(&k, &spki, e) == 0 &&
+        asn1_pem_write("PUBLIC KEY", buf_bytes(&spki), &pem, e) == 0)
+        rc = file_write(out != NULL ? out : "-", buf_bytes(&pem), 0644, e);
+    buf_free(&spki);
+    buf_free(&pem);
+    return rc;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     const char *out = cli_option(c, "out");
@@ -84,7 +125,15 @@ static int run(struct cli *c, struct err *e)
 
     if (out != NULL && cli_flag(c, "json"))
         return cli_misuse(e, "--out and --json exclude each other");
-    if (place_tpm(c, &t, e) != 0 || attest_ek_read(t, &ek, &n, e) != 0)
+    if (cli_option(c, "create") != NULL && cli_flag(c, "json"))
+        return cli_misuse(e, "--create and --json exclude each other");
+    if (place_tpm(c, &t, e) != 0)
+        goto out;
+    if (cli_option(c, "create") != NULL) {
+        rc = create(c, t, out, e);
+        goto out;
+    }
+    if (attest_ek_read(t, &ek, &n, e) != 0)
         goto out;
     rc = out != NULL ? write_all(out, ek, n, e) : list(c, ek, n, e);
 out:
@@ -101,7 +150,10 @@ const struct cli_command cmd_attest_ek = {
     .summary = "show the TPM's endorsement certificates",
     .about = "Lists the certificates that the TPM's maker put into it, or writes them to a file, "
              "the one that `fusetsu request` uses first, so that an authority can register this "
-             "TPM. Needs no PIN and no token.",
-    .examples = "fusetsu attest ek\nfusetsu attest ek --out gw-ek.pem",
+             "TPM. For a TPM whose maker put none into it --create gives the public key alone: a "
+             "registration officer who reads it from the machine himself can have the authority "
+             "certify it (device certify). Needs no PIN and no token.",
+    .examples = "fusetsu attest ek\nfusetsu attest ek --out gw-ek.pem\n"
+                "fusetsu attest ek --create p256 --out gw-ek.pub",
     .run = run,
 };

@@ -13,6 +13,7 @@ static const struct cli_option options[] = {
     {"name", "DNS", "the name that stands in the request", true},
     {"nonce", "HEX", "what the verifier drew, 8 to 64 bytes", true},
     {"pcrs", "LIST", "let the TPM quote these PCRs, e.g. sha256:0,2,4,7", false},
+    {"ek", "FILE", "the certificate of this TPM's endorsement key, where the TPM has none", false},
     {"ek-chain", "FILE", "certificates between the EK certificate and the pinned issuer", false},
     {"out", "FILE", "where to write the evidence; - is standard output", true},
     {0},
@@ -47,7 +48,7 @@ static int run(struct cli *c, struct err *e)
         return -1;
     if (keyring_open(&k, c, KEYRING_LOGIN, e) == 0 && keyring_token(k, &t, e) == 0 &&
         keyring_choose(k, c, CKO_PRIVATE_KEY, "label", &key, e) == 0 &&
-        enrolment_prepare(t, cli_option(c, "ek-chain"), &p, e) == 0 &&
+        enrolment_prepare(t, cli_option(c, "ek"), cli_option(c, "ek-chain"), &p, e) == 0 &&
         enrolment_finish(c, k, &key, false, &p, &pem, e) == 0)
         rc = file_write(cli_option(c, "out"), buf_bytes(&pem), 0644, e);
     if (rc == 0)

@@ -19,6 +19,7 @@ static const struct cli_option options[] = {
     {"type", "TYPE", "or make a new key: p256 (default), p384, rsa2048, rsa3072", false},
     {"label", "TEXT", "label of the new key (default: the name that will be certified)", false},
     {"pcrs", "LIST", "let the TPM quote these PCRs, e.g. sha256:0,2,4,7", false},
+    {"ek", "FILE", "the certificate of this TPM's endorsement key, where the TPM has none", false},
     {"ek-chain", "FILE", "certificates between the EK certificate and the pinned issuer", false},
     {0},
 };
@@ -184,7 +185,7 @@ static int run(struct cli *c, struct err *e)
     if ((!renew && read_invite(c, &p.invite, e) != 0) ||
         keyring_open(&k, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
         keyring_token(k, &t, e) != 0 || (renew && renewal(c, k, &p.invite, e) != 0) ||
-        enrolment_prepare(t, cli_option(c, "ek-chain"), &p, e) != 0 ||
+        enrolment_prepare(t, cli_option(c, "ek"), cli_option(c, "ek-chain"), &p, e) != 0 ||
         get_key(c, k, &p.invite, &key, &made, e) != 0)
         goto out;
     rc = finish(c, k, &key, made, &p, e);

@@ -29,7 +29,7 @@ static const struct cli_option options[] = {
 /* Everything that was read. */
 struct inputs {
     STACK_OF(X509) * certs; /* the leaf first */
-    STACK_OF(X509) * roots, *pins, *evidence_roots;
+    STACK_OF(X509) * roots, *evidence_roots;
     STACK_OF(X509) * beside; /* certificates in the file of the evidence record */
     bool has_record;
     struct evidence_record record;
@@ -101,7 +101,6 @@ static int read_record(const struct cli *c, struct inputs *in, struct err *e)
 static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 {
     if (read_certs(c, in, e) != 0 || read_optional(c, "roots", &in->roots, e) != 0 ||
-        read_optional(c, "ek-pins", &in->pins, e) != 0 ||
         read_optional(c, "evidence-roots", &in->evidence_roots, e) != 0 ||
         rules_read(c, &in->require, e) != 0)
         return -1;
@@ -112,7 +111,6 @@ static void free_inputs(struct inputs *in)
 {
     certs_free(in->certs);
     certs_free(in->roots);
-    certs_free(in->pins);
     certs_free(in->evidence_roots);
     certs_free(in->beside);
     evidence_record_free(&in->record);
@@ -160,8 +158,6 @@ static int ak_stacks(const struct inputs *in, STACK_OF(X509) * trusted, STACK_OF
 static int judge_record(const struct inputs *in, struct result *r, struct err *e)
 {
     STACK_OF(X509) *trusted = sk_X509_new_null(), *others = sk_X509_new_null();
-    size_t n_pin = in->pins != NULL ? (size_t)sk_X509_num(in->pins) : 0;
-    struct evidence_pin *pin = calloc(n_pin + 1, sizeof(*pin));
     X509 *leaf = sk_X509_value(in->certs, 0);
     struct evidence_terms t = {0};
     struct err why = {0};
@@ -170,18 +166,14 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     bool rsa;
     int rc = -1;
 
-    if (trusted == NULL || others == NULL || pin == NULL) {
+    if (trusted == NULL || others == NULL) {
         err_set(e, E_MEMORY, "out of memory for the evidence");
         goto out;
     }
     if (ak_stacks(in, trusted, others, e) != 0)
         goto out;
-    for (size_t i = 0; i < n_pin; i++)
-        pin[i].issuer = sk_X509_value(in->pins, (int)i);
     /* An RSA key may have the decrypt attribute too: its PSS is padded outside the TPM. */
     rsa = pubkey_from_x509(&pub, leaf, &why) == 0 && pub.type == TPM2_ALG_RSA;
-    t.pin = pin;
-    t.n_pin = n_pin;
     t.now = in->record.issued_at;
     t.nonce = buf_bytes(&in->record.nonce);
     t.nonce_state = EVIDENCE_NONCE_ASSERTED;
@@ -199,7 +191,6 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     r->evidence_judged = true;
     rc = 0;
 out:
-    free(pin);
     sk_X509_free(trusted);
     sk_X509_free(others);
     return rc;

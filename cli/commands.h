@@ -31,6 +31,7 @@ extern const struct cli_command cmd_attest_key;
 extern const struct cli_command cmd_attest_quote;
 extern const struct cli_command cmd_attest_check;
 extern const struct cli_command cmd_device_register;
+extern const struct cli_command cmd_device_certify;
 extern const struct cli_command cmd_device_list;
 extern const struct cli_command cmd_device_approve;
 extern const struct cli_command cmd_device_quarantine;

@@ -172,8 +172,7 @@ void enrolment_free(struct enrolment *p)
     store_key_free(&p->key);
 }
 
-/* The TPM's own part, before any key is made: EK certificate and attestation key. */
-int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p, struct err *e)
+static int own_ek(struct token *t, struct enrolment *p, struct err *e)
 {
     size_t at = 0;
 
@@ -181,9 +180,46 @@ int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p, s
         choose_ek(p->ek, p->n_ek, &p->invite, &at, &p->request.ek_cert, e) != 0)
         return -1;
     p->request.ek_template = p->ek[at].index;
+    return 0;
+}
+
+/* The TPM is asked whether it has that key. */
+static int given_ek(struct token *t, const char *path, struct enrolment *p, struct err *e)
+{
+    STACK_OF(X509) *certs = NULL;
+    struct pubkey pub;
+    uint8_t id[32];
+    int rc = -1;
+
+    if (certs_read(path, &certs, e) != 0)
+        return -1;
+    if (sk_X509_num(certs) == 1 && p->invite.has_ek &&
+        (pubkey_from_x509(&pub, sk_X509_value(certs, 0), e) != 0 || pubkey_id(&pub, id, e) != 0))
+        goto out;
+    if (sk_X509_num(certs) != 1)
+        err_set(e, E_FORMAT, "%s is to hold one certificate, that of the endorsement key", path);
+    else if (p->invite.has_ek && !bytes_equal(bytes_of(id, 32), bytes_of(p->invite.ek_spki, 32)))
+        err_set(e, E_REJECTED, "the invitation is bound to another endorsement key than that of %s",
+                path);
+    else if (attest_ek_match(token_tpm(t), sk_X509_value(certs, 0), &p->request.ek_template, e) ==
+             0) {
+        p->request.ek_cert = sk_X509_shift(certs);
+        rc = 0;
+    }
+out:
+    certs_free(certs);
+    return rc;
+}
+
+/* The TPM's own part, before any key is made: EK certificate and attestation key. */
+int enrolment_prepare(struct token *t, const char *ek, const char *chain, struct enrolment *p,
+                      struct err *e)
+{
+    if ((ek != NULL ? given_ek(t, ek, p, e) : own_ek(t, p, e)) != 0)
+        return -1;
     if (chain != NULL && certs_read(chain, &p->request.ek_chain, e) != 0)
         return -1;
-    if (attest_ak(t, p->ek[at].index, &p->ak, e) != 0)
+    if (attest_ak(t, p->request.ek_template, &p->ak, e) != 0)
         return -1;
     buf_add_bytes(&p->request.ak_public, buf_bytes(&p->ak.public));
     return buf_ok(&p->request.ak_public, e);

@@ -17,9 +17,10 @@ struct enrolment {
 };
 void enrolment_free(struct enrolment *p);
 
-/* The TPM's own part, before any key is made: EK certificate and attestation key. `chain`: a
- * file of certificates between the EK's and its pinned issuer, or NULL. */
-int enrolment_prepare(struct token *t, const char *chain, struct enrolment *p,
+/* The TPM's own part, before any key is made: EK certificate and attestation key. `ek`: a
+ * file with the certificate of its EK, NULL: it has one in NV. `chain`: a file of certificates
+ * between the EK's and its pinned issuer, or NULL. */
+int enrolment_prepare(struct token *t, const char *ek, const char *chain, struct enrolment *p,
                       struct err *e) MUST_USE;
 
 /* The request as PEM, appended. `made`: the key was made just now, with the nonce as

@@ -55,6 +55,7 @@ static const struct cli_command *const commands[] = {
     &cmd_attest_quote,
     &cmd_attest_check,
     &cmd_device_register,
+    &cmd_device_certify,
     &cmd_device_list,
     &cmd_device_approve,
     &cmd_device_quarantine,

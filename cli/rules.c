@@ -20,7 +20,9 @@ static int read_one(const struct cli *c, const char *option,
 
 int rules_read(const struct cli *c, struct require *out, struct err *e)
 {
-    if (read_one(c, "advisories", require_advisories, out, e) != 0)
+    if (read_one(c, "ek-pins", require_pins, out, e) != 0 ||
+        read_one(c, "ek-pins-no-eku", require_pins_no_eku, out, e) != 0 ||
+        read_one(c, "advisories", require_advisories, out, e) != 0)
         return -1;
     return read_one(c, "platforms", require_platforms, out, e);
 }

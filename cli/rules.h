@@ -5,9 +5,11 @@
 #include "cli/cli.h"
 
 /* The options by which a judge of evidence says what he asks of TPMs and platforms besides: rows
- * for a command's table, and the reader of both. */
+ * for a command's table, which has "ek-pins" as well, and the reader of them all. */
 #define RULES_OPTIONS(prefix)                                                                   \
-    {"advisories", "FILE", prefix "firmware that must not be trusted (fusetsu(1))", false},     \
+    {"ek-pins-no-eku", "FILE", prefix "trusted issuers whose certificates lack that usage",     \
+     false},                                                                                    \
+        {"advisories", "FILE", prefix "firmware that must not be trusted (fusetsu(1))", false}, \
     {                                                                                           \
         "platforms", "FILE", prefix "PCR values of which the platform must have one set", false \
     }

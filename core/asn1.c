@@ -214,7 +214,8 @@ int asn1_time(const ASN1_TIME *t, int64_t *out, struct err *e)
         return err_set(e, E_FORMAT, "a time is not of the form YYYYMMDDHHMMSSZ");
     }
     *out = (int64_t)timegm(&tm);
-    return 0;
+    /* Nor do we write one. */
+    return *out >= 0 ? 0 : err_set(e, E_FORMAT, "a time is before 1970");
 }
 
 /* --- PEM ------------------------------------------------------------------- */

@@ -24,6 +24,14 @@ int attest_ek_read(struct tpm *t, struct attest_ek **out, size_t *n, struct err 
 int attest_ek_first(struct tpm *t, struct attest_ek *out, struct err *e) MUST_USE;
 void attest_ek_free(struct attest_ek *ek, size_t n);
 
+/* The public key of the EK of a template, which is made for the time being where it is not
+ * persistent. E_UNSUPPORTED for another index, E_TPM when the TPM does not make such keys. */
+int attest_ek_public(struct tpm *t, uint32_t index, struct pubkey *out, struct err *e) MUST_USE;
+
+/* For an EK certificate that is not in NV: which template its key was made from, in this TPM.
+ * E_REJECTED when it is of another TPM. */
+int attest_ek_match(struct tpm *t, X509 *cert, uint32_t *index, struct err *e) MUST_USE;
+
 /*
  * The token's attestation key under the EK of template `ek_index`: read from the
  * store, or created (restricted ECDSA P-256 with SHA-256, fixedTPM, fixedParent,

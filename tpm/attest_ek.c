@@ -1,6 +1,8 @@
 #include "core/ektemplate.h"
 #include "core/log.h"
 #include "tpm/attest_priv.h"
+#include "tpm/ek.h"
+#include "tpm/exec.h"
 #include "tpm/nv.h"
 
 #include <openssl/x509.h>
@@ -92,4 +94,53 @@ void attest_ek_free(struct attest_ek *ek, size_t n)
     for (size_t i = 0; ek != NULL && i < n; i++)
         buf_free(&ek[i].cert);
     free(ek);
+}
+
+/* --- without a certificate in NV ------------------------------------------------------------- */
+
+int attest_ek_public(struct tpm *t, uint32_t index, struct pubkey *out, struct err *e)
+{
+    TPM2B_NAME name = {.size = sizeof(name.name)}, qualified = {.size = sizeof(qualified.name)};
+    TPM2B_PUBLIC pub = {0};
+    TSS2_SYS_CONTEXT *sys;
+    struct ek ek;
+    int rc = -1;
+
+    if (ek_find(t, index, &ek, e) != 0)
+        return -1;
+    sys = tpm_sys(t, e);
+    if (sys != NULL &&
+        exec_sapi(Tss2_Sys_ReadPublic(sys, ek.handle, NULL, &pub, &name, &qualified, NULL),
+                  "reading the endorsement key", e) == 0)
+        rc = pubkey_from_tpmt(out, &pub.publicArea, e);
+    ek_leave(t, &ek);
+    return rc;
+}
+
+int attest_ek_match(struct tpm *t, X509 *cert, uint32_t *index, struct err *e)
+{
+    const struct ektemplate *row;
+    struct pubkey want, has;
+
+    if (pubkey_from_x509(&want, cert, e) != 0)
+        return -1;
+    for (size_t i = 0; (row = ektemplate_at(i)) != NULL; i++) {
+        struct err why = {0};
+        TPMT_PUBLIC ek;
+
+        if (ektemplate_from_cert(row->nv_cert, cert, &ek, NULL) != 0)
+            continue;
+        if (attest_ek_public(t, row->nv_cert, &has, &why) != 0) {
+            if (why.code == E_NO_DEVICE || why.code == E_REMOVED)
+                return err_take(e, &why);
+            log_info("EK of template %s: %s", row->id, why.msg);
+        } else if (pubkey_equal(&has, &want)) {
+            *index = row->nv_cert;
+            return 0;
+        }
+    }
+    return err_set(e, E_REJECTED,
+                   "the EK certificate is for another TPM: this one has no endorsement key of %s "
+                   "that it names",
+                   pubkey_name(&want));
 }

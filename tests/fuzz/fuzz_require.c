@@ -1,4 +1,4 @@
-/* The text files of an authority: advisories, platforms, and PCR values as tpm2_pcrread prints
+/* The text files of an authority: pinned issuers, advisories, platforms, and PCR values as tpm2_pcrread prints
  * them. What is refused names a line or says why; what is accepted is within its bounds. */
 #include "ca/require.h"
 #include "tests/fuzz/input.h"
@@ -56,6 +56,20 @@ static void try_values(struct bytes text, uint16_t hash)
         INPUT_HOLDS(e.code != E_OK);
 }
 
+static void try_pins(struct bytes text)
+{
+    struct require r = {.n_pcrs = 0};
+    struct err e = {0};
+
+    if (require_pins(text, &r, &e) != 0)
+        INPUT_HOLDS(e.code == E_FORMAT || e.code == E_FULL);
+    else
+        INPUT_HOLDS(r.n_pin > 0);
+    for (size_t i = 0; i < r.n_pin; i++)
+        INPUT_HOLDS(r.pin[i].issuer != NULL && !r.pin[i].eku_optional);
+    require_free(&r);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const uint16_t hashes[] = {TPM2_ALG_SHA256, TPM2_ALG_SHA384, TPM2_ALG_SHA512,
@@ -65,7 +79,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct bytes rest = input_rest(&in);
 
     switch (which) {
-    case 0: try_advisories(rest); break;
+    case 0:
+        try_advisories(rest);
+        try_pins(rest);
+        break;
     case 1: try_platforms(rest); break;
     default: try_values(rest, hashes[which - 2]); break;
     }

@@ -30,18 +30,22 @@ static int add_ca(struct registry *r, enum registry_role role, unsigned communit
     return rc;
 }
 
-/* Is it one of the certificates for IKE? Their one extended key usage tells. */
-static bool for_ike(struct bytes der)
+bool bundle_for_ike(X509 *cert)
 {
     const char *ike = profile_get(PROFILE_CROSS_IKE)->eku[0];
-    EXTENDED_KEY_USAGE *eku = NULL;
-    X509 *cert = NULL;
-    bool yes = false;
+    EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL);
+    bool yes = eku != NULL && sk_ASN1_OBJECT_num(eku) == 1 &&
+               oid_is(sk_ASN1_OBJECT_value(eku, 0), ike);
 
-    if (issue_from_der(der, &cert, NULL) == 0 &&
-        (eku = X509_get_ext_d2i(cert, NID_ext_key_usage, NULL, NULL)) != NULL)
-        yes = sk_ASN1_OBJECT_num(eku) == 1 && oid_is(sk_ASN1_OBJECT_value(eku, 0), ike);
     EXTENDED_KEY_USAGE_free(eku);
+    return yes;
+}
+
+static bool for_ike(struct bytes der)
+{
+    X509 *cert = NULL;
+    bool yes = issue_from_der(der, &cert, NULL) == 0 && bundle_for_ike(cert);
+
     X509_free(cert);
     return yes;
 }

@@ -3,6 +3,7 @@
 
 #include "ca/registry.h"
 
+#include <openssl/x509.h>
 #include <time.h>
 
 /*
@@ -20,5 +21,8 @@ struct bundle {
     time_t now;
 };
 int bundle_pem(struct registry *r, const struct bundle *b, struct buf *out, struct err *e) MUST_USE;
+
+/* Is it one of the certificates for IKE? Their one extended key usage tells. */
+bool bundle_for_ike(X509 *cert);
 
 #endif

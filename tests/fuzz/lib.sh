@@ -22,8 +22,8 @@ fuzz_targets() {
 # the directory NEW, a reproducer to build/log. Prints one line of TAP.
 fuzz_one() {
     local target=$1 log=build/log/$1.log runs longest=2048
-    # Requests carry certificates.
-    [ "$target" != fuzz_evidence ] || longest=8192
+    # Requests and federations carry certificates.
+    case $target in fuzz_evidence) longest=8192 ;; fuzz_federation) longest=16384 ;; esac
     mkdir -p "$3" build/log
     # tss2-mu would write a line about everything that it does not read.
     if TSS2_LOG=all+none build/fuzz/fuzz/"$target" -max_total_time="$2" -max_len="$longest" -len_control=0 -timeout=30 -rss_limit_mb=2048 \

@@ -1,0 +1,243 @@
+#include "cli/federation_state.h"
+
+#include "core/federation_trust.h"
+#include "core/file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define IN_FORCE "federation.fed"
+
+/* --- files --------------------------------------------------------------------------------------- */
+
+static int path_of(const struct federation_state *s, const char *name, struct buf *out,
+                   struct err *e)
+{
+    buf_printf(out, "%s/%s", s->dir, name);
+    return buf_cstr(out) != NULL ? 0 : buf_ok(out, e);
+}
+
+static int put(struct federation_state *s, const char *name, struct bytes content, struct err *e)
+{
+    struct buf path = {0};
+    int rc = -1;
+
+    s->written++;
+    if (s->dry)
+        return 0;
+    if (path_of(s, name, &path, e) == 0)
+        rc = file_write((const char *)path.p, content, 0644, e);
+    buf_free(&path);
+    return rc;
+}
+
+static int drop(struct federation_state *s, const char *name, struct err *e)
+{
+    struct buf path = {0};
+    int rc = -1;
+
+    if (path_of(s, name, &path, e) != 0)
+        goto out;
+    rc = 0;
+    if (access((const char *)path.p, F_OK) != 0)
+        goto out;
+    s->removed++;
+    if (!s->dry && remove((const char *)path.p) != 0 && errno != ENOENT)
+        rc = err_set(e, E_IO, "cannot remove %s: %s", (const char *)path.p, strerror(errno));
+out:
+    buf_free(&path);
+    return rc;
+}
+
+/* Certificates of CAs are for everybody to read. */
+static int make_dir(struct federation_state *s, const char *name, struct err *e)
+{
+    struct buf path = {0};
+    int rc = -1;
+
+    if (s->dry)
+        return 0;
+    if (path_of(s, name, &path, e) != 0)
+        goto out;
+    rc = 0;
+    if (access((const char *)path.p, F_OK) == 0)
+        goto out;
+    rc = file_mkdirs((const char *)path.p, e);
+    if (rc == 0 && chmod((const char *)path.p, 0755) != 0)
+        rc = err_set(e, E_IO, "cannot let others read %s: %s", (const char *)path.p,
+                     strerror(errno));
+out:
+    buf_free(&path);
+    return rc;
+}
+
+/* --- a community ---------------------------------------------------------------------------------- */
+
+static const char *const parts[] = {"root", "cross-ca", "cross", "issuing"};
+
+/* COMMUNITY.d or COMMUNITY-ike.d. */
+static int put_split(struct federation_state *s, const char *dir, const struct federation_trust *t,
+                     struct err *e)
+{
+    char name[96];
+
+    if (make_dir(s, dir, e) != 0)
+        return -1;
+    for (size_t i = 0; i < t->n; i++) {
+        struct federation_trust one = {.name = {t->name[i]}, .cert = {t->cert[i]}, .n = 1};
+        struct buf pem = {0};
+        int rc;
+
+        snprintf(name, sizeof(name), "%s/%s.pem", dir, t->name[i]);
+        rc = federation_trust_pem(&one, &pem, e) == 0 ? put(s, name, buf_bytes(&pem), e) : -1;
+        buf_free(&pem);
+        if (rc != 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int drop_split(struct federation_state *s, const char *dir, struct err *e)
+{
+    char name[96];
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        snprintf(name, sizeof(name), "%s/%s.pem", dir, parts[i]);
+        if (drop(s, name, e) != 0)
+            return -1;
+    }
+    return drop(s, dir, e);
+}
+
+static int close_community(struct federation_state *s, unsigned n, struct err *e)
+{
+    static const char *const ends[] = {".pem", ".p12", ".policy"};
+    char name[64];
+
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        snprintf(name, sizeof(name), "%s%s", oid_community_name(n), ends[i]);
+        if (drop(s, name, e) != 0)
+            return -1;
+    }
+    snprintf(name, sizeof(name), "%s.d", oid_community_name(n));
+    return drop_split(s, name, e);
+}
+
+static int close_ike(struct federation_state *s, unsigned n, struct err *e)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s-ike.d", oid_community_name(n));
+    return drop_split(s, name, e);
+}
+
+static int open_ike(struct federation_state *s, unsigned n, struct err *e)
+{
+    struct federation_trust t;
+    char name[64];
+
+    snprintf(name, sizeof(name), "%s-ike.d", oid_community_name(n));
+    return federation_trust(s->f, s->side, n, true, &t, e) == 0 ? put_split(s, name, &t, e) : -1;
+}
+
+static int put_policy(struct federation_state *s, unsigned n, struct err *e)
+{
+    char oid[OID_TEXT_MAX], name[64];
+    struct buf line = {0};
+    int rc = -1;
+
+    snprintf(name, sizeof(name), "%s.policy", oid_community_name(n));
+    if (oid_policy(n, s->f->side[s->side].community[n].accepts, oid, e) == 0) {
+        buf_printf(&line, "%s\n", oid);
+        rc = put(s, name, buf_bytes(&line), e);
+    }
+    buf_free(&line);
+    return rc;
+}
+
+static int open_community(struct federation_state *s, unsigned n, struct err *e)
+{
+    const char *community = oid_community_name(n);
+    struct buf pem = {0}, p12 = {0};
+    struct federation_trust t;
+    char name[3][64];
+    int rc = -1;
+
+    snprintf(name[0], sizeof(name[0]), "%s.pem", community);
+    snprintf(name[1], sizeof(name[1]), "%s.p12", community);
+    snprintf(name[2], sizeof(name[2]), "%s.d", community);
+    if (federation_trust(s->f, s->side, n, false, &t, e) == 0 &&
+        federation_trust_pem(&t, &pem, e) == 0 && federation_trust_p12(&t, &p12, e) == 0 &&
+        put(s, name[0], buf_bytes(&pem), e) == 0 && put(s, name[1], buf_bytes(&p12), e) == 0 &&
+        put_split(s, name[2], &t, e) == 0)
+        rc = put_policy(s, n, e);
+    buf_free(&pem);
+    buf_free(&p12);
+    return rc;
+}
+
+static bool has_ike(const struct federation_side *s, unsigned n)
+{
+    return s->community[n].open && s->community[n].cross_ike != NULL &&
+           s->community[n].issuing_ike != NULL;
+}
+
+/* First what is taken away. */
+static int derive(struct federation_state *s, struct err *e)
+{
+    const struct federation_side *side = &s->f->side[s->side];
+
+    for (unsigned n = 1; n <= OID_COMMUNITIES; n++) {
+        if ((!side->community[n].open && close_community(s, n, e) != 0) ||
+            (!has_ike(side, n) && close_ike(s, n, e) != 0))
+            return -1;
+    }
+    for (unsigned n = 1; n <= OID_COMMUNITIES; n++) {
+        if ((side->community[n].open && open_community(s, n, e) != 0) ||
+            (has_ike(side, n) && open_ike(s, n, e) != 0))
+            return -1;
+    }
+    return 0;
+}
+
+/* --- all of it ------------------------------------------------------------------------------------- */
+
+/* The text of what is in force; empty when nothing is. */
+static int read_old(const struct federation_state *s, struct buf *text, struct err *e)
+{
+    struct buf path = {0}, in = {0};
+    struct err why = {0};
+    int signers, rc = -1;
+
+    if (path_of(s, IN_FORCE, &path, e) != 0)
+        goto out;
+    if (file_read((const char *)path.p, 2 * FEDERATION_MAX, &in, &why) != 0)
+        rc = why.code == E_NOT_FOUND ? 0 : err_take(e, &why);
+    else if (federation_text(buf_bytes(&in), text, &signers, e) == 0)
+        rc = 0;
+    else
+        err_prefix(e, "%s", (const char *)path.p);
+out:
+    buf_free(&path);
+    buf_free(&in);
+    return rc;
+}
+
+int federation_state_put(struct federation_state *s, struct err *e)
+{
+    struct buf old = {0};
+    int rc = -1;
+
+    if (read_old(s, &old, e) != 0 || federation_follows(s->text, buf_bytes(&old), e) != 0)
+        goto out;
+    s->changed = !bytes_equal(s->text, buf_bytes(&old));
+    if (make_dir(s, "", e) != 0 || derive(s, e) != 0)
+        goto out;
+    rc = put(s, IN_FORCE, s->file, e);
+out:
+    buf_free(&old);
+    return rc;
+}

@@ -1,0 +1,22 @@
+#ifndef CLI_FEDERATION_STATE_H
+#define CLI_FEDERATION_STATE_H
+
+#include "core/federation_cms.h"
+
+/* The directory of a relying party: the federation that is in force there, federation.fed, and what
+ * is derived from it. */
+struct federation_state {
+    const char *dir;
+    const struct federation *f; /* judged */
+    unsigned side;
+    struct bytes file, text; /* as it came, and what was signed */
+    bool dry;
+    bool changed; /* set: it was not in force */
+    unsigned written, removed;
+};
+
+/* E_REJECTED when it does not follow what is there. What is written last is federation.fed: whoever
+ * is interrupted applies it once more. */
+int federation_state_put(struct federation_state *s, struct err *e) MUST_USE;
+
+#endif

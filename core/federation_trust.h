@@ -1,0 +1,31 @@
+#ifndef CORE_FEDERATION_TRUST_H
+#define CORE_FEDERATION_TRUST_H
+
+#include "core/federation.h"
+
+/*
+ * What a relying party of one side needs of a federation, for one community: the certificates to
+ * trust. The root comes first, then what leads on from it: its Cross CA, what that issued to the
+ * ally's CA, and its own issuing CA. Other communities are not among them, so that a verifier that
+ * ignores policies keeps them out, too.
+ */
+struct federation_trust {
+    const char *name[4]; /* "root", "cross-ca", "cross", "issuing" */
+    X509 *cert[4];       /* borrowed from the federation */
+    size_t n;
+};
+
+/* With `ike`, in the form that strongSwan can read. E_NOT_FOUND: the community is not open, or there
+ * are no such certificates of it. */
+int federation_trust(const struct federation *f, unsigned side, unsigned community, bool ike,
+                     struct federation_trust *out, struct err *e) MUST_USE;
+
+/* As PEM, appended: a file of CAs for OpenSSL, GnuTLS and what is built on them. */
+int federation_trust_pem(const struct federation_trust *t, struct buf *out, struct err *e) MUST_USE;
+
+/* As a trust store for Java (PKCS#12 without keys). Whoever reads it gives FEDERATION_P12_PASSWORD,
+ * which is Java's own default and no secret. Appended. */
+#define FEDERATION_P12_PASSWORD "changeit"
+int federation_trust_p12(const struct federation_trust *t, struct buf *out, struct err *e) MUST_USE;
+
+#endif

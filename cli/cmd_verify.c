@@ -6,6 +6,7 @@
 #include "cli/rules.h"
 #include "cli/verdict.h"
 #include "core/file.h"
+#include "core/gate.h"
 #include "core/oid.h"
 
 #include <openssl/x509v3.h>
@@ -177,7 +178,7 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     t.now = in->record.issued_at;
     t.nonce = buf_bytes(&in->record.nonce);
     t.nonce_state = EVIDENCE_NONCE_ASSERTED;
-    t.subject = path_dns(leaf, dns, sizeof(dns)) ? dns : NULL;
+    t.subject = gate_dns(leaf, dns, sizeof(dns)) ? dns : NULL;
     t.profile = evidence_profile_signing(rsa);
     t.ak_roots = trusted;
     t.ak_untrusted = others;

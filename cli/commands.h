@@ -30,6 +30,7 @@ extern const struct cli_command cmd_attest_ak;
 extern const struct cli_command cmd_attest_key;
 extern const struct cli_command cmd_attest_quote;
 extern const struct cli_command cmd_attest_check;
+extern const struct cli_command cmd_gate;
 extern const struct cli_command cmd_federation_part;
 extern const struct cli_command cmd_federation_draft;
 extern const struct cli_command cmd_federation_sign;

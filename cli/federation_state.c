@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define IN_FORCE "federation.fed"
+#define NATION "nation"
 
 /* --- files --------------------------------------------------------------------------------------- */
 
@@ -203,6 +204,14 @@ static int derive(struct federation_state *s, struct err *e)
     return 0;
 }
 
+static int put_nation(struct federation_state *s, struct err *e)
+{
+    char line[4];
+
+    snprintf(line, sizeof(line), "%s\n", s->f->side[s->side].nation);
+    return put(s, NATION, bytes_of(line, 3), e);
+}
+
 /* --- all of it ------------------------------------------------------------------------------------- */
 
 /* The text of what is in force; empty when nothing is. */
@@ -234,10 +243,45 @@ int federation_state_put(struct federation_state *s, struct err *e)
     if (read_old(s, &old, e) != 0 || federation_follows(s->text, buf_bytes(&old), e) != 0)
         goto out;
     s->changed = !bytes_equal(s->text, buf_bytes(&old));
-    if (make_dir(s, "", e) != 0 || derive(s, e) != 0)
+    if (make_dir(s, "", e) != 0 || derive(s, e) != 0 || put_nation(s, e) != 0)
         goto out;
     rc = put(s, IN_FORCE, s->file, e);
 out:
     buf_free(&old);
+    return rc;
+}
+
+int federation_state_get(const char *dir, struct federation *f, unsigned *side, struct err *e)
+{
+    struct federation_state s = {.dir = dir};
+    struct buf path = {0}, nation = {0}, text = {0};
+    int n, rc = -1;
+
+    if (path_of(&s, NATION, &path, e) != 0 ||
+        file_read((const char *)path.p, 16, &nation, e) != 0 || read_old(&s, &text, e) != 0)
+        goto out;
+    if (text.len == 0) {
+        err_set(e, E_NOT_FOUND, "nothing was applied in %s; `fusetsu federation apply` does it",
+                dir);
+        goto out;
+    }
+    if (federation_parse(buf_bytes(&text), f, e) != 0) {
+        err_prefix(e, "%s", dir);
+        goto out;
+    }
+    if (nation.len == 3 && nation.p[2] == '\n')
+        nation.p[2] = 0;
+    n = nation.len == 3 && f->whole ? federation_side_of(f, (const char *)nation.p) : -1;
+    if (n < 0) {
+        err_set(e, E_FORMAT, "%s does not say whose side it is; apply the federation anew", dir);
+        federation_free(f);
+        goto out;
+    }
+    *side = (unsigned)n;
+    rc = 0;
+out:
+    buf_free(&path);
+    buf_free(&nation);
+    buf_free(&text);
     return rc;
 }

@@ -19,4 +19,9 @@ struct federation_state {
  * is interrupted applies it once more. */
 int federation_state_put(struct federation_state *s, struct err *e) MUST_USE;
 
+/* What is in force there, and on which side. Its signatures were judged when it was applied: the
+ * directory is as trusted as any file of CAs. Free with federation_free. */
+int federation_state_get(const char *dir, struct federation *f, unsigned *side,
+                         struct err *e) MUST_USE;
+
 #endif

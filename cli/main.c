@@ -89,6 +89,7 @@ static const struct cli_command *const commands[] = {
     &cmd_request,
     &cmd_approve,
     &cmd_verify,
+    &cmd_gate,
     &cmd_policy,
     &cmd_doctor,
     NULL,

@@ -1,12 +1,12 @@
 #include "cli/path.h"
 
 #include "core/chain.h"
+#include "core/gate.h"
 #include "core/oid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 
 bool path_self_signed(X509 *cert)
@@ -36,30 +36,6 @@ bool path_claim(X509 *leaf, unsigned *community, unsigned *level)
     *community = c;
     *level = l;
     return true;
-}
-
-bool path_dns(X509 *leaf, char *out, size_t size)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    bool found = false, clean = names != NULL;
-
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
-        struct bytes s;
-
-        if (gn->type != GEN_DNS) {
-            clean = false;
-            continue;
-        }
-        s = bytes_of(ASN1_STRING_get0_data(gn->d.dNSName),
-                     (size_t)ASN1_STRING_length(gn->d.dNSName));
-        if (s.len == 0 || s.len >= size || memchr(s.p, 0, s.len) != NULL)
-            clean = false;
-        else if (!found)
-            snprintf(out, size, "%.*s", (int)s.len, (const char *)s.p), found = true;
-    }
-    GENERAL_NAMES_free(names);
-    return found && clean;
 }
 
 /* --- validation ---------------------------------------------------------- */
@@ -101,59 +77,6 @@ static void explain(const struct chain_verdict *c, const struct path_terms *t,
         snprintf(v->reason, sizeof(v->reason), "%.230s (%s)", c->reason, c->clause);
 }
 
-/* Is this DNS name one of the certificate's subjectAltName? */
-static bool has_dns(X509 *leaf, struct bytes want)
-{
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    bool found = false;
-
-    for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
-        const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
-
-        found = found ||
-                (gn->type == GEN_DNS && ASN1_STRING_length(gn->d.dNSName) == (int)want.len &&
-                 strncasecmp((const char *)ASN1_STRING_get0_data(gn->d.dNSName),
-                             (const char *)want.p, want.len) == 0);
-    }
-    GENERAL_NAMES_free(names);
-    return found;
-}
-
-/* Has it a common name that looks like a DNS name and is none of its own? Name constraints
- * do not reach a common name beside a subjectAltName, and programs match it all the same. */
-static bool foreign_cn(X509 *leaf)
-{
-    const X509_NAME *name = X509_get_subject_name(leaf);
-    bool foreign = false;
-
-    for (int i = -1; (i = X509_NAME_get_index_by_NID(name, NID_commonName, i)) >= 0;) {
-        unsigned char *utf8 = NULL;
-        int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
-
-        foreign =
-            foreign || n <= 0 || memchr(utf8, 0, (size_t)n) != NULL ||
-            (memchr(utf8, '.', (size_t)n) != NULL && !has_dns(leaf, bytes_of(utf8, (size_t)n)));
-        OPENSSL_free(utf8);
-    }
-    return foreign;
-}
-
-/* What path validation lets pass in the certificate itself; NULL: nothing. */
-static const char *leaf_fault(X509 *leaf)
-{
-    char dns[256];
-
-    if (!path_dns(leaf, dns, sizeof(dns)))
-        return "the certificate must name DNS names and nothing else in its subjectAltName: "
-               "name constraints of other kinds are not enforced by every verifier";
-    if (foreign_cn(leaf))
-        return "the common name of the certificate looks like a DNS name and is not among its "
-               "DNS names: name constraints do not reach it";
-    if (X509_check_ca(leaf) != 0)
-        return "the certificate is one of a certification authority, not of a device";
-    return NULL;
-}
-
 static int validate(X509 *leaf, const struct path_terms *t, struct chain_terms *terms,
                     struct path_verdict *v, struct err *e)
 {
@@ -174,7 +97,7 @@ static int validate(X509 *leaf, const struct path_terms *t, struct chain_terms *
     }
     if (chain_check(leaf, terms, &c, e) != 0)
         goto out;
-    why = c.accepted ? leaf_fault(leaf) : NULL;
+    why = c.accepted ? gate_leaf_fault(leaf) : NULL;
     v->accepted = c.accepted && why == NULL;
     v->via = c.path;
     c.path = NULL;

@@ -33,10 +33,6 @@ void path_free(struct path_verdict *v);
  * claims none of our arc, or several communities. */
 bool path_claim(X509 *leaf, unsigned *community, unsigned *level);
 
-/* The first DNS name of a certificate; false when it has none, or when it has other
- * kinds of names beside it, over which name constraints do not reach everywhere. */
-bool path_dns(X509 *leaf, char *out, size_t size);
-
 /* True for a certificate that is signed with its own key. */
 bool path_self_signed(X509 *cert);
 

@@ -349,3 +349,8 @@ const char *conf_path(const struct conf *c)
 {
     return c->path;
 }
+
+const char *conf_peer_cert(void)
+{
+    return env("peer_cert");
+}

@@ -34,6 +34,10 @@ const char *conf_log(const struct conf *c);
 /* NULL when there is none. */
 const char *conf_run(const struct conf *c);
 
+/* The file with the peer's certificate, which OpenVPN names to the program of its tls-verify
+ * (tls-export-cert); NULL when there is none. */
+const char *conf_peer_cert(void);
+
 bool conf_sha1(const struct conf *c);
 bool conf_usb(const struct conf *c);
 

@@ -1,9 +1,13 @@
 /* OpenVPN 2.4 and later, by pkcs11-helper: two lines in a configuration file. */
 #include "cli/commands.h"
+#include "cli/community.h"
 #include "cli/setup/lines.h"
 #include "cli/setup/setup.h"
+#include "core/oid.h"
 
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 /* One field of an identity as pkcs11-helper 1.29 serialises it: what is not plain as \xHH. */
 static void add_field(struct buf *out, const char *text)
@@ -39,6 +43,61 @@ static int add_path(struct buf *out, const char *path, struct err *e)
     return 0;
 }
 
+/* OpenVPN splits the command of tls-verify at spaces by rules of its own. */
+static int add_word(struct buf *out, const char *word, struct err *e)
+{
+    if (word[0] == 0 || strpbrk(word, " '\"\\\t\r\n") != NULL)
+        return cli_misuse(e,
+                          "the command that OpenVPN is to call cannot hold \"%s\"; choose a path "
+                          "without spaces and quotes",
+                          word);
+    buf_printf(out, " %s", word);
+    return 0;
+}
+
+/* Whom it trusts, and the gate: OpenVPN alone looks at no policy. */
+static int add_gate(struct setup *s, struct buf *out, struct err *e)
+{
+    const char *trust = cli_option(setup_cli(s), "trust"),
+               *community = cli_option(setup_cli(s), "community");
+    struct buf dir = {0}, ca = {0}, command = {0};
+    char own[PATH_MAX];
+    unsigned number;
+    ssize_t n;
+    int rc = -1;
+
+    if (trust == NULL && community == NULL)
+        return 0;
+    if (trust == NULL || community == NULL)
+        return cli_misuse(e, "--trust and --community go together");
+    n = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    if (n <= 0)
+        return err_set(e, E_IO, "this program does not know where it is");
+    own[n] = 0;
+    if (community_parse(community, &number, e) != 0 || setup_absolute(trust, &dir, e) != 0)
+        goto out;
+    buf_printf(&ca, "%s/%s.pem", (const char *)dir.p, oid_community_name(number));
+    if (buf_cstr(&ca) == NULL)
+        goto out;
+    buf_str(out, "ca ");
+    if (add_path(out, (const char *)ca.p, e) != 0)
+        goto out;
+    if (add_word(&command, own, e) != 0 || add_word(&command, "gate", e) != 0 ||
+        add_word(&command, "--openvpn", e) != 0 || add_word(&command, "--trust", e) != 0 ||
+        add_word(&command, (const char *)dir.p, e) != 0 ||
+        add_word(&command, "--community", e) != 0 ||
+        add_word(&command, oid_community_name(number), e) != 0 || buf_cstr(&command) == NULL)
+        goto out;
+    buf_printf(out, "\nscript-security 2\ntls-export-cert /tmp\ntls-verify '%s'\n",
+               (const char *)command.p + 1);
+    rc = 0;
+out:
+    buf_free(&dir);
+    buf_free(&ca);
+    buf_free(&command);
+    return rc;
+}
+
 /* The login comes with the first signature, and that after the change of users. */
 static void tell_of_users(struct setup *s, struct bytes have)
 {
@@ -58,6 +117,7 @@ static int check_rest(struct setup *s, const char *path, struct err *e)
     static const char *const words[] = {"cert",   "key",      "pkcs12",           "<cert>",
                                         "<key>",  "<pkcs12>", "pkcs11-providers", "pkcs11-id",
                                         "--cert", "--key",    "--pkcs12",         NULL};
+    static const char *const gate[] = {"ca", "<ca>", "capath", "tls-verify", "--ca", NULL};
     struct lines_hit hit;
     struct bytes have;
 
@@ -68,6 +128,12 @@ static int check_rest(struct setup *s, const char *path, struct err *e)
                        "%s, line %zu, has \"%s\", and OpenVPN takes one key only; put a # before "
                        "that line, then try again",
                        path, hit.number, hit.word);
+    if (cli_option(setup_cli(s), "trust") != NULL && lines_find(have, gate, &hit))
+        return err_set(
+            e, E_EXISTS,
+            "%s, line %zu, has \"%s\", and --trust is to say whom OpenVPN trusts; put a # "
+            "before that line, then try again",
+            path, hit.number, hit.word);
     tell_of_users(s, have);
     return 0;
 }
@@ -88,6 +154,8 @@ static int plan(struct setup *s, struct err *e)
     buf_str(&text, "\npkcs11-id '");
     add_identity(&text, k);
     buf_str(&text, "'\n");
+    if (add_gate(s, &text, e) != 0)
+        goto out;
     if (buf_cstr(&text) == NULL) {
         err_set(e, E_MEMORY, "out of memory for lines of OpenVPN's");
         goto out;
@@ -102,7 +170,8 @@ static int plan(struct setup *s, struct err *e)
     setup_say(s, "OpenVPN asks for the PIN when it first signs: at the terminal, or through its "
                  "management interface where the file has the line management-query-passwords. "
                  "Whom it trusts is in the file of its line `ca`; `fusetsu ca export "
-                 "bundle:COMMUNITY` makes one.");
+                 "bundle:COMMUNITY` makes one, and --trust names those of a federation, with the "
+                 "gate (fusetsu gate) before it.");
     rc = 0;
 out:
     buf_free(&path);
@@ -121,6 +190,8 @@ static int run(struct cli *c, struct err *e)
 
 static const struct cli_option options[] = {
     {"file", "FILE", "the configuration file to put the lines into (default: print them)", false},
+    {"trust", "DIR", "whom to trust: what `fusetsu federation apply` has written", false},
+    {"community", "NAME", "the community whose gateways are let in, with --trust", false},
     {NULL, NULL, NULL, false},
 };
 
@@ -131,9 +202,12 @@ const struct cli_command cmd_setup_openvpn = {
     .options = options,
     .summary = "let OpenVPN use a key of the token",
     .about = "Puts two lines at the end of a configuration file of OpenVPN's, which name the "
-             "module, and the certificate and key. A file that names another key is refused.",
+             "module, and the certificate and key. A file that names another key is refused. With "
+             "--trust four more, which let in what a federation bounds and nothing else.",
     .examples = "fusetsu setup openvpn --label gw\n"
                 "fusetsu setup openvpn --label gw --file /etc/openvpn/gw.conf\n"
+                "fusetsu setup openvpn --label gw --file /etc/openvpn/gw.conf "
+                "--trust /etc/fusetsu/us-jp --community communications\n"
                 "fusetsu setup openvpn --file /etc/openvpn/gw.conf --undo",
     .run = run,
 };

@@ -128,10 +128,13 @@ done
 # --- TLS ----------------------------------------------------------------------------------
 
 engine_conf "$D/openssl.cnf"
-field() { OPENSSL_CONF=$D/openssl.cnf "${FOREIGN[@]}" openssl "$@" -engine pkcs11 -keyform engine -key "$(key_uri field ec)"; }
+engine=(-engine pkcs11 -keyform engine -key "$(key_uri field ec)")
+field() { OPENSSL_CONF=$D/openssl.cnf "${FOREIGN[@]}" openssl "$@" "${engine[@]}"; }
 check "OpenSSL's engine makes a certificate" field req -new -x509 -subj /CN=field -days 2 -out "$D/field.pem"
 accepting() { gone "$server" || { port=$(sed -n 's/^ACCEPT 127.0.0.1:\([0-9]*\).*/\1/p' "$D/server.out") && [ -n "$port" ]; }; }
-background field s_server -accept 127.0.0.1:0 -rev -cert "$D/field.pem" -tls1_3 >"$D/server.out" 2>&1 </dev/null
+# Not by that function, whose shell would be ended in its place.
+background "${FOREIGN[@]}" OPENSSL_CONF="$D/openssl.cnf" openssl s_server -accept 127.0.0.1:0 -rev \
+    -cert "$D/field.pem" -tls1_3 "${engine[@]}" >"$D/server.out" 2>&1 </dev/null
 server=$LAST
 poll 20 accepting
 answered() { grep -q 'oh yllat' "$D/client.out"; }

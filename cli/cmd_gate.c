@@ -1,0 +1,210 @@
+#include "cli/certs.h"
+#include "cli/commands.h"
+#include "cli/community.h"
+#include "cli/federation_state.h"
+#include "cli/out.h"
+#include "core/file.h"
+#include "core/gate.h"
+#include "core/log.h"
+
+#include <openssl/pem.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const struct cli_option options[] = {
+    {"trust", "DIR", "what `fusetsu federation apply` has written", true},
+    {"community", "NAME", "the community whose leaves are let in", true},
+    {"level", "N", "the lowest level, 1 to 4 (default: as the federation says)", false},
+    {"name", "DNS", "the name that it must have", false},
+    {"usage", "WHAT", "what it is for: server, client (default) or ike", false},
+    {"clearance", "CLASS",
+     "the clearance that it must have, such as secret: of our own system, or "
+     "one of the ally's that counts as it",
+     false},
+    {"crls", "FILE", "CRLs, one of each CA: revoked is refused, and so is what none judges", false},
+    {"openvpn", NULL, "called by OpenVPN's tls-verify, with tls-export-cert: DEPTH SUBJECT follow",
+     false},
+    {0},
+};
+
+struct inputs {
+    struct federation f;
+    STACK_OF(X509) * certs; /* the leaf first */
+    STACK_OF(X509_CRL) * crls;
+    struct gate_terms terms;
+};
+
+static void free_inputs(struct inputs *in)
+{
+    federation_free(&in->f);
+    certs_free(in->certs);
+    sk_X509_CRL_pop_free(in->crls, X509_CRL_free);
+}
+
+static int read_crls(const char *path, STACK_OF(X509_CRL) * *out, struct err *e)
+{
+    struct buf in = {0};
+    BIO *bio = NULL;
+    X509_CRL *crl;
+    int rc = -1;
+
+    *out = sk_X509_CRL_new_null();
+    if (*out == NULL)
+        return err_set(e, E_MEMORY, "out of memory for CRLs");
+    if (file_read(path, BUF_MAX, &in, e) != 0)
+        goto out;
+    bio = BIO_new_mem_buf(in.p, (int)in.len);
+    while (bio != NULL && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
+        if (sk_X509_CRL_push(*out, crl) <= 0) {
+            X509_CRL_free(crl);
+            err_set(e, E_MEMORY, "out of memory for CRLs");
+            goto out;
+        }
+    }
+    rc = sk_X509_CRL_num(*out) > 0 ? 0
+                                   : err_set(e, E_FORMAT, "%s holds no CRL; PEM is expected", path);
+out:
+    BIO_free(bio);
+    buf_free(&in);
+    return rc;
+}
+
+static int read_usage(const struct cli *c, const char **out, struct err *e)
+{
+    static const struct {
+        const char *word, *oid;
+    } rows[] = {{"client", "1.3.6.1.5.5.7.3.2"}, /* RFC 5280, 4.2.1.12 */
+                {"server", "1.3.6.1.5.5.7.3.1"},
+                {"ike", "1.3.6.1.5.5.7.3.17"}}; /* RFC 4945, 5.1.3.12 */
+    const char *word = cli_option(c, "usage");
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].word, word != NULL ? word : "client") == 0) {
+            *out = rows[i].oid;
+            return 0;
+        }
+    }
+    return cli_misuse(e, "--usage is client, server or ike");
+}
+
+static int read_class(const struct cli *c, int *out, struct err *e)
+{
+    const char *word = cli_option(c, "clearance");
+
+    *out = -1;
+    for (unsigned n = 0; word != NULL && n < FEDERATION_CLASSES; n++) {
+        if (strcmp(federation_class(n), word) == 0)
+            *out = (int)n;
+    }
+    return word == NULL || *out >= 0
+               ? 0
+               : cli_misuse(e, "--clearance is unmarked, unclassified, restricted, confidential, "
+                               "secret or top-secret");
+}
+
+/* The leaf, and what came along. */
+static int read_certs(const struct cli *c, struct inputs *in, struct err *e)
+{
+    const char *peer = conf_peer_cert();
+
+    if (cli_option(c, "openvpn") != NULL)
+        return peer != NULL ? certs_read(peer, &in->certs, e)
+                            : err_set(e, E_ARG,
+                                      "OpenVPN names no certificate: its settings want a line "
+                                      "tls-export-cert DIR beside tls-verify");
+    for (int i = 0; i < cli_n_args(c); i++) {
+        STACK_OF(X509) *more = NULL;
+        X509 *cert;
+
+        if (certs_read(cli_arg(c, i), i == 0 ? &in->certs : &more, e) != 0)
+            return -1;
+        while ((cert = sk_X509_shift(more)) != NULL) {
+            if (sk_X509_push(in->certs, cert) <= 0) {
+                X509_free(cert);
+                certs_free(more);
+                return err_set(e, E_MEMORY, "out of memory for certificates");
+            }
+        }
+        certs_free(more);
+    }
+    return 0;
+}
+
+static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
+{
+    struct gate_terms *t = &in->terms;
+
+    t->f = &in->f;
+    t->now = (int64_t)time(NULL);
+    t->dns = cli_option(c, "name");
+    if (community_parse(cli_option(c, "community"), &t->community, e) != 0 ||
+        cli_number(c, "level", 1, OID_LEVELS, 0, &t->level, e) != 0 ||
+        read_usage(c, &t->usage, e) != 0 || read_class(c, &t->clearance, e) != 0 ||
+        federation_state_get(cli_option(c, "trust"), &in->f, &t->side, e) != 0)
+        return -1;
+    if (cli_option(c, "crls") != NULL && read_crls(cli_option(c, "crls"), &in->crls, e) != 0)
+        return -1;
+    t->crls = in->crls;
+    return read_certs(c, in, e);
+}
+
+static int tell(struct cli *c, X509 *leaf, const struct chain_verdict *v, struct err *e)
+{
+    char subject[CERTS_TEXT];
+
+    certs_name(X509_get_subject_name(leaf), subject);
+    if (cli_flag(c, "json")) {
+        if (cli_json(c,
+                     json_pack("{s:b,s:o,s:s,s:o,s:s?}", "accepted", v->accepted ? 1 : 0, "subject",
+                               out_json_text(subject), "code", chain_code_name(v->code), "reason",
+                               out_json_text(v->reason), "clause", v->clause),
+                     e) != 0)
+            return -1;
+    } else if (v->accepted) {
+        out_para(stdout, "%s is let in.", subject);
+    }
+    return v->accepted
+               ? 0
+               : err_set(e, E_REJECTED, "%s is not let in: %s (%s)", subject, v->reason, v->clause);
+}
+
+static int run(struct cli *c, struct err *e)
+{
+    struct inputs in = {.certs = NULL};
+    struct chain_verdict v;
+    int rc = -1;
+
+    if (cli_option(c, "openvpn") != NULL && cli_n_args(c) != 2)
+        return cli_misuse(e, "--openvpn is for the lines that `fusetsu setup openvpn` writes");
+    /* CAs: they are judged with the leaf, which comes last, and are in the federation. */
+    if (cli_option(c, "openvpn") != NULL && strcmp(cli_arg(c, 0), "0") != 0)
+        return 0;
+    if (read_inputs(c, &in, e) == 0 &&
+        gate_check(sk_X509_value(in.certs, 0), in.certs, &in.terms, &v, e) == 0) {
+        rc = tell(c, sk_X509_value(in.certs, 0), &v, e);
+        chain_free(&v);
+    }
+    free_inputs(&in);
+    return rc;
+}
+
+const struct cli_command cmd_gate = {
+    .name = "gate",
+    .shared = CLI_JSON,
+    .options = options,
+    .args = "CERT [CHAIN...]",
+    .min_args = 1,
+    .max_args = -1,
+    .summary = "let in what a federation bounds, for programs that do not look",
+    .about =
+        "Judges a certificate by a federation that was applied: one community, a level, and a "
+        "clearance where one is asked for. Many programs check signatures and a name, and let in "
+        "what has another policy, none, or a common name beside its true names; they call this, "
+        "or their administrator does. Ends with 6 and the reason for what is not let in.",
+    .examples = "fusetsu gate --trust /etc/fusetsu/us-jp --community communications peer.pem\n"
+                "fusetsu gate --trust /etc/fusetsu/us-jp --community communications --usage server "
+                "--name gw.jp.example --clearance secret peer.pem",
+    .run = run,
+};

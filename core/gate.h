@@ -1,0 +1,39 @@
+#ifndef CORE_GATE_H
+#define CORE_GATE_H
+
+#include "core/federation.h"
+
+/*
+ * The gate of a relying party, for applications that look at signatures and names alone: a
+ * certificate is let in when it is valid under the federation for one community, at a level, and for
+ * nothing that the federation does not bound.
+ */
+struct gate_terms {
+    const struct federation *f; /* whole; in force at `now`, or nothing is let in */
+    unsigned side;              /* whose relying party it is */
+    unsigned community;
+    unsigned level; /* 0: as that side accepts */
+    int64_t now;
+    const char *usage; /* extended key usage, dotted */
+    const char *dns;   /* NULL: any name that is bounded */
+    int clearance;     /* number of a class of the side's own system that is wanted; -1: none */
+    STACK_OF(X509_CRL) * crls; /* NULL: revocation is not judged; else every link needs one */
+};
+
+/*
+ * Beside chain_check's rules: every alternative name must be bounded by the path, and a common name
+ * that looks like a host's must be one of the alternative names, since applications look at it.
+ * `sent` are certificates that came along; NULL: none. 0: judged, see chain_check.
+ */
+int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
+               struct chain_verdict *out, struct err *e) MUST_USE;
+
+/* What path validation lets pass in the certificate itself and some applications fall for: other
+ * names than DNS names, a common name that is none of them, a CA. NULL: nothing. */
+const char *gate_leaf_fault(X509 *leaf);
+
+/* The first DNS name of a certificate; false when it has none, or when it has other
+ * kinds of names beside it, over which name constraints do not reach everywhere. */
+bool gate_dns(X509 *leaf, char *out, size_t size);
+
+#endif

@@ -3,6 +3,7 @@
 #include "cli/community.h"
 #include "cli/federation_state.h"
 #include "cli/out.h"
+#include "cli/usage.h"
 #include "core/file.h"
 #include "core/gate.h"
 #include "core/log.h"
@@ -71,24 +72,6 @@ out:
     return rc;
 }
 
-static int read_usage(const struct cli *c, const char **out, struct err *e)
-{
-    static const struct {
-        const char *word, *oid;
-    } rows[] = {{"client", "1.3.6.1.5.5.7.3.2"}, /* RFC 5280, 4.2.1.12 */
-                {"server", "1.3.6.1.5.5.7.3.1"},
-                {"ike", "1.3.6.1.5.5.7.3.17"}}; /* RFC 4945, 5.1.3.12 */
-    const char *word = cli_option(c, "usage");
-
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (strcmp(rows[i].word, word != NULL ? word : "client") == 0) {
-            *out = rows[i].oid;
-            return 0;
-        }
-    }
-    return cli_misuse(e, "--usage is client, server or ike");
-}
-
 static int read_class(const struct cli *c, int *out, struct err *e)
 {
     const char *word = cli_option(c, "clearance");
@@ -135,13 +118,15 @@ static int read_certs(const struct cli *c, struct inputs *in, struct err *e)
 static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 {
     struct gate_terms *t = &in->terms;
+    const char *usage = cli_option(c, "usage");
 
     t->f = &in->f;
     t->now = (int64_t)time(NULL);
     t->dns = cli_option(c, "name");
     if (community_parse(cli_option(c, "community"), &t->community, e) != 0 ||
         cli_number(c, "level", 1, OID_LEVELS, 0, &t->level, e) != 0 ||
-        read_usage(c, &t->usage, e) != 0 || read_class(c, &t->clearance, e) != 0 ||
+        usage_parse(usage != NULL ? usage : "client", &t->usage, e) != 0 ||
+        read_class(c, &t->clearance, e) != 0 ||
         federation_state_get(cli_option(c, "trust"), &in->f, &t->side, e) != 0)
         return -1;
     if (cli_option(c, "crls") != NULL && read_crls(cli_option(c, "crls"), &in->crls, e) != 0)

@@ -4,6 +4,7 @@
 #include "cli/out.h"
 #include "cli/path.h"
 #include "cli/rules.h"
+#include "cli/usage.h"
 #include "cli/verdict.h"
 #include "core/file.h"
 #include "core/gate.h"
@@ -19,6 +20,7 @@ static const struct cli_option options[] = {
     {"community", "NAME", "the community to ask for (default: the one that CERT claims)", false},
     {"level", "N", "the assurance level to ask for, 1 to 4 (default: as claimed)", false},
     {"name", "DNS", "the name that CERT must be for", false},
+    {"usage", "WHAT", "what CERT must be for: server, client or ike (default: any)", false},
     {"evidence", "FILE", "judge this evidence record as well", false},
     {"ek-pins", "FILE", "evidence: trusted issuers of TPM endorsement certificates", false},
     {"evidence-roots", "FILE",
@@ -128,6 +130,8 @@ static int judge_path(const struct cli *c, const struct inputs *in, struct resul
                            .level = r->asked_level,
                            .dns = cli_option(c, "name")};
 
+    if (usage_parse(cli_option(c, "usage"), &t.usage, e) != 0)
+        return -1;
     if (path_check(sk_X509_value(in->certs, 0), &t, &r->path, e) != 0)
         return -1;
     r->path_judged = true;

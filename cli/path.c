@@ -121,7 +121,8 @@ int path_check(X509 *leaf, const struct path_terms *t, struct path_verdict *out,
                                 .now = (int64_t)time(NULL),
                                 .explicit_policy = true,
                                 .strict_names = true,
-                                .dns = t->dns};
+                                .dns = t->dns,
+                                .usage = t->usage};
     struct path_verdict v = {0};
     int rc = -1;
 

@@ -15,6 +15,7 @@ struct path_terms {
     STACK_OF(X509) * untrusted; /* further intermediates; NULL when none */
     unsigned community, level;  /* the one policy that is asked for */
     const char *dns;            /* the name that the leaf must have; NULL: any */
+    const char *usage;          /* the extended key usage, dotted; NULL: any */
 };
 
 struct path_verdict {

@@ -1,5 +1,6 @@
 #include "cli/certs.h"
 
+#include "cli/cli.h"
 #include "ca/issue.h"
 #include "core/file.h"
 
@@ -109,6 +110,44 @@ int certs_read(const char *path, STACK_OF(X509) * *out, struct err *e)
         rc = certs_parse(buf_bytes(&in), path, out, e);
     buf_free(&in);
     return rc;
+}
+
+/* Moves them to the end. */
+static int append(STACK_OF(X509) * from, STACK_OF(X509) * to, struct err *e)
+{
+    X509 *cert;
+
+    while ((cert = sk_X509_shift(from)) != NULL) {
+        if (sk_X509_push(to, cert) <= 0) {
+            X509_free(cert);
+            return err_set(e, E_MEMORY, "out of memory for certificates");
+        }
+    }
+    return 0;
+}
+
+int certs_read_args(const struct cli *c, STACK_OF(X509) * *out, struct err *e)
+{
+    STACK_OF(X509) *all = NULL;
+
+    for (int i = 0; i < cli_n_args(c); i++) {
+        STACK_OF(X509) *more = NULL;
+        int rc = certs_read(cli_arg(c, i), &more, e);
+
+        if (rc == 0 && all != NULL)
+            rc = append(more, all, e);
+        else if (rc == 0) {
+            all = more;
+            more = NULL;
+        }
+        certs_free(more);
+        if (rc != 0) {
+            certs_free(all);
+            return -1;
+        }
+    }
+    *out = all;
+    return 0;
 }
 
 void certs_free(STACK_OF(X509) * list)

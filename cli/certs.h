@@ -18,6 +18,9 @@
  */
 int certs_parse(struct bytes in, const char *what, STACK_OF(X509) * *out, struct err *e) MUST_USE;
 int certs_read(const char *path, STACK_OF(X509) * *out, struct err *e) MUST_USE;
+/* Those of all files that are a command's arguments, in their order. */
+struct cli;
+int certs_read_args(const struct cli *c, STACK_OF(X509) * *out, struct err *e) MUST_USE;
 /* All certificates of a PEM file beside blocks of other kinds; there may be none. */
 int certs_collect(struct bytes in, const char *what, STACK_OF(X509) * *out, struct err *e) MUST_USE;
 void certs_free(STACK_OF(X509) * list);

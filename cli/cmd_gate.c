@@ -97,22 +97,7 @@ static int read_certs(const struct cli *c, struct inputs *in, struct err *e)
                             : err_set(e, E_ARG,
                                       "OpenVPN names no certificate: its settings want a line "
                                       "tls-export-cert DIR beside tls-verify");
-    for (int i = 0; i < cli_n_args(c); i++) {
-        STACK_OF(X509) *more = NULL;
-        X509 *cert;
-
-        if (certs_read(cli_arg(c, i), i == 0 ? &in->certs : &more, e) != 0)
-            return -1;
-        while ((cert = sk_X509_shift(more)) != NULL) {
-            if (sk_X509_push(in->certs, cert) <= 0) {
-                X509_free(cert);
-                certs_free(more);
-                return err_set(e, E_MEMORY, "out of memory for certificates");
-            }
-        }
-        certs_free(more);
-    }
-    return 0;
+    return certs_read_args(c, &in->certs, e);
 }
 
 static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)

@@ -59,28 +59,6 @@ static int read_optional(const struct cli *c, const char *option, STACK_OF(X509)
     return path != NULL ? certs_read(path, out, e) : 0;
 }
 
-static int read_certs(const struct cli *c, struct inputs *in, struct err *e)
-{
-    if (certs_read(cli_arg(c, 0), &in->certs, e) != 0)
-        return -1;
-    for (int i = 1; i < cli_n_args(c); i++) {
-        STACK_OF(X509) *more = NULL;
-        X509 *cert;
-
-        if (certs_read(cli_arg(c, i), &more, e) != 0)
-            return -1;
-        while ((cert = sk_X509_shift(more)) != NULL) {
-            if (sk_X509_push(in->certs, cert) <= 0) {
-                X509_free(cert);
-                certs_free(more);
-                return err_set(e, E_MEMORY, "out of memory for certificates");
-            }
-        }
-        certs_free(more);
-    }
-    return 0;
-}
-
 static int read_record(const struct cli *c, struct inputs *in, struct err *e)
 {
     const char *path = cli_option(c, "evidence");
@@ -103,7 +81,7 @@ static int read_record(const struct cli *c, struct inputs *in, struct err *e)
 
 static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 {
-    if (read_certs(c, in, e) != 0 || read_optional(c, "roots", &in->roots, e) != 0 ||
+    if (certs_read_args(c, &in->certs, e) != 0 || read_optional(c, "roots", &in->roots, e) != 0 ||
         read_optional(c, "evidence-roots", &in->evidence_roots, e) != 0 ||
         rules_read(c, &in->require, e) != 0)
         return -1;

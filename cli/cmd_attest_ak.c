@@ -1,4 +1,5 @@
 #include "cli/commands.h"
+#include "cli/enrolment.h"
 #include "cli/out.h"
 #include "cli/place.h"
 #include "core/file.h"
@@ -9,6 +10,7 @@
 #include <stdio.h>
 
 static const struct cli_option options[] = {
+    {"ek", "FILE", "the certificate of this TPM's endorsement key, where the TPM has none", false},
     {"out", "FILE", "write its public key here, as PEM; - is standard output", false},
     {0},
 };
@@ -48,19 +50,19 @@ static int show(struct cli *c, uint32_t index, const TPM2B_NAME *name, const str
 
 static int run(struct cli *c, struct err *e)
 {
-    struct attest_ek ek = {0};
     struct store_key ak = {.token = 0};
     struct place at = {0};
     struct pubkey k;
     TPM2B_NAME name;
+    uint32_t ek;
     int rc = -1;
 
-    if (place_login(c, &at, NULL, e) == 0 && attest_ek_first(at.tpm, &ek, e) == 0 &&
-        attest_ak(at.token, ek.index, &ak, e) == 0 &&
+    if (place_login(c, &at, NULL, e) == 0 &&
+        enrolment_template(at.tpm, cli_option(c, "ek"), &ek, e) == 0 &&
+        attest_ak(at.token, ek, &ak, e) == 0 &&
         tpmname_object(buf_bytes(&ak.public), &name, e) == 0 && token_key_public(&ak, &k, e) == 0 &&
         (cli_option(c, "out") == NULL || write_public(cli_option(c, "out"), &k, e) == 0))
-        rc = show(c, ek.index, &name, &k, e);
-    buf_free(&ek.cert);
+        rc = show(c, ek, &name, &k, e);
     store_key_free(&ak);
     place_close(&at);
     return rc;

@@ -11,6 +11,7 @@
 static const struct cli_option options[] = {
     {"pcrs", "LIST", "which PCRs, e.g. sha256:0,2,4,7", true},
     {"nonce", "HEX", "what the verifier drew, 8 to 64 bytes", true},
+    {"ek", "FILE", "the certificate of this TPM's endorsement key, where the TPM has none", false},
     {"message", "FILE", "where to write the TPMS_ATTEST", true},
     {"signature", "FILE", "where to write the TPMT_SIGNATURE", true},
     {0},
@@ -48,10 +49,10 @@ static int run(struct cli *c, struct err *e)
     uint8_t nonce[EVIDENCE_NONCE_MAX];
     struct evidence_signed q = {.attest = {0}};
     struct store_key ak = {.token = 0};
-    struct attest_ek ek = {0};
     struct place at = {0};
     struct key_pcrs which;
     size_t n = strlen(hex) / 2;
+    uint32_t ek;
     int rc = -1;
 
     if (n < EVIDENCE_NONCE_MIN || n > sizeof(nonce) || hex_decode(nonce, n, hex) != 0)
@@ -59,8 +60,9 @@ static int run(struct cli *c, struct err *e)
                           EVIDENCE_NONCE_MAX);
     if (enrolment_pcrs(cli_option(c, "pcrs"), &which, e) != 0)
         return -1;
-    if (place_login(c, &at, NULL, e) == 0 && attest_ek_first(at.tpm, &ek, e) == 0 &&
-        attest_ak(at.token, ek.index, &ak, e) == 0 &&
+    if (place_login(c, &at, NULL, e) == 0 &&
+        enrolment_template(at.tpm, cli_option(c, "ek"), &ek, e) == 0 &&
+        attest_ak(at.token, ek, &ak, e) == 0 &&
         attest_quote(at.token, &ak, bytes_of(nonce, n), &which, &q, e) == 0 &&
         write_both(c, &q, e) == 0) {
         show(&which, &q.about);
@@ -69,7 +71,6 @@ static int run(struct cli *c, struct err *e)
     buf_free(&q.attest);
     buf_free(&q.signature);
     buf_free(&q.about);
-    buf_free(&ek.cert);
     store_key_free(&ak);
     place_close(&at);
     return rc;

@@ -183,31 +183,48 @@ static int own_ek(struct token *t, struct enrolment *p, struct err *e)
     return 0;
 }
 
-/* The TPM is asked whether it has that key. */
-static int given_ek(struct token *t, const char *path, struct enrolment *p, struct err *e)
+/* The one certificate of a file, whose key the TPM says that it has. */
+static int read_ek(struct tpm *t, const char *path, X509 **cert, uint32_t *index, struct err *e)
 {
     STACK_OF(X509) *certs = NULL;
-    struct pubkey pub;
-    uint8_t id[32];
     int rc = -1;
 
     if (certs_read(path, &certs, e) != 0)
         return -1;
-    if (sk_X509_num(certs) == 1 && p->invite.has_ek &&
-        (pubkey_from_x509(&pub, sk_X509_value(certs, 0), e) != 0 || pubkey_id(&pub, id, e) != 0))
-        goto out;
     if (sk_X509_num(certs) != 1)
         err_set(e, E_FORMAT, "%s is to hold one certificate, that of the endorsement key", path);
-    else if (p->invite.has_ek && !bytes_equal(bytes_of(id, 32), bytes_of(p->invite.ek_spki, 32)))
-        err_set(e, E_REJECTED, "the invitation is bound to another endorsement key than that of %s",
-                path);
-    else if (attest_ek_match(token_tpm(t), sk_X509_value(certs, 0), &p->request.ek_template, e) ==
-             0) {
-        p->request.ek_cert = sk_X509_shift(certs);
-        rc = 0;
-    }
-out:
+    else
+        rc = attest_ek_match(t, sk_X509_value(certs, 0), index, e);
+    if (rc == 0)
+        *cert = sk_X509_shift(certs);
     certs_free(certs);
+    return rc;
+}
+
+static int given_ek(struct token *t, const char *path, struct enrolment *p, struct err *e)
+{
+    struct pubkey pub;
+    uint8_t id[32];
+
+    if (read_ek(token_tpm(t), path, &p->request.ek_cert, &p->request.ek_template, e) != 0 ||
+        pubkey_from_x509(&pub, p->request.ek_cert, e) != 0 || pubkey_id(&pub, id, e) != 0)
+        return -1;
+    if (p->invite.has_ek && !bytes_equal(bytes_of(id, 32), bytes_of(p->invite.ek_spki, 32)))
+        return err_set(e, E_REJECTED,
+                       "the invitation is bound to another endorsement key than that of %s", path);
+    return 0;
+}
+
+int enrolment_template(struct tpm *t, const char *ek, uint32_t *index, struct err *e)
+{
+    struct attest_ek first = {0};
+    X509 *cert = NULL;
+    int rc = ek != NULL ? read_ek(t, ek, &cert, index, e) : attest_ek_first(t, &first, e);
+
+    if (rc == 0 && ek == NULL)
+        *index = first.index;
+    buf_free(&first.cert);
+    X509_free(cert);
     return rc;
 }
 

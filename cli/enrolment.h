@@ -23,6 +23,10 @@ void enrolment_free(struct enrolment *p);
 int enrolment_prepare(struct token *t, const char *ek, const char *chain, struct enrolment *p,
                       struct err *e) MUST_USE;
 
+/* Which EK the attestation key is to be under: that of the certificate in the file `ek`, NULL: of
+ * the first certificate in NV. */
+int enrolment_template(struct tpm *t, const char *ek, uint32_t *index, struct err *e) MUST_USE;
+
 /* The request as PEM, appended. `made`: the key was made just now, with the nonce as
  * `outside` (cli/keyring.h). A key of mode EACH asks for the user PIN again. */
 int enrolment_finish(struct cli *c, struct keyring *k, const struct keyring_object *key, bool made,

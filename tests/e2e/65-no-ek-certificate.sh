@@ -68,6 +68,12 @@ check "with it the TPM asks" request 3 gw --ek "$D/ek3.pem"
 check "and is judged and answered" issue gw
 check "and opens the answer" import 3 gw
 
+expect_exit 5 "its attestation key is under that EK, which has to be named" 'no endorsement certificate' \
+    at 3 "$FUSETSU" attest ak --token m3 --pin-file "$D/pin"
+check_out "then it is shown" 'EK +0x01C00014' at 3 "$FUSETSU" attest ak --token m3 --pin-file "$D/pin" --ek "$D/ek3.pem"
+check "and quotes" at 3 "$FUSETSU" attest quote --token m3 --pin-file "$D/pin" --ek "$D/ek3.pem" --pcrs sha256:0 \
+    --nonce 00112233445566778899 --message "$D/q.msg" --signature "$D/q.sig"
+
 # --- what allies see -------------------------------------------------------------------------------
 check "the root, for all to see" ca export root --out "$D/root.pem"
 check "the attestation CA, for those who trust it with TPMs" ca export attestation --out "$D/attestation.pem"

@@ -34,6 +34,9 @@ PROMPT = "Unlock Security Device"
 # The page's text, null while it is not complete.
 TEXT = "document.readyState === 'complete' && document.body ? document.body.innerText : null"
 
+# The connection was there when the user was asked, and no more when he had answered: he tries again.
+GONE = "net::ERR_SOCKET_NOT_CONNECTED"
+
 
 class DevTools:
     """The DevTools protocol on two pipes: messages of JSON that end in NUL."""
@@ -156,23 +159,32 @@ class User:
         return "Return"
 
 
-def load(devtools, args, until):
-    page = [t for t in devtools.call("Target.getTargets")["targetInfos"] if t["type"] == "page"][0]
-    devtools.session = devtools.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
-    user = User(args)
+def navigate(devtools, args, user, until):
+    """What came of it; None when nothing has in time."""
     navigation = devtools.send("Page.navigate", url=args.url)
     while time.monotonic() < until:
         result = devtools.poll(navigation, 0.1)
         if result is not None:
-            break
+            return result
         user.look()
-    else:
-        picture(args, "late")
-        say("error", "no page in time")
-        return 2
-    if "errorText" in result:
+    return None
+
+
+def load(devtools, args, until):
+    page = [t for t in devtools.call("Target.getTargets")["targetInfos"] if t["type"] == "page"][0]
+    devtools.session = devtools.call("Target.attachToTarget", targetId=page["targetId"], flatten=True)["sessionId"]
+    user = User(args)
+    for tries in range(3):
+        result = navigate(devtools, args, user, until)
+        if result is None:
+            picture(args, "late")
+            say("error", "no page in time")
+            return 2
+        if "errorText" not in result:
+            break
         say("error", result["errorText"])
-        return 1
+        if result["errorText"] != GONE or tries == 2:
+            return 1
     text = None
     while text is None and time.monotonic() < until:
         text = devtools.call("Runtime.evaluate", expression=TEXT, returnByValue=True)["result"].get("value")

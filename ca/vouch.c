@@ -1,6 +1,7 @@
 #include "ca/vouch.h"
 
 #include "ca/device.h"
+#include "ca/registry_status.h"
 #include "ca/tpmnames.h"
 
 #include <stdio.h>
@@ -91,6 +92,50 @@ static int keep(struct authority *a, const struct vouch *v, X509 *cert, const ui
     return rc;
 }
 
+/* The certificate that was made before, for whoever did not get the file; the last of several. */
+struct search {
+    X509 *cert;
+    int64_t now;
+    struct err *e;
+    bool failed;
+};
+
+static bool try_issued(void *ctx, const struct registry_cert *c)
+{
+    struct search *s = ctx;
+
+    if (c->status.state != REGISTRY_GOOD || c->expires_at <= s->now)
+        return true;
+    X509_free(s->cert);
+    s->cert = NULL;
+    s->failed = issue_from_der(c->der, &s->cert, s->e) != 0;
+    return !s->failed;
+}
+
+/* 1: it was vouched for in the same words, and *out is the certificate; 0: it was not; -1. */
+static int again(struct authority *a, const struct vouch *v, const struct registry_device *there,
+                 const uint8_t id[32], X509 **out, struct err *e)
+{
+    const struct registry_wanted of = {
+        .spki_hash = id, .of_ca = true, .issuer = REGISTRY_ATTESTATION};
+    struct search s = {.now = v->now, .e = e};
+    int named = registry_device_has_name(authority_registry(a), there->id, v->dns, v->community, e);
+
+    if (named <= 0 || there->state != REGISTRY_DEVICE_ACTIVE)
+        return named < 0 ? -1 : 0;
+    if (registry_certs(authority_registry(a), &of, try_issued, &s, e) != 0 || s.failed) {
+        X509_free(s.cert);
+        return -1;
+    }
+    if (s.cert == NULL || check_cert(s.cert, &v->tpm, NULL) != 0) {
+        X509_free(s.cert);
+        return 0;
+    }
+    *v->device = *there;
+    *out = s.cert;
+    return 1;
+}
+
 int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err *e)
 {
     struct registry_device there;
@@ -103,9 +148,14 @@ int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err
         return -1;
     /* Before anybody is asked for a PIN. */
     if (registry_device_of_ek(authority_registry(a), id, &there, &why) == 0 &&
-        there.state != REGISTRY_DEVICE_PENDING)
+        there.state != REGISTRY_DEVICE_PENDING) {
+        int rc = again(a, v, &there, id, out, e);
+
+        if (rc != 0)
+            return rc > 0 ? 0 : -1;
         return err_set(e, E_EXISTS, "that EK is device %lld, which is %s", (long long)there.id,
                        registry_device_state_name(there.state));
+    }
     if (why.code != E_OK && why.code != E_NOT_FOUND)
         return err_take(e, &why);
     if (authority_issuer(a, REGISTRY_ATTESTATION, 0, &by, e) != 0 ||

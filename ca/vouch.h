@@ -21,7 +21,8 @@ struct vouch {
     time_t now;
 };
 
-/* Certifies and registers, in one transaction. E_ARG for names of a TPM that no EK certificate could
+/* Certifies and registers, in one transaction; asked once more in the same words it gives the same
+ * certificate, for whoever was interrupted. E_ARG for names of a TPM that no EK certificate could
  * have, E_EXISTS when the EK is registered, E_REJECTED for a key that is too weak. */
 int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err *e) MUST_USE;
 

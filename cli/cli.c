@@ -121,6 +121,18 @@ int cli_number(const struct cli *c, const char *name, unsigned min, unsigned max
     return 0;
 }
 
+int cli_text(const struct cli *c, const char *name, char *out, size_t size, struct err *e)
+{
+    const char *value = cli_option(c, name);
+
+    if (value == NULL)
+        return 0;
+    if (strlen(value) >= size)
+        return cli_misuse(e, "--%s has up to %zu bytes", name, size - 1);
+    memcpy(out, value, strlen(value) + 1);
+    return 0;
+}
+
 int cli_n_args(const struct cli *c)
 {
     return c->n_args;

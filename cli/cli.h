@@ -23,6 +23,9 @@ bool cli_flag(const struct cli *c, const char *name);
 int cli_number(const struct cli *c, const char *name, unsigned min, unsigned max,
                unsigned otherwise, unsigned *out, struct err *e) MUST_USE;
 
+/* An option's text into an array of `size`, which stays as it is when it was not given. E_USAGE. */
+int cli_text(const struct cli *c, const char *name, char *out, size_t size, struct err *e) MUST_USE;
+
 /* Positional arguments. */
 int cli_n_args(const struct cli *c);
 const char *cli_arg(const struct cli *c, int i);

@@ -26,18 +26,6 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static int text(const struct cli *c, const char *option, char *out, size_t size, struct err *e)
-{
-    const char *value = cli_option(c, option);
-
-    if (value == NULL)
-        return 0;
-    if (strlen(value) >= size)
-        return cli_misuse(e, "--%s has up to %zu bytes", option, size - 1);
-    memcpy(out, value, strlen(value) + 1);
-    return 0;
-}
-
 static int read_key(const char *path, struct pubkey *out, struct err *e)
 {
     struct buf pem = {0}, der = {0};
@@ -59,12 +47,12 @@ static int read_options(const struct cli *c, struct vouch *v, struct pubkey *ek,
 
     if (community_parse(cli_option(c, "community"), &v->community, e) != 0 ||
         issue_check_dns(cli_option(c, "name"), e) != 0 ||
-        text(c, "operator", d->oper, sizeof(d->oper), e) != 0 ||
-        text(c, "officer", d->officer, sizeof(d->officer), e) != 0 ||
-        text(c, "note", d->note, sizeof(d->note), e) != 0 ||
-        text(c, "manufacturer", v->tpm.manufacturer, sizeof(v->tpm.manufacturer), e) != 0 ||
-        text(c, "model", v->tpm.model, sizeof(v->tpm.model), e) != 0 ||
-        text(c, "version", v->tpm.version, sizeof(v->tpm.version), e) != 0)
+        cli_text(c, "operator", d->oper, sizeof(d->oper), e) != 0 ||
+        cli_text(c, "officer", d->officer, sizeof(d->officer), e) != 0 ||
+        cli_text(c, "note", d->note, sizeof(d->note), e) != 0 ||
+        cli_text(c, "manufacturer", v->tpm.manufacturer, sizeof(v->tpm.manufacturer), e) != 0 ||
+        cli_text(c, "model", v->tpm.model, sizeof(v->tpm.model), e) != 0 ||
+        cli_text(c, "version", v->tpm.version, sizeof(v->tpm.version), e) != 0)
         return -1;
     v->dns = cli_option(c, "name");
     v->ek = ek;
@@ -106,7 +94,7 @@ static int run(struct cli *c, struct err *e)
 
     if (strcmp(cli_option(c, "out"), "-") == 0 && cli_flag(c, "json"))
         return cli_misuse(e, "--json and --out - exclude each other");
-    if (read_options(c, &v, &ek, e) != 0)
+    if (read_options(c, &v, &ek, e) != 0 || file_probe(cli_option(c, "out"), e) != 0)
         return -1;
     if ((keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0)

@@ -22,16 +22,6 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static int text(char *out, size_t size, const char *what, const char *value, struct err *e)
-{
-    if (value == NULL)
-        return 0;
-    if (strlen(value) >= size)
-        return cli_misuse(e, "--%s has up to %zu bytes", what, size - 1);
-    memcpy(out, value, strlen(value) + 1);
-    return 0;
-}
-
 static int one_more_name(struct cli *c, struct registry *r, const char *dns, unsigned community,
                          struct registry_device *d, struct err *e)
 {
@@ -74,9 +64,9 @@ static int run(struct cli *c, struct err *e)
         return cli_misuse(e, "say with --operator whose device it is");
     if (community_parse(cli_option(c, "community"), &community, e) != 0 ||
         issue_check_dns(cli_option(c, "name"), e) != 0 ||
-        text(d.oper, sizeof(d.oper), "operator", cli_option(c, "operator"), e) != 0 ||
-        text(d.officer, sizeof(d.officer), "officer", cli_option(c, "officer"), e) != 0 ||
-        text(d.note, sizeof(d.note), "note", cli_option(c, "note"), e) != 0)
+        cli_text(c, "operator", d.oper, sizeof(d.oper), e) != 0 ||
+        cli_text(c, "officer", d.officer, sizeof(d.officer), e) != 0 ||
+        cli_text(c, "note", d.note, sizeof(d.note), e) != 0)
         return -1;
     if (authority_open(&a, cli_option(c, "dir"), false, NULL, NULL, e) == 0 &&
         add(c, a, community, &d, e) == 0) {

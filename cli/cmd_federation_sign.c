@@ -36,7 +36,7 @@ static int run(struct cli *c, struct err *e)
     int rc = -1;
 
     if (file_read(cli_arg(c, 0), 2 * FEDERATION_MAX, &in, e) != 0 ||
-        (keys = cakeys_new(c, e)) == NULL ||
+        file_probe(cli_option(c, "out"), e) != 0 || (keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0 ||
         sign(a, buf_bytes(&in), &out, e) != 0 ||
         file_write(cli_option(c, "out"), buf_bytes(&out), 0644, e) != 0)

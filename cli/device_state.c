@@ -21,16 +21,6 @@ static int parse_id(const char *text, int64_t *id, struct err *e)
     return 0;
 }
 
-static int text(char *out, size_t size, const char *what, const char *value, struct err *e)
-{
-    if (value == NULL)
-        return 0;
-    if (strlen(value) >= size)
-        return cli_misuse(e, "--%s has up to %zu bytes", what, size - 1);
-    memcpy(out, value, strlen(value) + 1);
-    return 0;
-}
-
 int device_state_change(struct cli *c, enum registry_device_state to, struct err *e)
 {
     struct registry_device d;
@@ -45,10 +35,9 @@ int device_state_change(struct cli *c, enum registry_device_state to, struct err
         goto out;
     d.state = to;
     d.changed_at = time(NULL);
-    if (text(d.oper, sizeof(d.oper), "operator",
-             to == REGISTRY_DEVICE_ACTIVE ? cli_option(c, "operator") : NULL, e) != 0 ||
-        text(d.officer, sizeof(d.officer), "officer", cli_option(c, "officer"), e) != 0 ||
-        text(d.note, sizeof(d.note), "note", cli_option(c, "note"), e) != 0)
+    if ((to == REGISTRY_DEVICE_ACTIVE && cli_text(c, "operator", d.oper, sizeof(d.oper), e) != 0) ||
+        cli_text(c, "officer", d.officer, sizeof(d.officer), e) != 0 ||
+        cli_text(c, "note", d.note, sizeof(d.note), e) != 0)
         goto out;
     /* A TPM that asked and was never registered has no operator yet. */
     if (d.oper[0] == 0)

@@ -25,6 +25,7 @@ static CMS_ContentInfo *read_cms(struct bytes in, struct buf *text, struct err *
     CMS_ContentInfo *cms = NULL;
     ASN1_OCTET_STRING **content;
     STACK_OF(X509) *certs = NULL;
+    STACK_OF(X509_CRL) *crls = NULL;
     struct buf der = {0};
 
     if (asn1_pem_read(LABEL, in, SIGNED_MAX, &der, e) != 0 ||
@@ -33,9 +34,10 @@ static CMS_ContentInfo *read_cms(struct bytes in, struct buf *text, struct err *
         goto out;
     content = OBJ_obj2nid(CMS_get0_type(cms)) == NID_pkcs7_signed ? CMS_get0_content(cms) : NULL;
     certs = content != NULL ? CMS_get1_certs(cms) : NULL;
+    crls = content != NULL ? CMS_get1_crls(cms) : NULL;
     if (content == NULL || *content == NULL ||
         OBJ_obj2nid(CMS_get0_eContentType(cms)) != NID_pkcs7_data || sk_X509_num(certs) > 0 ||
-        sk_CMS_SignerInfo_num(CMS_get0_SignerInfos(cms)) < 1 ||
+        sk_X509_CRL_num(crls) > 0 || sk_CMS_SignerInfo_num(CMS_get0_SignerInfos(cms)) < 1 ||
         sk_CMS_SignerInfo_num(CMS_get0_SignerInfos(cms)) > SIGNERS_MAX) {
         err_set(e, E_FORMAT,
                 "it is no signed federation: the text and one or two signatures, nothing else");
@@ -47,6 +49,7 @@ static CMS_ContentInfo *read_cms(struct bytes in, struct buf *text, struct err *
 out:
     ERR_clear_error();
     sk_X509_pop_free(certs, X509_free);
+    sk_X509_CRL_pop_free(crls, X509_CRL_free);
     buf_free(&der);
     return cms;
 }

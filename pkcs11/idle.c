@@ -80,6 +80,7 @@ bool idle_begin(bool (*fn)(void))
     if (!idle.runs) {
         if (idle.started)
             pthread_join(idle.thread, NULL);
+        idle.stop = false;
         idle.started = idle.runs = ok = start();
     }
     pthread_mutex_unlock(&idle.mutex);

@@ -48,12 +48,18 @@ check "it is the same each time" again
 certify() { # certify N NAME OPTION...
     device certify --ek-public "$D/ek$1.pub" --name "$2.us.example" --community communications \
         --operator "Example Telecom" --officer "R. Officer" --note PO-7 --model SLB9670 --version id:00070055 \
-        --pin-file "$D/pin" --out "$D/ek$1.pem" "${@:3}"
+        --pin-file "$D/pin" --out "${out:-$D/ek$1.pem}" "${@:3}"
 }
 expect_exit 1 "a manufacturer is not any text" 'id:49465800' certify 3 gw --manufacturer Infineon
 check "nothing was written" test ! -e "$D/ek3.pem"
-check_out "no device was made" true bash -c "$(declare -f at device); at 1 '$FUSETSU' device list --dir '$D/ca' --json | jq -e 'length == 0'"
+no_device() { device list --json | jq -e 'length == 0'; }
+check_out "no device was made" true no_device
+out=$D/no-such-dir/x expect_exit 5 "nor where the certificate cannot be written" 'no-such-dir' certify 3 gw --manufacturer id:49465800
+check_out "none then, either" true no_device
 check "the authority certifies it" certify 3 gw --manufacturer id:49465800
+cp "$D/ek3.pem" "$D/first.pem" && rm "$D/ek3.pem"
+check "who lost the file asks again" certify 3 gw --manufacturer id:49465800
+check "and gets the same certificate" cmp "$D/ek3.pem" "$D/first.pem"
 names() { openssl x509 -in "$D/ek3.pem" -noout -text; }
 check_out "as a maker would: key agreement" 'Key Agreement' names
 check_out "the extended key usage of EKs" '2\.23\.133\.8\.1' names

@@ -460,7 +460,7 @@ static void test_a_signer_who_is_not_pinned_is_refused(void **state)
 
 /* By hand, for federation_sign would not: two signatures of one, another digest, another text. */
 static struct buf forged(struct world *w, const int who[2], const EVP_MD *md,
-                         const char *spoil_text)
+                         const char *spoil_text, bool with_cert)
 {
     struct buf text = {0}, out = {0}, der = {0};
     CMS_ContentInfo *cms;
@@ -481,6 +481,8 @@ static struct buf forged(struct world *w, const int who[2], const EVP_MD *md,
         EVP_PKEY_free(key);
     }
     assert_int_equal(CMS_final(cms, in, NULL, CMS_BINARY), 1);
+    if (with_cert)
+        assert_int_equal(CMS_add1_cert(cms, w->root[0]), 1);
     if (spoil_text != NULL) {
         ASN1_OCTET_STRING **c = CMS_get0_content(cms);
         uint8_t *at = memmem((*c)->data, (size_t)(*c)->length, spoil_text, strlen(spoil_text));
@@ -503,17 +505,20 @@ static void test_forged_signatures_are_refused(void **state)
         int who[2];
         bool sha1;
         const char *spoil, *refused;
+        bool with_cert;
     } rows[] = {
-        {{0, 1}, false, NULL, NULL}, /* the control */
-        {{0, 0}, false, NULL, "signed it twice"},
-        {{1, 1}, false, NULL, "signed it twice"},
-        {{0, 1}, true, NULL, "a signature of it is bad"},
-        {{0, 1}, false, "us-jp", "a signature of it is bad"},
+        {{0, 1}, false, NULL, NULL, false}, /* the control */
+        {{0, 0}, false, NULL, "signed it twice", false},
+        {{1, 1}, false, NULL, "signed it twice", false},
+        {{0, 1}, true, NULL, "a signature of it is bad", false},
+        {{0, 1}, false, "us-jp", "a signature of it is bad", false},
+        {{0, 1}, false, NULL, "nothing else", true},
     };
     struct world *w = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct buf f = forged(w, rows[i].who, rows[i].sha1 ? EVP_sha1() : NULL, rows[i].spoil);
+        struct buf f = forged(w, rows[i].who, rows[i].sha1 ? EVP_sha1() : NULL, rows[i].spoil,
+                              rows[i].with_cert);
 
         opens(w, buf_bytes(&f), w->root[0], w->root[1], NOW + 1, rows[i].refused);
         buf_free(&f);

@@ -1,24 +1,16 @@
 #include "ca/authority_priv.h"
 
-#include "ca/registry_device.h"
 #include "ca/require.h"
 #include "ca/urls.h"
 
-#include "core/evidence.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/oid.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <openssl/rand.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define DAY ((int64_t)24 * 3600)
-#define NONCE_BYTES 32
-#define INVITE_DAYS 7
-#define INVITE_DAYS_MAX 90
 
 struct cached {
     X509 *cert;
@@ -30,6 +22,7 @@ struct authority {
     struct registry *registry;
     struct registry_authority info;
     struct registry_urls urls;
+    struct clearance_system clearances;
     struct require require;
     authority_signer_fn signer_for;
     void *ctx;
@@ -58,13 +51,15 @@ int authority_record(struct registry *r, const struct authority_entry *x, struct
         goto out;
     if (x->dns != NULL) {
         if (strlen(x->dns) >= sizeof(row.subject)) {
-            err_set(e, E_ARG, "the DNS name is too long to be recorded");
+            err_set(e, E_ARG, "the name is too long to be recorded");
             goto out;
         }
         memcpy(row.subject, x->dns, strlen(x->dns) + 1);
     } else {
         X509_NAME_oneline(X509_get_subject_name(x->cert), row.subject, sizeof(row.subject));
     }
+    if (x->grant != NULL)
+        row.grant = *x->grant;
     row.has_ek = x->ek_hash != NULL;
     if (row.has_ek)
         memcpy(row.ek_hash, x->ek_hash, sizeof(row.ek_hash));
@@ -99,7 +94,9 @@ int authority_open(struct authority **out, const char *dir, bool read_only,
         registry_open(&a->registry, buf_cstr(&path), read_only ? REGISTRY_READ : REGISTRY_WRITE,
                       e) != 0 ||
         registry_authority(a->registry, &a->info, e) != 0 ||
-        registry_urls(a->registry, &a->urls, e) != 0 || require_load(dir, &a->require, e) != 0)
+        registry_urls(a->registry, &a->urls, e) != 0 ||
+        registry_clearances(a->registry, &a->clearances, e) != 0 ||
+        require_load(dir, &a->require, e) != 0)
         goto out;
     if (a->require.n_pin == 0) {
         err_set(e, E_NOT_FOUND, "%s/%s is missing; put it back, with the EK issuers to trust", dir,
@@ -149,6 +146,11 @@ const struct registry_authority *authority_info(const struct authority *a)
 const struct registry_urls *authority_urls(const struct authority *a)
 {
     return &a->urls;
+}
+
+const struct clearance_system *authority_clearances(const struct authority *a)
+{
+    return &a->clearances;
 }
 
 struct registry *authority_registry(struct authority *a)
@@ -230,84 +232,7 @@ int authority_issuer(struct authority *a, enum registry_role role, unsigned comm
     return 0;
 }
 
-/* --- invitations and cross-certificates ---------------------------------- */
-
-/* Before any nonce is given there is a TPM that may answer it. */
-static int check_registered(struct authority *a, const struct authority_invite *p, struct err *e)
-{
-    int there =
-        a->info.registration ? registry_device_for_name(a->registry, p->dns, p->community, e) : 1;
-
-    if (there != 0)
-        return there < 0 ? -1 : 0;
-    return err_set(e, E_NOT_FOUND,
-                   "no TPM is registered for %.100s in %s; a registration officer binds it with "
-                   "`fusetsu device register`",
-                   p->dns, oid_community_name(p->community));
-}
-
-static int check_invite(struct authority *a, const struct authority_invite *p, struct err *e)
-{
-    X509_NAME *name = NULL;
-
-    if (oid_community_name(p->community) == NULL ||
-        !registry_has_issuing(a->registry, p->community))
-        return err_set(e, E_NOT_FOUND,
-                       "this authority has no issuing CA for that community; `ca list` shows which "
-                       "it has");
-    if (p->level < 1 || p->level > OID_LEVELS)
-        return err_set(e, E_ARG, "a level is 1 to %d, not %u", OID_LEVELS, p->level);
-    if (p->days < 0 || p->days > INVITE_DAYS_MAX)
-        return err_set(e, E_ARG, "an invitation is valid for 1 to %d days, not %d", INVITE_DAYS_MAX,
-                       p->days);
-    if (issue_check_dns(p->dns, e) != 0)
-        return -1;
-    if (!issue_dns_within(p->dns, a->info.domain))
-        return err_set(e, E_ARG,
-                       "%.100s is not within %.100s, the authority's domain; name a host "
-                       "there",
-                       p->dns, a->info.domain);
-    /* What will be the subject must be one (a commonName has at most 64 characters). */
-    name = issue_name(a->info.nation, a->info.org, oid_community_name(p->community), p->dns, e);
-    X509_NAME_free(name);
-    return name != NULL ? check_registered(a, p, e) : -1;
-}
-
-int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
-                     struct err *e)
-{
-    struct registry_invitation row = {.nonce_len = NONCE_BYTES};
-    struct evidence_invitation file = {.nonce_len = NONCE_BYTES};
-    struct buf text = {0};
-    int rc = -1;
-
-    if (check_invite(a, p, e) != 0)
-        return -1;
-    if (RAND_bytes(row.nonce, NONCE_BYTES) != 1)
-        return err_openssl(e, E_CRYPTO, "no random nonce");
-    row.community = file.community = p->community;
-    row.level = file.level = p->level;
-    row.created_at = p->now;
-    row.expires_at = file.not_after = p->now + (p->days > 0 ? p->days : INVITE_DAYS) * DAY;
-    row.has_ek = file.has_ek = p->ek_hash != NULL;
-    if (p->ek_hash != NULL) {
-        memcpy(row.ek_hash, p->ek_hash, sizeof(row.ek_hash));
-        memcpy(file.ek_spki, p->ek_hash, sizeof(file.ek_spki));
-    }
-    memcpy(file.nonce, row.nonce, NONCE_BYTES);
-    /* check_invite bounded the DNS name, check_params the organisation. */
-    memcpy(row.subject, p->dns, strlen(p->dns) + 1);
-    memcpy(file.subject, p->dns, strlen(p->dns) + 1);
-    memcpy(file.authority, a->info.org, strlen(a->info.org) + 1);
-    if (evidence_invitation_to_pem(&file, &text, e) != 0 ||
-        registry_invite(a->registry, &row, e) != 0)
-        goto out;
-    buf_add_bytes(pem, buf_bytes(&text));
-    rc = buf_ok(pem, e);
-out:
-    buf_free(&text);
-    return rc;
-}
+/* --- cross-certificates --------------------------------------------------- */
 
 int authority_cross(struct authority *a, const struct cross_request *r, struct buf *pem,
                     struct err *e)

@@ -36,6 +36,7 @@ struct authority_params {
     struct bytes ek_pins_pem;                      /* one or more certificates */
     bool any_tpm;                   /* TPMs need not be registered (ca/registry_device.h) */
     const char *crl_url, *ocsp_url; /* where status is published (ca/urls.h); NULL: nowhere */
+    const struct clearance_system *clearances; /* NULL: it grants none */
     time_t now;
 };
 
@@ -55,6 +56,7 @@ void authority_close(struct authority *a); /* frees the signers; NULL is fine */
 
 const struct registry_authority *authority_info(const struct authority *a);
 const struct registry_urls *authority_urls(const struct authority *a);
+const struct clearance_system *authority_clearances(const struct authority *a);
 struct registry *authority_registry(struct authority *a);
 
 /* What it asks of TPMs and platforms, its own attestation CA among the pinned issuers; borrowed. */
@@ -75,10 +77,11 @@ struct authority_entry {
     enum registry_role issuer;
     unsigned community;
     X509 *cert;
-    const char *dns;              /* NULL: the subject in one line is recorded */
-    const uint8_t *ek_hash;       /* 32 bytes */
-    const uint8_t *evidence_hash; /* 32 bytes */
-    struct bytes evidence;        /* DER of the evidence record */
+    const char *dns;                    /* or mail; NULL: the subject in one line is recorded */
+    const struct registry_grant *grant; /* NULL: none, not a leaf */
+    const uint8_t *ek_hash;             /* 32 bytes */
+    const uint8_t *evidence_hash;       /* 32 bytes */
+    struct bytes evidence;              /* DER of the evidence record */
 };
 
 /* Records it; the times are the certificate's own. Inside or outside a transaction. */
@@ -86,7 +89,10 @@ int authority_record(struct registry *r, const struct authority_entry *x, struct
 
 struct authority_invite {
     unsigned community, level; /* level 1 to 4 */
-    const char *dns;           /* must be within the authority's domain */
+    const char *name;          /* DNS, or mail for a person; within the authority's domain */
+    const char *profile;       /* kind of certificate; NULL: "gateway", for mail "person" */
+    const char *person;        /* a person's name; NULL: what is before the @ */
+    const char *clearance;     /* clearance_grant's name; NULL: none */
     const uint8_t *ek_hash;    /* SHA-256 of the EK's SPKI (pubkey_id), or NULL */
     int days;                  /* 1 to 90; 0 means 7 */
     time_t now;

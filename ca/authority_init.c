@@ -16,6 +16,7 @@ struct making {
     struct issue_issuer root;
     struct registry_urls urls;
     char root_crl[URLS_MAX];
+    struct clearance may; /* what its issuing CAs may grant */
     struct err *e;
 };
 
@@ -23,6 +24,7 @@ static struct subject subject_of(const struct making *m, unsigned community,
                                  const struct authority_key *key)
 {
     return (struct subject){
+        .clearance = community != 0 && m->may.classes != 0 ? &m->may : NULL,
         .key = &key->signer->pub,
         .not_before = m->p->now,
         .community = community,
@@ -133,8 +135,13 @@ static int make_all(struct making *m)
     memcpy(info.arc, OID_ARC, sizeof(OID_ARC));
     info.registration = !p->any_tpm;
     if (registry_set_authority(m->registry, &info, m->e) != 0 ||
-        registry_set_urls(m->registry, &m->urls, m->e) != 0)
+        registry_set_urls(m->registry, &m->urls, m->e) != 0 ||
+        (p->clearances != NULL && registry_set_clearances(m->registry, p->clearances, m->e) != 0))
         return -1;
+    if (p->clearances != NULL) {
+        m->may.classes = clearance_system_classes(p->clearances);
+        memcpy(m->may.policy, p->clearances->policy, sizeof(m->may.policy));
+    }
     m->root.signer = p->root.signer;
     m->root.crl_url = m->root_crl;
     m->root.ocsp_url = m->urls.ocsp;

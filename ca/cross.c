@@ -108,7 +108,9 @@ int cross_judge(const struct cross_request *r, struct err *e)
     if (judge_ca(r->ally, e) != 0 || judge_strength(r->ally, e) != 0 ||
         judge_time(r->ally, r->now, e) != 0 || judge_nation(r->ally, r->nation, e) != 0)
         return -1;
-    if (policy_only(r->ally, r->community, e) != 0)
+    if (policy_only(r->ally, r->community, e) != 0 ||
+        (r->clearance != NULL && clearance_bounded(r->ally) &&
+         clearance_within(r->ally, r->clearance, e) != 0))
         return err_prefix(e, "the ally's certificate cannot be cross-certified");
     return 0;
 }
@@ -121,7 +123,7 @@ static int judge_apart(const struct issue_issuer *cross_ca, const char *own_nati
 
     if (strcmp(own_nation, r->nation) == 0)
         return err_set(e, E_REJECTED, "the ally's nation (%s) is our own", r->nation);
-    if (issue_dns_within(r->domain, own_domain) || issue_dns_within(own_domain, r->domain))
+    if (issue_within(r->domain, own_domain) || issue_within(own_domain, r->domain))
         return err_set(e, E_REJECTED,
                        "the ally's domain %.80s and our own %.80s overlap; name the domain that "
                        "is the ally's alone",
@@ -170,5 +172,6 @@ int cross_issue(const struct issue_issuer *cross_ca, const char *own_nation, con
     s.permit_nation = r->nation;
     s.permit_domain = r->domain;
     s.ski = issue_ski(r->ally);
+    s.clearance = r->clearance;
     return issue_certificate(profile_of(r), cross_ca, &s, out, e);
 }

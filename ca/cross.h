@@ -12,9 +12,10 @@ struct cross_request {
     const char *nation; /* the ally's: "JP" */
     const char *domain; /* DNS suffix that the ally may speak for: "jp.example" */
     unsigned community;
-    int days;    /* 1 to 365; 0 means 365, cut to the two CAs' own lifetimes */
-    bool strict; /* RFC 5280 criticality; breaks GnuTLS and NSS classic */
-    bool ike;    /* for IKE alone, as strongSwan can read it (PROFILE_CROSS_IKE); not strict */
+    int days; /* 1 to 365; 0 means 365, cut to the two CAs' own lifetimes */
+    const struct clearance *clearance; /* what the ally may grant, by its policy; NULL: none */
+    bool strict;                       /* RFC 5280 criticality; breaks GnuTLS and NSS classic */
+    bool ike; /* for IKE alone, as strongSwan can read it (PROFILE_CROSS_IKE); not strict */
     time_t now;
 };
 

@@ -15,7 +15,6 @@
 #include <string.h>
 
 #define DAY ((int64_t)24 * 3600)
-#define LEAF_DAYS 90
 /* Longer than any leaf that its evidence stands behind. */
 #define AK_DAYS 365
 
@@ -267,22 +266,34 @@ static int make_leaf(struct run *r)
 {
     const struct registry_authority *info = authority_info(r->a);
     const struct registry_invitation *i = &r->out->invitation;
+    const char *person = i->grant.person;
+    struct clearance c = {.classes = i->grant.clearance};
     struct subject s = {
         .key = &r->out->verdict.subject,
         .not_before = r->now,
         .community = i->community,
         .level = i->level,
         .dns = i->subject,
+        .mail = i->subject,
+        .clearance = c.classes != 0 ? &c : NULL,
         .evidence_hash = r->evidence_hash,
     };
-    X509_NAME *name =
-        issue_name(info->nation, info->org, oid_community_name(i->community), i->subject, r->e);
+    X509_NAME *name = issue_name(info->nation, info->org, oid_community_name(i->community),
+                                 person[0] != 0 ? person : i->subject, r->e);
+    enum profile_id id;
     int rc = -1;
 
+    memcpy(c.policy, authority_clearances(r->a)->policy, sizeof(c.policy));
     s.name = name;
-    if (name != NULL &&
-        issue_not_after(r->issuing.cert, r->now, LEAF_DAYS * DAY, &s.not_after, r->e) == 0)
-        rc = issue_certificate(PROFILE_GATEWAY, &r->issuing, &s, &r->leaf, r->e);
+    if (name == NULL || (person[0] != 0 && issue_name_mail(name, i->subject, r->e) != 0) ||
+        profile_named(i->grant.profile, &id, r->e) != 0 ||
+        issue_not_after(r->issuing.cert, r->now,
+                        c.classes != 0 ? profile_get(id)->max_seconds_cleared
+                                       : profile_get(id)->max_seconds,
+                        &s.not_after, r->e) != 0)
+        goto out;
+    rc = issue_certificate(id, &r->issuing, &s, &r->leaf, r->e);
+out:
     X509_NAME_free(name);
     return rc;
 }
@@ -375,6 +386,7 @@ static int record_both(struct run *r)
                                                    .community = i->community,
                                                    .cert = r->leaf,
                                                    .dns = i->subject,
+                                                   .grant = &i->grant,
                                                    .ek_hash = ek,
                                                    .evidence_hash = r->evidence_hash,
                                                    .evidence = buf_bytes(&r->record_der)},

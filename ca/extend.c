@@ -1,5 +1,6 @@
 #include "ca/extend.h"
 
+#include "ca/clearance.h"
 #include "ca/policy.h"
 #include "core/asn1.h"
 #include "core/evidence.h"
@@ -272,7 +273,8 @@ out:
 
 /* --- subjectAltName ------------------------------------------------------ */
 
-static int add_dns(X509 *cert, const char *dns, struct err *e)
+/* One name: GEN_DNS or GEN_EMAIL. */
+static int add_name(X509 *cert, int type, const char *text, struct err *e)
 {
     GENERAL_NAMES *names = NULL;
     GENERAL_NAME *name = NULL;
@@ -282,11 +284,11 @@ static int add_dns(X509 *cert, const char *dns, struct err *e)
     names = GENERAL_NAMES_new();
     name = GENERAL_NAME_new();
     v = ASN1_IA5STRING_new();
-    if (names == NULL || name == NULL || v == NULL || ASN1_STRING_set(v, dns, -1) != 1) {
+    if (names == NULL || name == NULL || v == NULL || ASN1_STRING_set(v, text, -1) != 1) {
         no_memory(e);
         goto out;
     }
-    GENERAL_NAME_set0_value(name, GEN_DNS, v);
+    GENERAL_NAME_set0_value(name, type, v);
     v = NULL;
     if (sk_GENERAL_NAME_push(names, name) <= 0) {
         no_memory(e);
@@ -317,8 +319,23 @@ static int add_san(X509 *cert, const struct profile *p, const struct subject *s,
 {
     switch (p->san) {
     case PROFILE_SAN_NONE: break;
-    case PROFILE_SAN_DNS: return add_dns(cert, s->dns, e);
+    case PROFILE_SAN_DNS: return add_name(cert, GEN_DNS, s->dns, e);
+    case PROFILE_SAN_MAIL: return add_name(cert, GEN_EMAIL, s->mail, e);
     case PROFILE_SAN_TPM: return add_tpm_names(cert, s->tpm_names, e);
+    }
+    return 0;
+}
+
+/* --- clearances --------------------------------------------------------------- */
+
+static int add_clearance(X509 *cert, const struct profile *p, const struct subject *s,
+                         struct err *e)
+{
+    switch (p->clearance) {
+    case PROFILE_CLEARANCE_NONE: break;
+    case PROFILE_CLEARANCE_GRANTED:
+        return s->clearance != NULL ? clearance_put(cert, s->clearance, e) : 0;
+    case PROFILE_CLEARANCE_BOUND: return clearance_put_bound(cert, s->clearance, e);
     }
     return 0;
 }
@@ -425,7 +442,7 @@ int extend_all(X509 *cert, const struct extend_issuer *issuer, const struct prof
         (issuer->ski.len != 0 && add_aki(cert, issuer->ski, e) != 0) || add_eku(cert, p, e) != 0 ||
         add_policies(cert, p, subject, e) != 0 || add_policy_rules(cert, p, e) != 0 ||
         (p->constraints && add_constraints(cert, p, subject, e) != 0) ||
-        add_san(cert, p, subject, e) != 0 ||
+        add_san(cert, p, subject, e) != 0 || add_clearance(cert, p, subject, e) != 0 ||
         (p->evidence_hash && evidence_hash_put(cert, subject->evidence_hash, e) != 0))
         return -1;
     return p->ocsp_nocheck ? add_nocheck(cert, e) : add_pointers(cert, issuer, e);

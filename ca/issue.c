@@ -1,7 +1,9 @@
 #include "ca/issue.h"
 
+#include "ca/clearance.h"
 #include "ca/extend.h"
 #include "core/asn1.h"
+#include "core/oid.h"
 
 #include <openssl/bn.h>
 #include <openssl/err.h>
@@ -59,8 +61,30 @@ int issue_check_dns(const char *dns, struct err *e)
     return 0;
 }
 
-bool issue_dns_within(const char *dns, const char *domain)
+int issue_check_mail(const char *mail, struct err *e)
 {
+    const char *at = mail != NULL ? strchr(mail, '@') : NULL;
+    size_t n = at != NULL ? (size_t)(at - mail) : 0;
+
+    if (n < 1 || n > 64 || strlen(mail) > 253 ||
+        strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._+-") != n || mail[0] == '.' ||
+        mail[n - 1] == '.' || strstr(mail, "..") != NULL)
+        return err_set(e, E_ARG,
+                       "\"%.80s\" is not a mail address of lower-case letters, digits and . _ + - "
+                       "before the @",
+                       mail != NULL ? mail : "");
+    return issue_check_dns(at + 1, e);
+}
+
+int issue_check_subject(const char *name, struct err *e)
+{
+    return name != NULL && strchr(name, '@') != NULL ? issue_check_mail(name, e)
+                                                     : issue_check_dns(name, e);
+}
+
+bool issue_within(const char *name, const char *domain)
+{
+    const char *at = strchr(name, '@'), *dns = at != NULL ? at + 1 : name;
     size_t n = strlen(dns), m = strlen(domain);
 
     if (n < m || strcmp(dns + (n - m), domain) != 0)
@@ -100,6 +124,11 @@ X509_NAME *issue_name(const char *nation, const char *org, const char *unit, con
         return NULL;
     }
     return name;
+}
+
+int issue_name_mail(X509_NAME *name, const char *mail, struct err *e)
+{
+    return add_part(name, "UID", mail, e);
 }
 
 /* --- encodings ----------------------------------------------------------- */
@@ -184,6 +213,8 @@ static int complete(const struct profile *p, const struct subject *s, struct err
         return err_set(e, E_REJECTED, "it needs a nation and a domain to be bound to");
     if (p->san == PROFILE_SAN_DNS && s->dns == NULL)
         return err_set(e, E_REJECTED, "it needs a DNS name");
+    if (p->san == PROFILE_SAN_MAIL && s->mail == NULL)
+        return err_set(e, E_REJECTED, "it needs a mail address");
     if (p->san == PROFILE_SAN_TPM && sk_GENERAL_NAME_num(s->tpm_names) < 1)
         return err_set(e, E_REJECTED, "it needs the names of its TPM");
     if (p->constraints &&
@@ -191,7 +222,34 @@ static int complete(const struct profile *p, const struct subject *s, struct err
         return -1;
     if (p->san == PROFILE_SAN_DNS && issue_check_dns(s->dns, e) != 0)
         return -1;
+    if (p->san == PROFILE_SAN_MAIL && issue_check_mail(s->mail, e) != 0)
+        return -1;
     return 0;
+}
+
+/* Is the certificate good under its issuer for all that it is for (the extended key usages of CAs
+ * bound what is below them, for most verifiers), and for its clearance? */
+static int admit_uses(const struct profile *p, X509 *issuer, const struct subject *s, struct err *e)
+{
+    EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(issuer, NID_ext_key_usage, NULL, NULL);
+    bool all = true;
+
+    for (size_t i = 0; eku != NULL && i < PROFILE_MAX_EKU && p->eku[i] != NULL; i++) {
+        bool has = false;
+
+        for (int j = 0; j < sk_ASN1_OBJECT_num(eku); j++)
+            has = has || oid_is(sk_ASN1_OBJECT_value(eku, j), p->eku[i]);
+        all = all && has;
+    }
+    EXTENDED_KEY_USAGE_free(eku);
+    if (!all)
+        return err_set(e, E_REJECTED,
+                       "its issuer is not certified for what a %s is for (extended key usage); an "
+                       "authority that was made by an older fusetsu cannot issue it",
+                       p->name);
+    return p->clearance == PROFILE_CLEARANCE_GRANTED && s->clearance != NULL
+               ? clearance_within(issuer, s->clearance, e)
+               : 0;
 }
 
 /* Is the subject one that the row admits, under this issuer? */
@@ -200,15 +258,18 @@ static int admit(const struct profile *p, const struct issue_issuer *issuer,
 {
     unsigned bits = pubkey_bits(s->key);
     unsigned least = s->key->type == TPM2_ALG_ECC ? p->min_ecc_bits : p->min_rsa_bits;
+    int64_t most = p->clearance == PROFILE_CLEARANCE_GRANTED && s->clearance != NULL
+                       ? p->max_seconds_cleared
+                       : p->max_seconds;
     struct pubkey held;
     int64_t from, to;
 
     if (least == 0 || bits < least)
         return err_set(e, E_REJECTED, "a key of kind %s is too weak for a %s; make a stronger one",
                        pubkey_name(s->key), p->name);
-    if (s->not_after <= s->not_before || (int64_t)s->not_after - s->not_before > p->max_seconds)
-        return err_set(e, E_REJECTED, "a %s is valid for at most %lld days", p->name,
-                       (long long)(p->max_seconds / 86400));
+    if (s->not_after <= s->not_before || (int64_t)s->not_after - s->not_before > most)
+        return err_set(e, E_REJECTED, "a %s%s is valid for at most %lld days", p->name,
+                       most < p->max_seconds ? " with a clearance" : "", (long long)(most / 86400));
     if (issuer->cert == NULL)
         return 0;
     if (issue_ski(issuer->cert).len == 0)
@@ -227,7 +288,7 @@ static int admit(const struct profile *p, const struct issue_issuer *issuer,
                        "a %s would be valid outside its issuer's own validity; "
                        "ask for fewer days or renew the issuer",
                        p->name);
-    return 0;
+    return admit_uses(p, issuer->cert, s, e);
 }
 
 int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e)
@@ -372,6 +433,8 @@ static const char *differs(X509 *cert, const struct profile *p, const struct iss
     if (p->san == PROFILE_SAN_DNS &&
         X509_check_host(cert, s->dns, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1)
         return "DNS name";
+    if (p->san == PROFILE_SAN_MAIL && X509_check_email(cert, s->mail, 0, 0) != 1)
+        return "mail address";
     return NULL;
 }
 

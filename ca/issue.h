@@ -55,11 +55,25 @@ X509_NAME *issue_name(const char *nation, const char *org, const char *unit, con
  * 5280, 4.2.1.6; RFC 5890), no wildcard, at most 253 characters; E_ARG. */
 int issue_check_dns(const char *dns, struct err *e) MUST_USE;
 
+/*
+ * 0 when `mail` is an address of lower-case letters, digits and . _ + - before the @ (at most 64),
+ * and a DNS name by issue_check_dns behind it (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2): a subset, so that
+ * nobody has two addresses that some program takes for the same. E_ARG.
+ */
+int issue_check_mail(const char *mail, struct err *e) MUST_USE;
+
+/* A DNS name or, where it has an @, a mail address: 0, E_ARG. */
+int issue_check_subject(const char *name, struct err *e) MUST_USE;
+
+/* Puts a mail address into a name as the userId (RFC 4519, 2.39), by which persons who have the
+ * same common name have different names (RFC 5280, 4.1.2.6). */
+int issue_name_mail(X509_NAME *name, const char *mail, struct err *e) MUST_USE;
+
 /* 0 when `nation` is two upper-case letters (ISO 3166-1 alpha-2); E_ARG. */
 int issue_check_nation(const char *nation, struct err *e) MUST_USE;
 
-/* True when `dns` is `domain` itself or below it. */
-bool issue_dns_within(const char *dns, const char *domain);
+/* True when the DNS name, or what is behind the @ of the address, is `domain` itself or below it. */
+bool issue_within(const char *dns, const char *domain);
 
 /* DER out and strictly back in (trailing bytes are E_FORMAT; at most 16 KiB). */
 int issue_to_der(X509 *cert, struct buf *out, struct err *e) MUST_USE;

@@ -86,6 +86,8 @@ static int fill(struct making *m)
     snprintf(s->domain, sizeof(s->domain), "%s", info->domain);
     snprintf(s->crl, sizeof(s->crl), "%s", urls->crl);
     snprintf(s->ocsp, sizeof(s->ocsp), "%s", urls->ocsp);
+    snprintf(s->clearance, sizeof(s->clearance), "%s", authority_clearances(m->a)->policy);
+    memcpy(s->class_name, authority_clearances(m->a)->name, sizeof(s->class_name));
     if (copy_cert(m, REGISTRY_ROOT, 0, &s->root) != 0 ||
         copy_cert(m, REGISTRY_CROSS, 0, &s->cross_ca) != 0)
         return -1;

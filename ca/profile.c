@@ -1,8 +1,10 @@
 #include "ca/profile.h"
 
+#include "core/buf.h"
 #include "core/oid.h"
 
 #include <openssl/x509v3.h>
+#include <string.h>
 
 #define DAY ((int64_t)24 * 3600)
 #define YEAR (365 * DAY)
@@ -10,6 +12,7 @@
 /* RFC 5280, 4.2.1.12 */
 #define EKU_SERVER_AUTH "1.3.6.1.5.5.7.3.1"
 #define EKU_CLIENT_AUTH "1.3.6.1.5.5.7.3.2"
+#define EKU_EMAIL "1.3.6.1.5.5.7.3.4"
 /* RFC 4945, 5.1.3.12: id-kp-ipsecIKE */
 #define EKU_IKE "1.3.6.1.5.5.7.3.17"
 /* RFC 6960, 4.2.2.2 */
@@ -17,9 +20,13 @@
 
 /* RFC 5280, 4.2.1.3 */
 #define CA_USAGE (KU_KEY_CERT_SIGN | KU_CRL_SIGN)
-#define COMMUNITY_EKU                             \
+#define GATEWAY_EKU                               \
     {                                             \
         EKU_SERVER_AUTH, EKU_CLIENT_AUTH, EKU_IKE \
+    }
+#define COMMUNITY_EKU                                        \
+    {                                                        \
+        EKU_SERVER_AUTH, EKU_CLIENT_AUTH, EKU_IKE, EKU_EMAIL \
     }
 
 /* What every cross-certificate is; requireExplicitPolicy and inhibitAnyPolicy take effect
@@ -27,12 +34,25 @@
 #define CROSS_CERTIFICATE                                                                       \
     .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .min_rsa_bits = 3072, \
     .max_seconds = YEAR, .policies = PROFILE_POLICIES_COMMUNITY, .constraints = true,           \
-    .require_explicit = 0, .inhibit_any = 0, .keep_ski = true
+    .clearance = PROFILE_CLEARANCE_BOUND, .require_explicit = 0, .inhibit_any = 0,              \
+    .keep_ski = true
 
 #define ISSUING_CA                                                                                 \
     .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .max_seconds = 5 * YEAR, \
     .policies = PROFILE_POLICIES_COMMUNITY, .constraints = true,                                   \
-    .require_explicit = PROFILE_ABSENT, .inhibit_any = PROFILE_ABSENT
+    .clearance = PROFILE_CLEARANCE_BOUND, .require_explicit = PROFILE_ABSENT,                      \
+    .inhibit_any = PROFILE_ABSENT
+
+/*
+ * What every leaf of a community is. keyEncipherment: NSS asks for it in RSA certificates of TLS
+ * servers, and mail to the holder of an RSA key is sealed with it.
+ */
+#define LEAF                                                                                      \
+    .pathlen = PROFILE_ABSENT, .key_usage = KU_DIGITAL_SIGNATURE,                                 \
+    .key_usage_rsa = KU_KEY_ENCIPHERMENT, .min_ecc_bits = 256, .min_rsa_bits = 2048,              \
+    .max_seconds = 90 * DAY, .max_seconds_cleared = 30 * DAY, .policies = PROFILE_POLICIES_LEVEL, \
+    .require_explicit = PROFILE_ABSENT, .inhibit_any = PROFILE_ABSENT,                            \
+    .clearance = PROFILE_CLEARANCE_GRANTED, .evidence_hash = true
 
 /*
  * strongSwan (5.9.8) cannot read a certificate that constrains IP addresses, and ignores the
@@ -96,22 +116,45 @@ static const struct profile rows[PROFILE_COUNT] = {
             ISSUING_CA,
             .eku = COMMUNITY_EKU,
         },
-    /* keyEncipherment: NSS asks for it in RSA certificates of TLS servers. */
     [PROFILE_GATEWAY] =
         {
             .name = "gateway certificate",
-            .pathlen = PROFILE_ABSENT,
-            .key_usage = KU_DIGITAL_SIGNATURE,
-            .key_usage_rsa = KU_KEY_ENCIPHERMENT,
-            .min_ecc_bits = 256,
-            .min_rsa_bits = 2048,
-            .eku = COMMUNITY_EKU,
-            .max_seconds = 90 * DAY,
-            .policies = PROFILE_POLICIES_LEVEL,
-            .require_explicit = PROFILE_ABSENT,
-            .inhibit_any = PROFILE_ABSENT,
+            .kind = "gateway",
+            LEAF,
+            .eku = GATEWAY_EKU,
             .san = PROFILE_SAN_DNS,
-            .evidence_hash = true,
+        },
+    [PROFILE_SERVER] =
+        {
+            .name = "server certificate",
+            .kind = "server",
+            LEAF,
+            .eku = {EKU_SERVER_AUTH},
+            .san = PROFILE_SAN_DNS,
+        },
+    [PROFILE_CLIENT] =
+        {
+            .name = "client certificate",
+            .kind = "client",
+            LEAF,
+            .eku = {EKU_CLIENT_AUTH},
+            .san = PROFILE_SAN_DNS,
+        },
+    [PROFILE_IKE] =
+        {
+            .name = "IKE certificate",
+            .kind = "ike",
+            LEAF,
+            .eku = {EKU_IKE},
+            .san = PROFILE_SAN_DNS,
+        },
+    [PROFILE_PERSON] =
+        {
+            .name = "person's certificate",
+            .kind = "person",
+            LEAF,
+            .eku = {EKU_CLIENT_AUTH, EKU_EMAIL},
+            .san = PROFILE_SAN_MAIL,
         },
     [PROFILE_AK] =
         {
@@ -188,4 +231,24 @@ static const struct profile rows[PROFILE_COUNT] = {
 const struct profile *profile_get(enum profile_id id)
 {
     return (unsigned)id < PROFILE_COUNT ? &rows[id] : NULL;
+}
+
+int profile_named(const char *kind, enum profile_id *out, struct err *e)
+{
+    struct buf kinds = {0};
+
+    for (unsigned i = 0; i < PROFILE_COUNT; i++) {
+        if (rows[i].kind == NULL)
+            continue;
+        if (strcmp(rows[i].kind, kind) == 0) {
+            *out = (enum profile_id)i;
+            buf_free(&kinds);
+            return 0;
+        }
+        buf_printf(&kinds, "%s%s", kinds.len != 0 ? ", " : "", rows[i].kind);
+    }
+    err_set(e, E_ARG, "there is no certificate of kind \"%.40s\"; the kinds are: %s", kind,
+            buf_cstr(&kinds) != NULL ? buf_cstr(&kinds) : "?");
+    buf_free(&kinds);
+    return -1;
 }

@@ -2,6 +2,7 @@
 #define CA_PROFILE_H
 
 #include "core/base.h"
+#include "core/err.h"
 
 /*
  * What each kind of certificate carries: one row of a table per kind. ca/issue
@@ -14,6 +15,10 @@ enum profile_id {
     PROFILE_ATTESTATION_CA, /* signs certificates of keys of TPMs and nothing else */
     PROFILE_ISSUING_CA,     /* signs the leaves of one community */
     PROFILE_GATEWAY,        /* a leaf: one DNS name, TLS and IKE */
+    PROFILE_SERVER,         /* the same for one use alone: TLS server, */
+    PROFILE_CLIENT,         /* TLS client, */
+    PROFILE_IKE,            /* IKE */
+    PROFILE_PERSON,         /* a person: one mail address, S/MIME and TLS client */
     PROFILE_AK,             /* certificate of a TPM attestation key */
     PROFILE_CROSS_COMPAT,   /* cross-certificate, no critical policy extension */
     PROFILE_CROSS_STRICT,   /* cross-certificate with RFC 5280's criticality */
@@ -36,8 +41,16 @@ enum profile_policies {
 /* Which subjectAltName a row carries. */
 enum profile_san {
     PROFILE_SAN_NONE,
-    PROFILE_SAN_DNS, /* exactly one dNSName */
-    PROFILE_SAN_TPM  /* the TPM's directoryName, and what else the caller gives */
+    PROFILE_SAN_DNS,  /* exactly one dNSName */
+    PROFILE_SAN_MAIL, /* exactly one rfc822Name */
+    PROFILE_SAN_TPM   /* the TPM's directoryName, and what else the caller gives */
+};
+
+/* What a row says of clearances (RFC 5913). */
+enum profile_clearance {
+    PROFILE_CLEARANCE_NONE,
+    PROFILE_CLEARANCE_GRANTED, /* the subject's, in subjectDirectoryAttributes, where it has one */
+    PROFILE_CLEARANCE_BOUND    /* what may be granted below: authorityClearanceConstraints */
 };
 
 #define PROFILE_ABSENT (-1)
@@ -46,6 +59,7 @@ enum profile_san {
 /* keyUsage bits as OpenSSL numbers them (KU_DIGITAL_SIGNATURE ...). */
 struct profile {
     const char *name;                 /* for messages: "issuing CA" */
+    const char *kind;                 /* what an invitation can be for: "gateway"; NULL: not this */
     bool ca;                          /* basicConstraints says CA:TRUE; critical in any case */
     int pathlen;                      /* or PROFILE_ABSENT */
     uint32_t key_usage;               /* critical (RFC 5280, 4.2.1.3) */
@@ -54,6 +68,8 @@ struct profile {
     unsigned min_rsa_bits;            /* 0: no RSA at all */
     const char *eku[PROFILE_MAX_EKU]; /* dotted, NULL-terminated by the first NULL */
     int64_t max_seconds;              /* the longest validity */
+    int64_t max_seconds_cleared;      /* ... with a clearance, which is not taken back easily */
+    enum profile_clearance clearance;
     enum profile_policies policies;
     bool policies_critical;
     bool constraints;           /* nameConstraints on every name form, critical */
@@ -69,5 +85,11 @@ struct profile {
 
 /* The row; NULL for a number outside the enumeration. */
 const struct profile *profile_get(enum profile_id id);
+
+/* The longest name of a kind, with its NUL. */
+#define PROFILE_KIND_MAX 16
+
+/* The row that invitations call by that kind; E_ARG names all kinds. */
+int profile_named(const char *kind, enum profile_id *out, struct err *e) MUST_USE;
 
 #endif

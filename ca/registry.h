@@ -1,6 +1,8 @@
 #ifndef CA_REGISTRY_H
 #define CA_REGISTRY_H
 
+#include "ca/clearance.h"
+#include "ca/profile.h"
 #include "core/buf.h"
 
 /*
@@ -40,6 +42,11 @@ int registry_set_authority(struct registry *r, const struct registry_authority *
                            struct err *e) MUST_USE; /* once: E_EXISTS */
 int registry_authority(struct registry *r, struct registry_authority *a, struct err *e) MUST_USE;
 
+/* Its system of clearances, set when it is made; without one `out->policy` is empty. */
+int registry_set_clearances(struct registry *r, const struct clearance_system *s,
+                            struct err *e) MUST_USE;
+int registry_clearances(struct registry *r, struct clearance_system *out, struct err *e) MUST_USE;
+
 /* --- its CAs ------------------------------------------------------------- */
 
 enum registry_role {
@@ -71,6 +78,16 @@ int registry_ca(struct registry *r, enum registry_role role, unsigned community,
 /* True when there is an issuing CA for the community. */
 bool registry_has_issuing(struct registry *r, unsigned community);
 
+/* --- what is granted ----------------------------------------------------- */
+
+/* What an invitation grants beside name, community and level; its certificate and those that renew
+ * it have the same. */
+struct registry_grant {
+    char profile[PROFILE_KIND_MAX]; /* ca/profile.h: "gateway" */
+    uint32_t clearance;             /* classes of the authority's own system; 0: none */
+    char person[65];                /* a person's common name; else empty */
+};
+
 /* --- invitations --------------------------------------------------------- */
 
 #define REGISTRY_NONCE_MIN 8
@@ -79,8 +96,9 @@ bool registry_has_issuing(struct registry *r, unsigned community);
 struct registry_invitation {
     uint8_t nonce[REGISTRY_NONCE_MAX];
     size_t nonce_len;
-    char subject[254]; /* the DNS name to be certified */
+    char subject[254]; /* the DNS name or mail address to be certified */
     unsigned community, level;
+    struct registry_grant grant;
     int64_t created_at, expires_at;
     bool has_ek;
     uint8_t ek_hash[32]; /* SHA-256 of the EK's SubjectPublicKeyInfo */
@@ -109,9 +127,10 @@ int registry_invitations(struct registry *r,
 
 struct registry_issued {
     enum registry_role issuer;
-    unsigned community; /* of the issuing CA; of the cross-certificate; else 0 */
-    char serial[43];    /* lower-case hex, up to 20 bytes (RFC 5280, 4.1.2.2) */
-    char subject[254];  /* DNS name, or the name in one line (cut) */
+    unsigned community;          /* of the issuing CA; of the cross-certificate; else 0 */
+    char serial[43];             /* lower-case hex, up to 20 bytes (RFC 5280, 4.1.2.2) */
+    char subject[254];           /* DNS name or mail address, or the name in one line (cut) */
+    struct registry_grant grant; /* leaves; else empty */
     uint8_t spki_hash[32];
     bool has_ek, has_evidence;
     uint8_t ek_hash[32];

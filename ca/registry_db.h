@@ -42,6 +42,9 @@ int registry_db_fixed(struct registry *r, sqlite3_stmt *st, int column, uint8_t 
 /* Token, key id and certificate, three columns from `first` on; `key` may be NULL. */
 int registry_db_key(struct registry *r, sqlite3_stmt *st, int first, struct registry_key *key,
                     struct buf *cert_der, struct err *e) MUST_USE;
+/* What is granted, three columns from `first` on. */
+int registry_db_grant(struct registry *r, sqlite3_stmt *st, int first, struct registry_grant *out,
+                      struct err *e) MUST_USE;
 struct bytes registry_db_blob(sqlite3_stmt *st, int column); /* borrowed until the next step */
 
 #endif

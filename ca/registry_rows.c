@@ -51,6 +51,47 @@ out:
     return rc;
 }
 
+/* --- its clearances ------------------------------------------------------ */
+
+int registry_set_clearances(struct registry *r, const struct clearance_system *s, struct err *e)
+{
+    if (registry_db_run(r, e, "INSERT INTO clearance_system VALUES (1, ?)", "t", s->policy) != 0)
+        return -1;
+    for (unsigned n = 0; n < FEDERATION_CLASSES; n++) {
+        if (s->name[n][0] != 0 && registry_db_run(r, e, "INSERT INTO clearance_class VALUES (?, ?)",
+                                                  "it", (int64_t)n, s->name[n]) != 0)
+            return -1;
+    }
+    return 0;
+}
+
+int registry_clearances(struct registry *r, struct clearance_system *out, struct err *e)
+{
+    struct clearance_system s = {.policy = ""};
+    sqlite3_stmt *st = NULL;
+    unsigned bit = 0;
+    int rc = -1, row = -1;
+
+    if (registry_db_prepare(r, &st, e,
+                            "SELECT s.policy, c.bit, c.name FROM clearance_system s, "
+                            "clearance_class c ORDER BY c.bit",
+                            "") != 0)
+        return -1;
+    while ((row = registry_db_step(r, st, e)) == 1) {
+        if (registry_db_text(r, st, 0, s.policy, sizeof(s.policy), e) != 0 ||
+            registry_db_small(r, st, 1, FEDERATION_CLASSES - 1, &bit, e) != 0 ||
+            registry_db_text(r, st, 2, s.name[bit], sizeof(s.name[bit]), e) != 0)
+            goto out;
+    }
+    if (row == 0) {
+        *out = s;
+        rc = 0;
+    }
+out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
 /* --- its CAs ------------------------------------------------------------- */
 
 int registry_add_ca(struct registry *r, enum registry_role role, unsigned community,
@@ -98,9 +139,9 @@ bool registry_has_issuing(struct registry *r, unsigned community)
 
 /* --- invitations --------------------------------------------------------- */
 
-#define INVITATION_COLUMNS                                                                   \
-    "SELECT nonce, subject, community, level, ek_hash, created_at, expires_at, consumed_at " \
-    "FROM invitation "
+#define INVITATION_COLUMNS                                                                    \
+    "SELECT nonce, subject, community, level, ek_hash, created_at, expires_at, consumed_at, " \
+    "profile, clearance, person FROM invitation "
 
 int registry_invite(struct registry *r, const struct registry_invitation *i, struct err *e)
 {
@@ -109,10 +150,12 @@ int registry_invite(struct registry *r, const struct registry_invitation *i, str
                        REGISTRY_NONCE_MAX);
     return registry_db_run(r, e,
                            "INSERT INTO invitation (nonce, subject, community, level, created_at, "
-                           "expires_at, ek_hash) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                           "btiiiio", bytes_of(i->nonce, i->nonce_len), i->subject,
+                           "expires_at, ek_hash, profile, clearance, person) "
+                           "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                           "btiiiiotit", bytes_of(i->nonce, i->nonce_len), i->subject,
                            (int64_t)i->community, (int64_t)i->level, i->created_at, i->expires_at,
-                           bytes_of(i->ek_hash, i->has_ek ? sizeof(i->ek_hash) : 0));
+                           bytes_of(i->ek_hash, i->has_ek ? sizeof(i->ek_hash) : 0),
+                           i->grant.profile, (int64_t)i->grant.clearance, i->grant.person);
 }
 
 static int read_invitation(struct registry *r, sqlite3_stmt *st, struct registry_invitation *out,
@@ -129,7 +172,8 @@ static int read_invitation(struct registry *r, sqlite3_stmt *st, struct registry
     if (registry_db_text(r, st, 1, i.subject, sizeof(i.subject), e) != 0 ||
         registry_db_small(r, st, 2, UINT16_MAX, &i.community, e) != 0 ||
         registry_db_small(r, st, 3, UINT16_MAX, &i.level, e) != 0 ||
-        (i.has_ek && registry_db_fixed(r, st, 4, i.ek_hash, sizeof(i.ek_hash), e) != 0))
+        (i.has_ek && registry_db_fixed(r, st, 4, i.ek_hash, sizeof(i.ek_hash), e) != 0) ||
+        registry_db_grant(r, st, 8, &i.grant, e) != 0)
         return -1;
     i.created_at = sqlite3_column_int64(st, 5);
     i.expires_at = sqlite3_column_int64(st, 6);
@@ -228,11 +272,12 @@ int registry_add_issued(struct registry *r, const struct registry_issued *i, str
     return registry_db_run(
         r, e,
         "INSERT INTO issued (role, community, serial, subject, spki_hash, ek_hash, evidence_hash, "
-        "issued_at, expires_at, der, evidence) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        "iittbooiibo", (int64_t)i->issuer, (int64_t)i->community, i->serial, i->subject,
+        "issued_at, expires_at, der, evidence, profile, clearance, person) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "iittbooiibotit", (int64_t)i->issuer, (int64_t)i->community, i->serial, i->subject,
         bytes_of(i->spki_hash, 32), digest_if(i->has_ek, i->ek_hash),
         digest_if(i->has_evidence, i->evidence_hash), i->issued_at, i->expires_at, i->der,
-        i->evidence);
+        i->evidence, i->grant.profile, (int64_t)i->grant.clearance, i->grant.person);
 }
 
 static int read_issued(struct registry *r, sqlite3_stmt *st, struct registry_issued *out,
@@ -249,7 +294,8 @@ static int read_issued(struct registry *r, sqlite3_stmt *st, struct registry_iss
         registry_db_text(r, st, 3, i.subject, sizeof(i.subject), e) != 0 ||
         registry_db_fixed(r, st, 4, i.spki_hash, 32, e) != 0 ||
         (i.has_ek && registry_db_fixed(r, st, 5, i.ek_hash, 32, e) != 0) ||
-        (i.has_evidence && registry_db_fixed(r, st, 6, i.evidence_hash, 32, e) != 0))
+        (i.has_evidence && registry_db_fixed(r, st, 6, i.evidence_hash, 32, e) != 0) ||
+        registry_db_grant(r, st, 11, &i.grant, e) != 0)
         return -1;
     i.issuer = (enum registry_role)role;
     i.issued_at = sqlite3_column_int64(st, 7);
@@ -267,11 +313,13 @@ int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct reg
     sqlite3_stmt *st = NULL;
     int rc = -1, row = -1;
 
-    if (registry_db_prepare(r, &st, e,
-                            "SELECT role, community, serial, subject, spki_hash, ek_hash, "
-                            "evidence_hash, issued_at, expires_at, der, evidence FROM issued "
-                            "ORDER BY id",
-                            "") != 0)
+    if (registry_db_prepare(
+            r, &st, e,
+            "SELECT role, community, serial, subject, spki_hash, ek_hash, "
+            "evidence_hash, issued_at, expires_at, der, evidence, profile, clearance, "
+            "person FROM issued "
+            "ORDER BY id",
+            "") != 0)
         goto out;
     while ((row = registry_db_step(r, st, e)) == 1) {
         if (read_issued(r, st, &i, e) != 0)

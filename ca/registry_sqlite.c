@@ -77,8 +77,20 @@ static const char revocation[] =
     " token TEXT NOT NULL, key_id BLOB NOT NULL, cert BLOB NOT NULL,"
     " PRIMARY KEY (role, community)) STRICT;";
 
+/* What an authority grants beside a name, a community and a level. Before, all was for gateways. */
+static const char grants[] =
+    "ALTER TABLE invitation ADD COLUMN profile TEXT NOT NULL DEFAULT 'gateway';"
+    "ALTER TABLE invitation ADD COLUMN clearance INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE invitation ADD COLUMN person TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE issued ADD COLUMN profile TEXT NOT NULL DEFAULT 'gateway';"
+    "ALTER TABLE issued ADD COLUMN clearance INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE issued ADD COLUMN person TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE clearance_system ("
+    " one INTEGER PRIMARY KEY CHECK (one = 1), policy TEXT NOT NULL) STRICT;"
+    "CREATE TABLE clearance_class (bit INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;";
+
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation};
+static const char *const steps[] = {schema, devices, revocation, grants};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */
@@ -274,6 +286,19 @@ int registry_db_key(struct registry *r, sqlite3_stmt *st, int first, struct regi
         return -1;
     if (key != NULL)
         *key = got;
+    return 0;
+}
+
+int registry_db_grant(struct registry *r, sqlite3_stmt *st, int first, struct registry_grant *out,
+                      struct err *e)
+{
+    struct registry_grant g = {.clearance = 0};
+
+    if (registry_db_text(r, st, first, g.profile, sizeof(g.profile), e) != 0 ||
+        registry_db_small(r, st, first + 1, (1u << FEDERATION_CLASSES) - 1, &g.clearance, e) != 0 ||
+        registry_db_text(r, st, first + 2, g.person, sizeof(g.person), e) != 0)
+        return -1;
+    *out = g;
     return 0;
 }
 

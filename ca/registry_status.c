@@ -49,11 +49,11 @@ bool registry_reason_named(const char *name, unsigned *out)
 
 /* --- reading ------------------------------------------------------------------------------- */
 
-#define COLUMNS                                                                            \
-    "SELECT i.id, i.role, i.community, i.serial, i.subject, i.spki_hash, i.ek_hash, "      \
-    "i.issued_at, i.expires_at, coalesce(s.state, 0), coalesce(s.reason, 0), "             \
-    "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der, i.evidence_hash IS NOT NULL " \
-    "FROM issued i LEFT JOIN status s "                                                    \
+#define COLUMNS                                                                                                              \
+    "SELECT i.id, i.role, i.community, i.serial, i.subject, i.spki_hash, i.ek_hash, "                                        \
+    "i.issued_at, i.expires_at, coalesce(s.state, 0), coalesce(s.reason, 0), "                                               \
+    "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der, i.evidence_hash IS NOT NULL, i.profile, i.clearance, i.person " \
+    "FROM issued i LEFT JOIN status s "                                                                                      \
     "ON s.issued = i.id "
 /* 3 is REGISTRY_ISSUING: of the others there is one each. */
 #define OF_CA "i.role = ?1 AND (i.role <> 3 OR i.community = ?2)"
@@ -72,7 +72,8 @@ static int read_row(struct registry *r, sqlite3_stmt *st, struct registry_cert *
         registry_db_fixed(r, st, 5, c.spki_hash, 32, e) != 0 ||
         (c.has_ek && registry_db_fixed(r, st, 6, c.ek_hash, 32, e) != 0) ||
         registry_db_small(r, st, 9, REGISTRY_STATES - 1, &state, e) != 0 ||
-        registry_db_small(r, st, 10, REGISTRY_REASON_MAX, &c.status.reason, e) != 0)
+        registry_db_small(r, st, 10, REGISTRY_REASON_MAX, &c.status.reason, e) != 0 ||
+        registry_db_grant(r, st, 15, &c.grant, e) != 0)
         return -1;
     c.issuer = (enum registry_role)role;
     c.issued_at = sqlite3_column_int64(st, 7);

@@ -45,6 +45,7 @@ struct registry_cert {
     unsigned community; /* of the issuing CA; of the cross-certificate; else 0 */
     char serial[43];
     char subject[254];
+    struct registry_grant grant;
     uint8_t spki_hash[32];
     bool has_ek, has_evidence;
     uint8_t ek_hash[32];

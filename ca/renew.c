@@ -30,22 +30,24 @@ static int nonce_of(struct bytes der, uint8_t out[NONCE_BYTES], struct err *e)
 
 /* --- what a certificate says --------------------------------------------------------------- */
 
-/* Its one DNS name (PROFILE_SAN_DNS). */
-static int read_dns(X509 *cert, char out[EVIDENCE_TEXT_MAX], struct err *e)
+/* Its one DNS name or mail address. */
+static int read_name(X509 *cert, char out[EVIDENCE_TEXT_MAX], struct err *e)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
-    struct bytes dns = {NULL, 0};
+    const GENERAL_NAME *one = sk_GENERAL_NAME_num(names) == 1 ? sk_GENERAL_NAME_value(names, 0)
+                                                              : NULL;
+    struct bytes name = {NULL, 0};
     int rc = -1;
 
-    if (sk_GENERAL_NAME_num(names) == 1 && sk_GENERAL_NAME_value(names, 0)->type == GEN_DNS)
-        dns = asn1_octets(sk_GENERAL_NAME_value(names, 0)->d.dNSName);
-    if (dns.len == 0 || dns.len >= EVIDENCE_TEXT_MAX) {
+    if (one != NULL && (one->type == GEN_DNS || one->type == GEN_EMAIL))
+        name = asn1_octets(one->d.ia5);
+    if (name.len == 0 || name.len >= EVIDENCE_TEXT_MAX) {
         err_set(e, E_FORMAT, NOT_OURS);
         goto out;
     }
-    memcpy(out, dns.p, dns.len);
-    out[dns.len] = 0;
-    rc = issue_check_dns(out, e);
+    memcpy(out, name.p, name.len);
+    out[name.len] = 0;
+    rc = one->type == GEN_DNS ? issue_check_dns(out, e) : issue_check_mail(out, e);
 out:
     GENERAL_NAMES_free(names);
     return rc;
@@ -82,7 +84,7 @@ int renew_invitation(X509 *old, struct evidence_invitation *out, struct err *e)
         err_set(e, E_FORMAT, NOT_OURS);
         goto out;
     }
-    if (read_dns(old, v.subject, e) != 0 || read_level(old, &v.community, &v.level, e) != 0 ||
+    if (read_name(old, v.subject, e) != 0 || read_level(old, &v.community, &v.level, e) != 0 ||
         issue_time(X509_get0_notAfter(old), &v.not_after, e) != 0 ||
         issue_to_der(old, &der, e) != 0 || nonce_of(buf_bytes(&der), v.nonce, e) != 0)
         goto out;
@@ -148,7 +150,8 @@ static int record(struct registry *r, const struct search *s, struct registry_in
                                     .level = s->v.level,
                                     .created_at = s->old->issued_at,
                                     .expires_at = s->old->expires_at,
-                                    .has_ek = s->old->has_ek};
+                                    .has_ek = s->old->has_ek,
+                                    .grant = s->old->grant};
     struct err why = {0};
 
     memcpy(i.nonce, s->v.nonce, s->v.nonce_len);

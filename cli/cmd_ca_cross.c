@@ -18,6 +18,11 @@ static const struct cli_option options[] = {
     {"ally-nation", "CC", "the ally's two letters, e.g. JP", true},
     {"ally-domain", "DNS", "the domain that the ally may certify names in", true},
     {"days", "N", "lifetime, 1 to 365 days (default 365)", false},
+    {"clearance-policy", "OID", "the ally's system of clearances", false},
+    {"clearances", "LIST",
+     "what the ally may grant of it, in the words of RFC 5913: confidential,secret (default: "
+     "nothing)",
+     false},
     {"strict", NULL, "policy extensions critical as RFC 5280 has them; GnuTLS and NSS then refuse",
      false},
     {"ike", NULL, "for IKE alone, in the form that strongSwan can read", false},
@@ -62,7 +67,9 @@ static int run(struct cli *c, struct err *e)
                               .strict = cli_flag(c, "strict"),
                               .ike = cli_flag(c, "ike"),
                               .now = time(NULL)};
+    const char *policy = cli_option(c, "clearance-policy"), *words = cli_option(c, "clearances");
     const char *out = cli_option(c, "out");
+    struct clearance clearance;
     STACK_OF(X509) *ally = NULL;
     struct authority *a = NULL;
     struct cakeys *keys = NULL;
@@ -72,6 +79,11 @@ static int run(struct cli *c, struct err *e)
 
     if (r.strict && r.ike)
         return cli_misuse(e, "--strict and --ike exclude each other");
+    if ((policy != NULL) != (words != NULL))
+        return cli_misuse(e, "--clearance-policy and --clearances go together");
+    if (policy != NULL && clearance_parse(policy, words, &clearance, e) != 0)
+        return -1;
+    r.clearance = policy != NULL ? &clearance : NULL;
     if (community_parse(cli_option(c, "community"), &r.community, e) != 0 ||
         cli_number(c, "days", 1, 365, 365, &days, e) != 0)
         return -1;
@@ -104,7 +116,7 @@ const struct cli_command cmd_ca_cross = {
         "ally's own names only, for at most a year. Compare the ally's certificate by "
         "fingerprint with the ally first. With --ike it is one for IKE alone, beside the other: "
         "strongSwan cannot read a certificate that excludes IP addresses, as the other one "
-        "does.",
+        "does. Clearances that the ally grants count for nothing unless they are named.",
     .examples =
         "fusetsu ca cross --dir us-ca --ally jp-communications.pem --community "
         "communications --ally-nation JP --ally-domain jp.example --out us-to-jp.pem\n"

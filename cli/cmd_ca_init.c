@@ -26,6 +26,9 @@ static const struct cli_option options[] = {
     {"any-tpm", NULL, "let any TPM of a pinned maker answer invitations, registered or not", false},
     {"crl-url", "URL", "where its CRLs will be, for its certificates to say so", false},
     {"ocsp-url", "URL", "where it will answer by OCSP, the same", false},
+    {"clearance-policy", "OID", "the nation's system of clearances, which it may grant", false},
+    {"clearances", "LIST",
+     "its classes by the words of RFC 5913 and its own: secret=SECRET,restricted=OFFICIAL", false},
     {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
     {0},
 };
@@ -171,9 +174,16 @@ static int run(struct cli *c, struct err *e)
                                  .any_tpm = cli_flag(c, "any-tpm"),
                                  .crl_url = cli_option(c, "crl-url"),
                                  .ocsp_url = cli_option(c, "ocsp-url")};
+    const char *policy = cli_option(c, "clearance-policy"), *names = cli_option(c, "clearances");
+    struct clearance_system clearances;
     struct buf pins = {0};
     int rc = -1;
 
+    if ((policy != NULL) != (names != NULL))
+        return cli_misuse(e, "--clearance-policy and --clearances go together");
+    if (policy != NULL && clearance_system_parse(policy, names, &clearances, e) != 0)
+        return -1;
+    p.clearances = policy != NULL ? &clearances : NULL;
     if (issuing != NULL && strcmp(issuing, "p256") != 0 && strcmp(issuing, "p384") != 0)
         return cli_misuse(e, "--issuing-type is p256 or p384, not \"%.40s\"", issuing);
     if (community_parse_list(cli_option(c, "communities"), communities, OID_COMMUNITIES,

@@ -13,7 +13,15 @@
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
     {"community", "NAME", "the community in which the name will be honoured", true},
-    {"name", "DNS", "the name that will be certified", true},
+    {"name", "NAME", "the DNS name that will be certified, or a person's mail address", true},
+    {"profile", "KIND",
+     "what the certificate is for: gateway (TLS and IKE, default), server, client, ike; person "
+     "(mail and TLS client, default for a mail address)",
+     false},
+    {"person", "TEXT", "a person's name in the certificate (default: from the mail address)",
+     false},
+    {"clearance", "CLASS", "grant this clearance of the authority's system, and the lower ones",
+     false},
     {"level", "N", "assurance level, 1 to 4 (default 3: attested)", false},
     {"ek", "FILE", "EK certificate of the one TPM that may answer", false},
     {"days", "N", "days until the invitation ends, 1 to 90 (default 7)", false},
@@ -42,7 +50,11 @@ static int read_ek(const char *path, uint8_t id[32], struct err *e)
 static int run(struct cli *c, struct err *e)
 {
     const char *out = cli_option(c, "out"), *ek = cli_option(c, "ek");
-    struct authority_invite p = {.dns = cli_option(c, "name"), .now = time(NULL)};
+    struct authority_invite p = {.name = cli_option(c, "name"),
+                                 .profile = cli_option(c, "profile"),
+                                 .person = cli_option(c, "person"),
+                                 .clearance = cli_option(c, "clearance"),
+                                 .now = time(NULL)};
     struct authority *a = NULL;
     struct buf pem = {0};
     uint8_t id[32];
@@ -62,7 +74,7 @@ static int run(struct cli *c, struct err *e)
         goto out;
     if (strcmp(out, "-") != 0) {
         out_para(stdout, "Invitation for %s (%s, level %u), good for %u days and one answer%s.",
-                 p.dns, oid_community_name(p.community), p.level, days,
+                 p.name, oid_community_name(p.community), p.level, days,
                  ek != NULL ? " from the one TPM named" : "");
         printf("The applicant gives the file to `fusetsu request --invite`.\n");
     }
@@ -78,12 +90,15 @@ const struct cli_command cmd_ca_invite = {
     .name = "invite",
     .options = options,
     .summary = "invite one device to ask for one certificate",
-    .about = "Draws a nonce and writes it to a file for the applicant. The authority decides here "
-             "what will be certified: name, community and level; the request can change none of "
-             "it. Needs no PIN.",
+    .about =
+        "Draws a nonce and writes it to a file for the applicant. The authority decides here "
+        "what will be certified: name, community, level, what for, and a clearance if any; the "
+        "request can change none of it. Needs no PIN.",
     .examples = "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
                 "--out gw.invite\n"
                 "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
-                "--ek gw-ek.pem --days 3 --out gw.invite",
+                "--ek gw-ek.pem --days 3 --out gw.invite\n"
+                "fusetsu ca invite --dir us-ca --community communications --name "
+                "alice@us.example --person \"Alice Example\" --clearance secret --out a.invite",
     .run = run,
 };

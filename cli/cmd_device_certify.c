@@ -99,7 +99,7 @@ static int run(struct cli *c, struct err *e)
     if ((keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0)
         goto out;
-    if (!issue_dns_within(v.dns, authority_info(a)->domain))
+    if (!issue_within(v.dns, authority_info(a)->domain))
         err_set(e, E_ARG, "%.100s is not within %.100s, the authority's domain", v.dns,
                 authority_info(a)->domain);
     else if (vouch_for(a, &v, &cert, e) == 0)

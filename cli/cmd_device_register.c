@@ -14,7 +14,7 @@ static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
     {"ek", "FILE", "EK certificates of one TPM, as `fusetsu attest ek --out` writes them", false},
     {"device", "N", "or a device that is registered, which may have one more name", false},
-    {"name", "DNS", "the name that it may have", true},
+    {"name", "NAME", "the DNS name that it may have, or the mail address of its holder", true},
     {"community", "NAME", "the community in which it may have it", true},
     {"operator", "TEXT", "whose device it is", false},
     {"officer", "TEXT", "the registration officer who says so", true},
@@ -40,7 +40,7 @@ static int add(struct cli *c, struct authority *a, unsigned community, struct re
     STACK_OF(X509) *eks = NULL;
     int rc = -1;
 
-    if (!issue_dns_within(dns, authority_info(a)->domain))
+    if (!issue_within(dns, authority_info(a)->domain))
         return err_set(e, E_ARG, "%.100s is not within %.100s, the authority's domain", dns,
                        authority_info(a)->domain);
     if (ek == NULL)
@@ -63,7 +63,7 @@ static int run(struct cli *c, struct err *e)
     if (cli_option(c, "ek") != NULL && cli_option(c, "operator") == NULL)
         return cli_misuse(e, "say with --operator whose device it is");
     if (community_parse(cli_option(c, "community"), &community, e) != 0 ||
-        issue_check_dns(cli_option(c, "name"), e) != 0 ||
+        issue_check_subject(cli_option(c, "name"), e) != 0 ||
         cli_text(c, "operator", d.oper, sizeof(d.oper), e) != 0 ||
         cli_text(c, "officer", d.officer, sizeof(d.officer), e) != 0 ||
         cli_text(c, "note", d.note, sizeof(d.note), e) != 0)

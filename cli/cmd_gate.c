@@ -18,8 +18,8 @@ static const struct cli_option options[] = {
     {"trust", "DIR", "what `fusetsu federation apply` has written", true},
     {"community", "NAME", "the community whose leaves are let in", true},
     {"level", "N", "the lowest level, 1 to 4 (default: as the federation says)", false},
-    {"name", "DNS", "the name that it must have", false},
-    {"usage", "WHAT", "what it is for: server, client (default) or ike", false},
+    {"name", "NAME", "the DNS name or mail address that it must have", false},
+    {"usage", "WHAT", "what it is for: server, client (default), ike or mail", false},
     {"clearance", "CLASS",
      "the clearance that it must have, such as secret: of our own system, or "
      "one of the ally's that counts as it",
@@ -107,7 +107,7 @@ static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 
     t->f = &in->f;
     t->now = (int64_t)time(NULL);
-    t->dns = cli_option(c, "name");
+    t->name = cli_option(c, "name");
     if (community_parse(cli_option(c, "community"), &t->community, e) != 0 ||
         cli_number(c, "level", 1, OID_LEVELS, 0, &t->level, e) != 0 ||
         usage_parse(usage != NULL ? usage : "client", &t->usage, e) != 0 ||

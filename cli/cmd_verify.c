@@ -19,8 +19,8 @@ static const struct cli_option options[] = {
     {"roots", "FILE", "trusted roots, and the cross-certificates that lead on from them", false},
     {"community", "NAME", "the community to ask for (default: the one that CERT claims)", false},
     {"level", "N", "the assurance level to ask for, 1 to 4 (default: as claimed)", false},
-    {"name", "DNS", "the name that CERT must be for", false},
-    {"usage", "WHAT", "what CERT must be for: server, client or ike (default: any)", false},
+    {"name", "NAME", "the DNS name or mail address that CERT must be for", false},
+    {"usage", "WHAT", "what CERT must be for: server, client, ike or mail (default: any)", false},
     {"evidence", "FILE", "judge this evidence record as well", false},
     {"ek-pins", "FILE", "evidence: trusted issuers of TPM endorsement certificates", false},
     {"evidence-roots", "FILE",
@@ -106,7 +106,7 @@ static int judge_path(const struct cli *c, const struct inputs *in, struct resul
                            .untrusted = in->certs,
                            .community = r->asked_community,
                            .level = r->asked_level,
-                           .dns = cli_option(c, "name")};
+                           .name = cli_option(c, "name")};
 
     if (usage_parse(cli_option(c, "usage"), &t.usage, e) != 0)
         return -1;
@@ -145,7 +145,7 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     struct evidence_terms t = {0};
     struct err why = {0};
     struct pubkey pub;
-    char dns[256];
+    char name[256];
     bool rsa;
     int rc = -1;
 
@@ -160,7 +160,7 @@ static int judge_record(const struct inputs *in, struct result *r, struct err *e
     t.now = in->record.issued_at;
     t.nonce = buf_bytes(&in->record.nonce);
     t.nonce_state = EVIDENCE_NONCE_ASSERTED;
-    t.subject = gate_dns(leaf, dns, sizeof(dns)) ? dns : NULL;
+    t.subject = gate_name(leaf, name, sizeof(name)) ? name : NULL;
     t.profile = evidence_profile_signing(rsa);
     t.ak_roots = trusted;
     t.ak_untrusted = others;

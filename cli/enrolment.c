@@ -40,7 +40,7 @@ static int choose_ek(const struct attest_ek *ek, size_t n, const struct evidence
 
 /* Subject and names as the authority will derive them; it copies none of this (check 23 of
  * the evidence rules), but a request that names somebody else is refused. */
-static int name_csr(X509_REQ *csr, const char *dns, struct err *e)
+static int name_csr(X509_REQ *csr, const char *name, struct err *e)
 {
     STACK_OF(X509_EXTENSION) *exts = NULL;
     GENERAL_NAMES *names = GENERAL_NAMES_new();
@@ -50,14 +50,14 @@ static int name_csr(X509_REQ *csr, const char *dns, struct err *e)
     int rc = -1;
 
     if (names == NULL || gn == NULL || ia5 == NULL || subject == NULL ||
-        ASN1_STRING_set(ia5, dns, -1) != 1 || sk_GENERAL_NAME_push(names, gn) <= 0)
+        ASN1_STRING_set(ia5, name, -1) != 1 || sk_GENERAL_NAME_push(names, gn) <= 0)
         goto out;
-    GENERAL_NAME_set0_value(gn, GEN_DNS, ia5);
+    GENERAL_NAME_set0_value(gn, strchr(name, '@') != NULL ? GEN_EMAIL : GEN_DNS, ia5);
     gn = NULL;
     ia5 = NULL;
     if (X509V3_add1_i2d(&exts, NID_subject_alt_name, names, 0, 0) == 1 &&
         X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8,
-                                   (const unsigned char *)dns, -1, -1, 0) == 1 &&
+                                   (const unsigned char *)name, -1, -1, 0) == 1 &&
         X509_REQ_set_subject_name(csr, subject) == 1 && X509_REQ_add_extensions(csr, exts) == 1)
         rc = 0;
 out:

@@ -121,10 +121,12 @@ int path_check(X509 *leaf, const struct path_terms *t, struct path_verdict *out,
                                 .now = (int64_t)time(NULL),
                                 .explicit_policy = true,
                                 .strict_names = true,
-                                .dns = t->dns,
                                 .usage = t->usage};
     struct path_verdict v = {0};
     int rc = -1;
+
+    if (t->name != NULL)
+        *(strchr(t->name, '@') != NULL ? &terms.email : &terms.dns) = t->name;
 
     if (anchors == NULL || terms.untrusted == NULL) {
         err_set(e, E_MEMORY, "out of memory for path validation");

@@ -14,7 +14,7 @@ struct path_terms {
                                     * intermediates (cross-certificates) */
     STACK_OF(X509) * untrusted; /* further intermediates; NULL when none */
     unsigned community, level;  /* the one policy that is asked for */
-    const char *dns;            /* the name that the leaf must have; NULL: any */
+    const char *name;           /* DNS name or mail address that the leaf must have; NULL: any */
     const char *usage;          /* the extended key usage, dotted; NULL: any */
 };
 

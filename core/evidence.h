@@ -25,7 +25,7 @@ struct evidence_invitation {
     char authority[EVIDENCE_TEXT_MAX];
     uint8_t nonce[EVIDENCE_NONCE_MAX];
     size_t nonce_len;
-    char subject[EVIDENCE_TEXT_MAX]; /* the DNS name that will be certified */
+    char subject[EVIDENCE_TEXT_MAX]; /* DNS name or mail address that will be certified */
     unsigned community, level;       /* core/oid.h */
     int64_t not_after;               /* seconds since 1970 */
     bool has_ek;                     /* only this EK may answer: */

@@ -249,7 +249,7 @@ void evidence_chain_registered(struct evidence_case *c)
 
 /* --- 23: names that the request asks for ------------------------------------ */
 
-static bool same_dns(const ASN1_STRING *s, const char *want)
+static bool same_name(const ASN1_STRING *s, const char *want)
 {
     size_t n = strlen(want);
 
@@ -266,7 +266,7 @@ static const ASN1_STRING *other_cn(X509_REQ *csr, const char *want)
         const ASN1_STRING *s = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i));
 
         if (memchr(ASN1_STRING_get0_data(s), '.', (size_t)ASN1_STRING_length(s)) != NULL &&
-            !same_dns(s, want))
+            !same_name(s, want))
             return s;
     }
     return NULL;
@@ -285,8 +285,8 @@ static unsigned extension_lists(X509_REQ *csr)
     return n;
 }
 
-/* Does the requested subjectAltName hold anything but the wanted DNS name? What cannot be read
- * might. */
+/* Does the requested subjectAltName hold anything but the wanted DNS name or mail address? What
+ * cannot be read might. */
 static bool other_san(X509_REQ *csr, const char *want)
 {
     unsigned lists = extension_lists(csr);
@@ -303,7 +303,8 @@ static bool other_san(X509_REQ *csr, const char *want)
     for (int i = 0; san != NULL && i < sk_GENERAL_NAME_num(san); i++) {
         const GENERAL_NAME *g = sk_GENERAL_NAME_value(san, i);
 
-        other = other || g->type != GEN_DNS || !same_dns(g->d.dNSName, want);
+        other = other || g->type != (strchr(want, '@') != NULL ? GEN_EMAIL : GEN_DNS) ||
+                !same_name(g->d.ia5, want);
     }
     GENERAL_NAMES_free(san);
     sk_X509_EXTENSION_pop_free(ext, X509_EXTENSION_free);

@@ -1,4 +1,4 @@
-#include "core/gate.h"
+#include "core/gate_priv.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,32 +24,38 @@ static STACK_OF(X509) * between(const struct gate_terms *t, STACK_OF(X509) * sen
     return NULL;
 }
 
-bool gate_dns(X509 *leaf, char *out, size_t size)
+/* Is every alternative name a DNS name or a mail address, and is there one? Name constraints of
+ * other kinds are not enforced by every verifier. */
+static bool plain_names(const GENERAL_NAMES *names)
 {
-    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
-    bool found = false, clean = names != NULL;
+    bool plain = sk_GENERAL_NAME_num(names) > 0;
 
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
-        struct bytes s;
 
-        if (gn->type != GEN_DNS) {
-            clean = false;
-            continue;
-        }
-        s = bytes_of(ASN1_STRING_get0_data(gn->d.dNSName),
-                     (size_t)ASN1_STRING_length(gn->d.dNSName));
-        if (s.len == 0 || s.len >= size || memchr(s.p, 0, s.len) != NULL)
-            clean = false;
-        else if (!found)
-            snprintf(out, size, "%.*s", (int)s.len, (const char *)s.p), found = true;
+        plain = plain && (gn->type == GEN_DNS || gn->type == GEN_EMAIL) &&
+                ASN1_STRING_length(gn->d.ia5) > 0 &&
+                memchr(ASN1_STRING_get0_data(gn->d.ia5), 0,
+                       (size_t)ASN1_STRING_length(gn->d.ia5)) == NULL;
     }
-    GENERAL_NAMES_free(names);
-    return found && clean;
+    return plain;
 }
 
-/* Is this DNS name one of the certificate's subjectAltName? */
-static bool has_dns(X509 *leaf, struct bytes want)
+bool gate_name(X509 *leaf, char *out, size_t size)
+{
+    GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
+    const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, 0);
+    bool ok = plain_names(names) && (size_t)ASN1_STRING_length(gn->d.ia5) < size;
+
+    if (ok)
+        snprintf(out, size, "%.*s", ASN1_STRING_length(gn->d.ia5),
+                 (const char *)ASN1_STRING_get0_data(gn->d.ia5));
+    GENERAL_NAMES_free(names);
+    return ok;
+}
+
+/* Is it one of the names of that type in the certificate's subjectAltName? */
+static bool has_name(X509 *leaf, int type, struct bytes want)
 {
     GENERAL_NAMES *names = X509_get_ext_d2i(leaf, NID_subject_alt_name, NULL, NULL);
     bool found = false;
@@ -57,47 +63,81 @@ static bool has_dns(X509 *leaf, struct bytes want)
     for (int i = 0; i < sk_GENERAL_NAME_num(names); i++) {
         const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
 
-        found = found ||
-                (gn->type == GEN_DNS && ASN1_STRING_length(gn->d.dNSName) == (int)want.len &&
-                 strncasecmp((const char *)ASN1_STRING_get0_data(gn->d.dNSName),
-                             (const char *)want.p, want.len) == 0);
+        found = found || (gn->type == type && ASN1_STRING_length(gn->d.ia5) == (int)want.len &&
+                          strncasecmp((const char *)ASN1_STRING_get0_data(gn->d.ia5),
+                                      (const char *)want.p, want.len) == 0);
     }
     GENERAL_NAMES_free(names);
     return found;
 }
 
-/* Has it a common name that looks like a DNS name and is none of its own? Name constraints
- * do not reach a common name beside a subjectAltName, and programs match it all the same. */
-static bool foreign_cn(X509 *leaf)
+/* Is an attribute of the subject that looks like a name none of the alternative names? Name
+ * constraints do not reach it beside a subjectAltName, and programs match it all the same. */
+static bool foreign(X509 *leaf, int nid)
 {
     const X509_NAME *name = X509_get_subject_name(leaf);
-    bool foreign = false;
+    bool yes = false;
 
-    for (int i = -1; (i = X509_NAME_get_index_by_NID(name, NID_commonName, i)) >= 0;) {
+    for (int i = -1; (i = X509_NAME_get_index_by_NID(name, nid, i)) >= 0;) {
         unsigned char *utf8 = NULL;
         int n = ASN1_STRING_to_UTF8(&utf8, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, i)));
+        struct bytes text = bytes_of(utf8, n > 0 ? (size_t)n : 0);
+        /* A common name may be a person's, which looks like neither. */
+        bool free_text = nid == NID_commonName && n > 0 && memchr(utf8, '.', text.len) == NULL &&
+                         memchr(utf8, '@', text.len) == NULL;
 
-        foreign =
-            foreign || n <= 0 || memchr(utf8, 0, (size_t)n) != NULL ||
-            (memchr(utf8, '.', (size_t)n) != NULL && !has_dns(leaf, bytes_of(utf8, (size_t)n)));
+        yes = yes || n <= 0 || memchr(utf8, 0, text.len) != NULL ||
+              (!free_text && !has_name(leaf, GEN_DNS, text) && !has_name(leaf, GEN_EMAIL, text));
         OPENSSL_free(utf8);
     }
-    return foreign;
+    return yes;
 }
 
 const char *gate_leaf_fault(X509 *leaf)
 {
-    char dns[256];
+    char name[256];
 
-    if (!gate_dns(leaf, dns, sizeof(dns)))
-        return "the certificate must name DNS names and nothing else in its subjectAltName: "
-               "name constraints of other kinds are not enforced by every verifier";
-    if (foreign_cn(leaf))
-        return "the common name of the certificate looks like a DNS name and is not among its "
-               "DNS names: name constraints do not reach it";
+    if (!gate_name(leaf, name, sizeof(name)))
+        return "the certificate must name DNS names and mail addresses and nothing else in its "
+               "subjectAltName: name constraints of other kinds are not enforced by every verifier";
+    if (foreign(leaf, NID_commonName))
+        return "the common name of the certificate looks like a DNS name or a mail address and is "
+               "not among its alternative names: name constraints do not reach it";
+    if (foreign(leaf, NID_userId) || foreign(leaf, NID_pkcs9_emailAddress))
+        return "the userId or emailAddress in the certificate's subject is not among its "
+               "alternative names: name constraints do not reach it";
     if (X509_check_ca(leaf) != 0)
-        return "the certificate is one of a certification authority, not of a device";
+        return "the certificate is one of a certification authority, not of a device or a person";
     return NULL;
+}
+
+static void refuse(struct chain_verdict *out, enum chain_code code, const char *clause,
+                   const char *why)
+{
+    out->accepted = false;
+    out->code = code;
+    out->clause = clause;
+    snprintf(out->reason, sizeof(out->reason), "%s", why);
+}
+
+/* Does the path lead through what the side issued to its ally? */
+static bool by_ally(const struct gate_terms *t, const struct chain_verdict *v)
+{
+    const struct federation_community *c = &t->f->side[t->side].community[t->community];
+    X509 *issuer = sk_X509_num(v->path) > 1 ? sk_X509_value(v->path, 1) : NULL;
+
+    return issuer != NULL && ((c->cross != NULL && X509_cmp(issuer, c->cross) == 0) ||
+                              (c->cross_ike != NULL && X509_cmp(issuer, c->cross_ike) == 0));
+}
+
+/* A cross-certificate's own bound forbids it; one that has none shall not let it pass. */
+static bool claims_ours(const struct federation_side *s, const struct chain_verdict *v)
+{
+    for (size_t i = 0; i < v->n_clearance; i++) {
+        if (oid_is(v->clearance[i].policy, s->clearance))
+            return true;
+    }
+    return false;
 }
 
 /* Not judged by any path. */
@@ -105,6 +145,23 @@ static int closed(struct chain_verdict *out, const char *why)
 {
     *out = (struct chain_verdict){.code = CHAIN_NO_PATH, .clause = "the federation"};
     snprintf(out->reason, sizeof(out->reason), "%s", why);
+    return 0;
+}
+
+/* Why the clearance is not enough; what the path leaves to the leaf comes out where none is wanted. */
+static int explain(X509 *leaf, const struct gate_terms *t, const struct chain_terms *terms,
+                   struct chain_verdict *out, struct err *e)
+{
+    struct chain_terms any = *terms;
+    struct chain_verdict v;
+
+    any.clearance = NULL;
+    if (chain_check(leaf, &any, &v, e) != 0) {
+        chain_free(out);
+        return -1;
+    }
+    gate_clearance_words(t, &v, out->reason, sizeof(out->reason));
+    chain_free(&v);
     return 0;
 }
 
@@ -121,7 +178,6 @@ static int check(X509 *leaf, STACK_OF(X509) * all, const struct gate_terms *t,
                                 .now = t->now,
                                 .explicit_policy = true,
                                 .strict_names = true,
-                                .dns = t->dns,
                                 .usage = t->usage,
                                 .table = table,
                                 .n_table = federation_table(t->f, t->side, table)};
@@ -130,6 +186,8 @@ static int check(X509 *leaf, STACK_OF(X509) * all, const struct gate_terms *t,
     ASN1_OBJECT *policy = NULL;
     int rc = -1;
 
+    if (t->name != NULL)
+        *(strchr(t->name, '@') != NULL ? &terms.email : &terms.dns) = t->name;
     if (t->clearance >= 0) {
         terms.clearance = s->clearance;
         terms.classes = 1u << t->clearance;
@@ -142,6 +200,11 @@ static int check(X509 *leaf, STACK_OF(X509) * all, const struct gate_terms *t,
         goto out;
     }
     rc = chain_check(leaf, &terms, out, e);
+    if (rc == 0 && !out->accepted && out->code == CHAIN_CLEARANCE)
+        rc = explain(leaf, t, &terms, out, e);
+    if (rc == 0 && out->accepted && t->clearance >= 0 && by_ally(t, out) && claims_ours(s, out))
+        refuse(out, CHAIN_CLEARANCE, "RFC 5913, 4",
+               "an ally's certificate claims a clearance of our own system");
 out:
     ASN1_OBJECT_free(policy);
     sk_ASN1_OBJECT_free(terms.policies);
@@ -171,11 +234,7 @@ int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
         return -1;
     rc = check(leaf, all, t, out, e);
     sk_X509_free(all);
-    if (rc == 0 && out->accepted && (fault = gate_leaf_fault(leaf)) != NULL) {
-        out->accepted = false;
-        out->code = CHAIN_STRICT_NAME;
-        out->clause = "RFC 6125, 6.4.4";
-        snprintf(out->reason, sizeof(out->reason), "%s", fault);
-    }
+    if (rc == 0 && out->accepted && (fault = gate_leaf_fault(leaf)) != NULL)
+        refuse(out, CHAIN_STRICT_NAME, "RFC 6125, 6.4.4", fault);
     return rc;
 }

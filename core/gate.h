@@ -15,7 +15,7 @@ struct gate_terms {
     unsigned level; /* 0: as that side accepts */
     int64_t now;
     const char *usage; /* extended key usage, dotted */
-    const char *dns;   /* NULL: any name that is bounded */
+    const char *name;  /* DNS name or mail address; NULL: any that is bounded */
     int clearance;     /* number of a class of the side's own system that is wanted; -1: none */
     STACK_OF(X509_CRL) * crls; /* NULL: revocation is not judged; else every link needs one */
 };
@@ -29,11 +29,12 @@ int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
                struct chain_verdict *out, struct err *e) MUST_USE;
 
 /* What path validation lets pass in the certificate itself and some applications fall for: other
- * names than DNS names, a common name that is none of them, a CA. NULL: nothing. */
+ * names than DNS names and mail addresses, a common name, userId or emailAddress that is none of
+ * them, a CA. NULL: nothing. */
 const char *gate_leaf_fault(X509 *leaf);
 
-/* The first DNS name of a certificate; false when it has none, or when it has other
- * kinds of names beside it, over which name constraints do not reach everywhere. */
-bool gate_dns(X509 *leaf, char *out, size_t size);
+/* The first name of a certificate whose alternative names are DNS names and mail addresses alone;
+ * false for any other, as name constraints do not reach everywhere over other kinds. */
+bool gate_name(X509 *leaf, char *out, size_t size);
 
 #endif

@@ -16,6 +16,7 @@
  * refuses certificates that hold a component over 64 bits.
  *   .1.<community>.<level>   certificate policies: one OID carries both
  *   .3.<n>                   extensions and attestation statements
+ *   .4.0                     a policy of clearances under which nobody has any
  */
 #ifndef OID_ARC
 #define OID_ARC "1.3.6.1.4.1.32473.1"
@@ -37,6 +38,7 @@
 #define OID_CLEARANCE "2.5.4.55"
 #define OID_CLEARANCE_OLD "2.5.1.5.55"
 #define OID_EXT_CLEARANCE_CONSTRAINTS "1.3.6.1.5.5.7.1.21"
+#define OID_CLEARANCE_NONE OID_ARC ".4.0" /* bounds that let nothing be granted name it */
 
 /* TCG OID registry. */
 #define OID_TCG_CERTIFY "2.23.133.20.1"     /* statement tcg-attest-tpm-certify */

@@ -64,6 +64,9 @@ certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
 [restricted]
 certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
 2.5.29.9 = ASN1:SEQUENCE:sda2
+[ours]
+certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
+2.5.29.9 = ASN1:SEQUENCE:sda4
 [sda3]
 a = SEQUENCE:attribute3
 [attribute3]
@@ -74,6 +77,16 @@ clearance = SEQUENCE:clearance3
 [clearance3]
 policy = OID:1.3.6.1.4.1.32473.8.2
 classes = FORMAT:BITLIST,BITSTRING:3
+[sda4]
+a = SEQUENCE:attribute4
+[attribute4]
+type = OID:2.5.4.55
+values = SET:values4
+[values4]
+clearance = SEQUENCE:clearance4
+[clearance4]
+policy = OID:1.3.6.1.4.1.32473.8.1
+classes = FORMAT:BITLIST,BITSTRING:4
 [sda2]
 a = SEQUENCE:attribute2
 [attribute2]
@@ -110,9 +123,13 @@ check "an authority of JP, with OpenSSL" ally
 us() { at 1 "$FUSETSU" "$@"; }
 check "a token" us token init --label us --so-pin-file "$D/so" --pin-file "$D/pin"
 check "an authority of US" us ca init --any-tpm --dir "$D/ca" --token us --pin-file "$D/pin" --nation US --org "US Test" \
-    --domain us.example --communities communications --ek-pins "$EK_CA_PEM"
-check "certifies JP's CA" us ca cross --dir "$D/ca" --ally "$D/jp-issuing.pem" --community communications \
-    --ally-nation JP --ally-domain jp.example --pin-file "$D/pin" --out "$D/us-to-jp.pem"
+    --domain us.example --communities communications --ek-pins "$EK_CA_PEM" --clearance-policy 1.3.6.1.4.1.32473.8.1 \
+    --clearances secret=SECRET,confidential=CONFIDENTIAL
+cross() { us ca cross --dir "$D/ca" --ally "$D/jp-issuing.pem" --community communications --ally-nation JP \
+    --ally-domain jp.example --pin-file "$D/pin" --out "$D/us-to-jp.pem" "$@"; }
+expect_exit 2 "what an ally may grant is of its system" 'go together' cross --clearances confidential
+expect_exit 1 "in the words of the standard" 'no class of RFC 5913' cross --clearance-policy 1.3.6.1.4.1.32473.8.2 --clearances 極秘
+check "certifies JP's CA" cross --clearance-policy 1.3.6.1.4.1.32473.8.2 --clearances restricted,confidential
 check "JP certifies that of US" us ca export --dir "$D/ca" issuing:communications --out "$D/us-issuing.pem"
 back() { # by the public key alone, with the same name
     openssl x509 -in "$D/us-issuing.pem" -pubkey -noout >"$D/us-issuing.pub" &&
@@ -129,7 +146,7 @@ jp_part() {
 }
 jp_part >"$D/jp.part"
 check "our part" us federation part --dir "$D/ca" --ally JP --communities communications --out "$D/us.part"
-printf '\n[clearance US]\npolicy = 1.3.6.1.4.1.32473.8.1\nsecret = SECRET\nconfidential = CONFIDENTIAL\n' >>"$D/us.part"
+check "which has our clearances" grep -qx 'secret = SECRET' "$D/us.part"
 check "a draft" us federation draft --name us-jp "$D/us.part" "$D/jp.part" --out "$D/1.txt"
 printf '\n[equivalence JP US]\nconfidential = secret\n' >>"$D/1.txt"
 check "we sign it" us federation sign --dir "$D/ca" --pin-file "$D/pin" "$D/1.txt" --out "$D/1.half"
@@ -140,7 +157,7 @@ check "applied" us federation apply --nation US --root "$D/us-root.pem" --ally-r
 
 # --- what the ally certifies -------------------------------------------------------------------------
 leaf() { certify "$1" "/C=JP/O=JP Test/CN=${3:-gw.jp.example}" jp-issuing "$(section leaf "$2")"; }
-for kind in good low electricity none mail confidential restricted; do check "a leaf: $kind" leaf $kind $kind; done
+for kind in good low electricity none mail confidential restricted ours; do check "a leaf: $kind" leaf $kind $kind; done
 check "a leaf whose common name is one of ours" leaf forged good gw.us.example
 gate() { us gate --trust "$D/trust" --community communications "$@"; }
 refuses() { expect_exit 6 "the gate refuses: $1" "$2" gate "${@:3}"; }
@@ -158,10 +175,29 @@ refuses "one that nobody in the federation certified" 'not let in' "$D/us-issuin
 expect_exit 6 "a community that is not open" 'not open' us gate --trust "$D/trust" --community electricity "$D/good.pem"
 check_out "in JSON" '"accepted": true' gate --json "$D/good.pem"
 # --- clearances
-refuses "no clearance where one is asked for" 'clearance' --clearance secret "$D/good.pem"
+refuses "no clearance where one is asked for" 'no clearance of either nation' --clearance secret "$D/good.pem"
 check "極秘 counts as SECRET" gate --clearance secret "$D/confidential.pem"
-refuses "秘 does not: no row says so" 'clearance' --clearance secret "$D/restricted.pem"
-refuses "nor does 極秘 count as CONFIDENTIAL" 'clearance' --clearance confidential "$D/confidential.pem"
+refuses "秘 does not, in the words of both systems" '秘 of JP; wanted is SECRET of US, as which counts 極秘 of JP' --clearance secret "$D/restricted.pem"
+refuses "nor does 極秘 count as CONFIDENTIAL: no row says so" 'CONFIDENTIAL of US, as which nothing of JP counts' \
+    --clearance confidential "$D/confidential.pem"
+refuses "SECRET by the ally's own hand" 'clearance' --clearance secret "$D/ours.pem"
+# --- our own, by an invitation, with the key in a TPM
+expect_exit 1 "a clearance that we have not" 'there are: SECRET, CONFIDENTIAL' us ca invite --dir "$D/ca" --community communications \
+    --name cleared.us.example --clearance top-secret --out "$D/i"
+enrol() { # enrol NAME CLEARANCE
+    us ca invite --dir "$D/ca" --community communications --name "$1.us.example" --clearance "$2" --out "$D/$1.invite" &&
+        us request --token us --pin-file "$D/pin" --invite "$D/$1.invite" --type p256 --label "$1" --out "$D/$1.request" &&
+        us ca issue --dir "$D/ca" --pin-file "$D/pin" --request "$D/$1.request" --out "$D/$1.sealed" &&
+        us cert import --token us --pin-file "$D/pin" "$D/$1.sealed" --out "$D/$1.chain" &&
+        openssl x509 -in "$D/$1.chain" -out "$D/$1.pem"
+}
+check "a gateway of ours, cleared for SECRET" enrol cleared SECRET
+check "is let in with it" gate --clearance secret "$D/cleared.pem"
+check "and with what is below" gate --clearance confidential "$D/cleared.pem"
+check "another, for CONFIDENTIAL" enrol less confidential
+refuses "is not, where SECRET is wanted" 'CONFIDENTIAL of US; wanted is SECRET of US' --clearance secret "$D/less.pem"
+month() { openssl x509 -in "$D/cleared.pem" -noout -checkend $((31 * 86400)) && return 1; openssl x509 -in "$D/cleared.pem" -noout -checkend $((29 * 86400)); }
+check "for 30 days, not 90" month
 expect_exit 1 "we have no such class" 'no such class' gate --clearance top-secret "$D/confidential.pem"
 
 # --- OpenVPN ---------------------------------------------------------------------------------------------

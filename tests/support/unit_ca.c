@@ -130,6 +130,7 @@ static struct authority_key add_key(struct unit_ca_keys *k, enum registry_role r
 }
 
 bool unit_ca_registration, unit_ca_urls;
+const struct clearance_system *unit_ca_clearances;
 
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys)
@@ -144,6 +145,7 @@ struct authority *unit_ca_make(const char *dir, const char *nation, const char *
         .n_communities = 2,
         .ek_pins_pem = pins,
         .any_tpm = !unit_ca_registration,
+        .clearances = unit_ca_clearances,
         .crl_url = unit_ca_urls ? "http://crl.test" : NULL,
         .ocsp_url = unit_ca_urls ? "http://ocsp.test" : NULL,
         .now = now,

@@ -28,8 +28,9 @@ void unit_ca_dir_remove(char *dir);
 
 /* Makes an authority of two communities (1 and 2) and opens it. `pins` is PEM. Any TPM may answer
  * its invitations, unless unit_ca_registration is set. With unit_ca_urls it publishes its status
- * at http://crl.test and http://ocsp.test. */
+ * at http://crl.test and http://ocsp.test; with unit_ca_clearances it has that system. */
 extern bool unit_ca_registration, unit_ca_urls;
+extern const struct clearance_system *unit_ca_clearances;
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys);
 

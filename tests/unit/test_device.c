@@ -84,7 +84,7 @@ static struct registry *registry(struct world *w)
 static int invite_as(struct world *w, const char *dns, struct err *e)
 {
     struct authority_invite p = {
-        .community = OID_COMMUNICATIONS, .level = 3, .dns = dns, .days = 1, .now = NOW - 60};
+        .community = OID_COMMUNICATIONS, .level = 3, .name = dns, .days = 1, .now = NOW - 60};
     struct evidence_invitation v;
     struct buf pem = {0};
     int rc = authority_invite(w->us, &p, &pem, e);

@@ -67,7 +67,7 @@ static struct authority_invite good_invite(void)
 {
     return (struct authority_invite){.community = OID_COMMUNICATIONS,
                                      .level = 3,
-                                     .dns = UNIT_FORGE_SUBJECT,
+                                     .name = UNIT_FORGE_SUBJECT,
                                      .days = 1,
                                      .now = NOW - 60};
 }
@@ -358,7 +358,7 @@ static void test_request_for_another_name_is_refused(void **state)
     struct world *w = *state;
     struct authority_invite p = good_invite();
 
-    p.dns = "gw2.comms.example";
+    p.name = "gw2.comms.example";
     invite(w, &p);
     build(w);
     assert_refused(w, enrol_at(w, NOW), 23);
@@ -448,9 +448,9 @@ static void test_invitations_are_bounded(void **state)
     REFUSED(E_ARG);
     p.level = 5;
     REFUSED(E_ARG);
-    p.dns = "gw.other.example";
+    p.name = "gw.other.example";
     REFUSED(E_ARG);
-    p.dns = "a23456789012345678901234567890.a23456789012345678901234567890.comms.example";
+    p.name = "a23456789012345678901234567890.a23456789012345678901234567890.comms.example";
     REFUSED(E_ARG);
     p.days = 91;
     REFUSED(E_ARG);

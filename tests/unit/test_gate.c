@@ -140,7 +140,7 @@ static void test_nothing_else_is(void **state)
     judged(leaf(w, 1, OID_COMMUNICATIONS, 2, "gw.jp.example"), &t, "none of the policies");
     at2.level = 2;
     judged(leaf(w, 1, OID_COMMUNICATIONS, 2, "gw.jp.example"), &at2, NULL);
-    named.dns = "other.jp.example";
+    named.name = "other.jp.example";
     judged(leaf(w, 1, OID_COMMUNICATIONS, 3, "gw.jp.example"), &named, "");
     late.now = NOW + 86400;
     judged(leaf(w, 1, OID_COMMUNICATIONS, 3, "gw.jp.example"), &late, "not in force");

@@ -415,8 +415,19 @@ static void test_wrong_files_are_refused(void **state)
     assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
 }
 
+/* What version 4 brought: what is granted beside name, community and level. */
+#define WITHOUT_GRANTS                              \
+    "ALTER TABLE invitation DROP COLUMN profile;"   \
+    "ALTER TABLE invitation DROP COLUMN clearance;" \
+    "ALTER TABLE invitation DROP COLUMN person;"    \
+    "ALTER TABLE issued DROP COLUMN profile;"       \
+    "ALTER TABLE issued DROP COLUMN clearance;"     \
+    "ALTER TABLE issued DROP COLUMN person;"        \
+    "DROP TABLE clearance_system; DROP TABLE clearance_class;"
+
 /* What version 3 brought: the status of certificates, and what is published of it. */
 #define WITHOUT_STATUS                                                           \
+    WITHOUT_GRANTS                                                               \
     "DROP TABLE status; DROP TABLE crl; DROP TABLE publication;"                 \
     "DROP TABLE responder; DROP INDEX issued_serial; DROP INDEX issued_subject;" \
     "DROP INDEX issued_spki;"
@@ -477,6 +488,56 @@ static void test_version_2_is_brought_up_to_date(void **state)
     assert_int_equal(registry_urls(p->r, &urls, &e), 0);
     assert_int_equal(urls.crl[0], 0);
     reopen(p, REGISTRY_READ);
+}
+
+/* What was issued before was for gateways, without a clearance. */
+static void test_version_3_is_brought_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct registry_issued i = an_issued("0102");
+    struct clearance_system s;
+    struct registry_cert got;
+    struct err e = {0};
+
+    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_GRANTS "PRAGMA user_version=3");
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
+    assert_string_equal(got.grant.profile, "gateway");
+    assert_int_equal(got.grant.clearance, 0);
+    assert_string_equal(got.grant.person, "");
+    assert_int_equal(registry_clearances(p->r, &s, &e), 0);
+    assert_string_equal(s.policy, "");
+}
+
+static void test_grants_are_kept(void **state)
+{
+    struct place *p = *state;
+    struct registry_issued i = an_issued("0102");
+    struct registry_invitation v = {.nonce_len = 8, .subject = "a@us.example", .community = 1};
+    struct clearance_system s, got;
+    struct registry_invitation back;
+    struct registry_cert cert;
+    struct err e = {0};
+
+    i.grant = (struct registry_grant){.profile = "person", .clearance = 24, .person = "Alice"};
+    v.grant = i.grant;
+    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    assert_int_equal(registry_invite(p->r, &v, &e), 0);
+    assert_int_equal(clearance_system_parse("1.2.3.4", "secret=極秘,restricted=R", &s, &e), 0);
+    assert_int_equal(registry_set_clearances(p->r, &s, &e), 0);
+    assert_int_equal(registry_set_clearances(p->r, &s, &e), -1);
+    err_clear(&e);
+    reopen(p, REGISTRY_READ);
+    assert_int_equal(registry_clearances(p->r, &got, &e), 0);
+    assert_memory_equal(&got, &s, sizeof(s));
+    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &cert, &e), 1);
+    assert_memory_equal(&cert.grant, &i.grant, sizeof(i.grant));
+    assert_int_equal(registry_invitation(p->r, bytes_of(v.nonce, 8), &back, &e), 0);
+    assert_memory_equal(&back.grant, &i.grant, sizeof(i.grant));
 }
 
 /* A step that fails leaves the version that was there, whole. */
@@ -580,6 +641,8 @@ int main(void)
         EACH(test_wrong_files_are_refused),
         EACH(test_version_1_is_brought_up_to_date),
         EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_version_3_is_brought_up_to_date),
+        EACH(test_grants_are_kept),
         EACH(test_failed_migration_changes_nothing),
         EACH(test_newer_version_is_refused),
         EACH(test_links_and_open_modes_are_refused),

@@ -69,7 +69,7 @@ static int set_up(void **state)
     struct world *w = test_calloc(1, sizeof(*w));
     struct authority_invite p = {.community = OID_COMMUNICATIONS,
                                  .level = 3,
-                                 .dns = UNIT_FORGE_SUBJECT,
+                                 .name = UNIT_FORGE_SUBJECT,
                                  .days = 1,
                                  .now = NOW - 60};
     struct registry_wanted name = {.subject = "GW1.comms.example"};

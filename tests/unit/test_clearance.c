@@ -1,0 +1,386 @@
+/* Goal: a clearance is granted only as far as each CA's certificate says, an ally's only as far as its
+ * cross-certificate says, and never one of our own system by an ally. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ca/part.h"
+#include "core/gate.h"
+#include "core/hash.h"
+#include "tests/support/unit_ca.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOW UNIT_CA_NOW
+#define US "1.3.6.1.4.1.32473.8.1"
+#define JP "1.3.6.1.4.1.32473.8.2"
+
+/* --- words ---------------------------------------------------------------------------------- */
+
+static void test_systems_are_read(void **state)
+{
+    struct clearance_system s;
+    struct clearance c;
+    struct buf text = {0};
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(clearance_system_parse(JP, "confidential=極秘,restricted=秘", &s, &e), 0);
+    assert_int_equal(clearance_system_classes(&s), CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED);
+    /* By either name; the lower ones come along. */
+    assert_int_equal(clearance_grant(&s, "極秘", &c, &e), 0);
+    assert_int_equal(c.classes, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED);
+    assert_string_equal(c.policy, JP);
+    assert_int_equal(clearance_grant(&s, "restricted", &c, &e), 0);
+    assert_int_equal(c.classes, CHAIN_RESTRICTED);
+    clearance_text(&s, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED | CHAIN_SECRET, &text);
+    assert_string_equal(buf_cstr(&text), "secret, 極秘, 秘");
+    buf_free(&text);
+    assert_int_equal(clearance_grant(&s, "secret", &c, &e), -1);
+    assert_int_equal(e.code, E_ARG);
+    assert_non_null(strstr(e.msg, "極秘"));
+    err_clear(&e);
+    assert_int_equal(clearance_grant(&(struct clearance_system){.policy = ""}, "secret", &c, &e),
+                     -1);
+    assert_int_equal(e.code, E_REJECTED);
+    err_clear(&e);
+    assert_int_equal(clearance_parse(US, "secret,top-secret", &c, &e), 0);
+    assert_int_equal(c.classes, CHAIN_SECRET | CHAIN_TOP_SECRET);
+}
+
+static void test_what_is_no_system(void **state)
+{
+    static const char *const lists[] = {
+        "",
+        "secret=",
+        "=SECRET",
+        "most-secret=S",
+        "secret=A,secret=B",
+        "secret=a\n",
+        "secret=A,,",
+        "secret= A",
+        "secret=A ",
+        "secret=\"",
+        "secret=\\",
+        "secret=A\x1b[m",
+        "SECRET=SECRET",
+        "secret=\x7f",
+        "secret=12345678901234567890123456789012345678901234567890123456789012345"};
+    static const char *const policies[] = {"", "secret", "1", "1.2.3.", "2.999999.x", "1.2 3"};
+    struct clearance_system s;
+    struct clearance c;
+    struct err e = {0};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        if (clearance_system_parse(US, lists[i], &s, &e) == 0)
+            fail_msg("read: '%s'", lists[i]);
+        assert_int_equal(e.code, E_ARG);
+        err_clear(&e);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(policies); i++) {
+        assert_int_equal(clearance_system_parse(policies[i], "secret=S", &s, &e), -1);
+        assert_int_equal(clearance_parse(policies[i], "secret", &c, NULL), -1);
+        assert_int_equal(e.code, E_ARG);
+        err_clear(&e);
+    }
+    assert_int_equal(clearance_parse(US, "", &c, NULL), -1);
+    assert_int_equal(clearance_parse(US, "secret,SECRET", &c, NULL), -1);
+}
+
+/* --- certificates --------------------------------------------------------------------------- */
+
+struct world {
+    char *dir[2];
+    struct unit_ca_keys keys[2];
+    struct authority *a[2]; /* US, JP */
+    struct federation f;
+    struct clearance may; /* what US lets JP grant */
+    char reason[300];     /* of the last verdict */
+};
+
+static const char *const nation[] = {"US", "JP"}, *const domain[] = {"us.example", "jp.example"};
+static const unsigned communities[] = {OID_COMMUNICATIONS};
+
+static void good(int rc, const struct err *e)
+{
+    if (rc != 0)
+        fail_msg("%s", e->msg);
+}
+
+/* What `who` gives into the federation, the cross-certificate with this bound. */
+static void part(struct world *w, int who, const struct clearance *may, struct federation *out)
+{
+    struct cross_request r = {.nation = nation[1 - who],
+                              .domain = domain[1 - who],
+                              .community = OID_COMMUNICATIONS,
+                              .clearance = may,
+                              .now = NOW};
+    struct part p = {.ally = nation[1 - who],
+                     .accepts = 3,
+                     .community = communities,
+                     .n_community = 1,
+                     .now = NOW + 1};
+    struct buf pem = {0};
+    struct err e = {0};
+
+    good(authority_cert(w->a[1 - who], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
+    good(authority_cross(w->a[who], &r, &pem, &e), &e);
+    good(part_make(w->a[who], &p, out, &e), &e);
+    buf_free(&pem);
+}
+
+static void federate(struct world *w, const struct clearance *may)
+{
+    struct federation p[2] = {{.n_side = 0}, {.n_side = 0}};
+    struct err e = {0};
+
+    federation_free(&w->f);
+    part(w, 0, may, &p[0]);
+    part(w, 1, NULL, &p[1]);
+    w->f = (struct federation){.name = "x", .sequence = 1, .from = NOW, .until = NOW + 86400};
+    good(federation_join(&p[0], &p[1], &w->f, &e), &e);
+    /* 極秘 counts as SECRET. */
+    w->f.row[0] =
+        (struct federation_row){.from = 1, .class = CHAIN_CONFIDENTIAL, .as = CHAIN_SECRET};
+    w->f.n_row = 1;
+    good(federation_check(&w->f, NOW + 1, &e), &e);
+}
+
+static int set_up(void **state)
+{
+    struct world *w = test_calloc(1, sizeof(*w));
+    struct clearance_system s[2];
+    struct buf pin = {0};
+    struct err e = {0};
+
+    good(clearance_system_parse(US, "confidential=CONFIDENTIAL,secret=SECRET", &s[0], &e), &e);
+    good(clearance_system_parse(JP, "restricted=秘,confidential=極秘", &s[1], &e), &e);
+    unit_ca_some_pin(&pin);
+    for (int i = 0; i < 2; i++) {
+        w->dir[i] = unit_ca_dir();
+        unit_ca_clearances = &s[i];
+        w->a[i] = unit_ca_make(w->dir[i], nation[i], domain[i], buf_bytes(&pin), NOW, &w->keys[i]);
+    }
+    unit_ca_clearances = NULL;
+    buf_free(&pin);
+    good(clearance_parse(JP, "restricted,confidential", &w->may, &e), &e);
+    federate(w, &w->may);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    federation_free(&w->f);
+    for (int i = 0; i < 2; i++) {
+        authority_close(w->a[i]);
+        unit_ca_keys_free(&w->keys[i]);
+        unit_ca_dir_remove(w->dir[i]);
+    }
+    test_free(w);
+    return 0;
+}
+
+/* A leaf of nation `who` that claims a clearance, whatever its CA may grant; NULL: none. */
+static X509 *claiming(struct world *w, int who, const char *policy, uint32_t classes)
+{
+    struct issue_issuer by = unit_ca_issuer(w->a[who], REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    X509 *x = unit_ca_leaf(w->a[who], OID_COMMUNICATIONS, 3,
+                           who == 0 ? "gw.us.example" : "gw.jp.example", NULL, NOW);
+    struct clearance c = {.classes = classes};
+    struct err e = {0};
+
+    if (policy == NULL)
+        return x;
+    memcpy(c.policy, policy, strlen(policy) + 1);
+    good(clearance_put(x, &c, &e), &e);
+    unit_ca_resign(&x, &by);
+    return x;
+}
+
+/* Does the gate of US let it in, where this class is wanted? Ends the leaf. */
+static bool let_in(struct world *w, X509 *leaf, int class)
+{
+    struct gate_terms t = {.f = &w->f,
+                           .side = 0,
+                           .community = OID_COMMUNICATIONS,
+                           .now = NOW + 1,
+                           .usage = "1.3.6.1.5.5.7.3.2",
+                           .clearance = class};
+    struct chain_verdict v;
+    struct err e = {0};
+    bool in;
+
+    good(gate_check(leaf, NULL, &t, &v, &e), &e);
+    in = v.accepted;
+    if (!in)
+        assert_int_equal(v.code, CHAIN_CLEARANCE);
+    snprintf(w->reason, sizeof(w->reason), "%s", v.reason);
+    chain_free(&v);
+    X509_free(leaf);
+    return in;
+}
+
+static void test_what_is_granted_is_read_back(void **state)
+{
+    struct world *w = *state;
+
+    assert_true(let_in(w, claiming(w, 0, US, CHAIN_SECRET | CHAIN_CONFIDENTIAL), 4));
+    assert_true(let_in(w, claiming(w, 0, US, CHAIN_SECRET | CHAIN_CONFIDENTIAL), 3));
+    assert_true(let_in(w, claiming(w, 0, US, CHAIN_CONFIDENTIAL), 3));
+    assert_false(let_in(w, claiming(w, 0, US, CHAIN_CONFIDENTIAL), 4));
+    assert_false(let_in(w, claiming(w, 0, NULL, 0), 3));
+    /* Not in our system, so not in the issuing CA's bound, whatever it says. */
+    assert_false(let_in(w, claiming(w, 0, US, CHAIN_RESTRICTED), 3));
+    assert_true(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED), 4));
+    /* Refused in the words of both systems. */
+    assert_false(let_in(w, claiming(w, 1, JP, CHAIN_RESTRICTED), 4));
+    assert_string_equal(w->reason, "the path leaves it 秘 of JP; wanted is SECRET of US, as which "
+                                   "counts 極秘 of JP");
+    assert_false(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED), 3));
+    assert_string_equal(w->reason,
+                        "the path leaves it 極秘 of JP, 秘 of JP; wanted is CONFIDENTIAL "
+                        "of US, as which nothing of JP counts");
+    assert_false(let_in(w, claiming(w, 1, NULL, 0), 4));
+    assert_non_null(strstr(w->reason, "no clearance of either nation"));
+}
+
+static void test_an_ally_grants_what_its_cross_certificate_says(void **state)
+{
+    struct world *w = *state;
+    struct clearance less = w->may;
+
+    less.classes = CHAIN_RESTRICTED;
+    federate(w, &less);
+    assert_false(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED), 4));
+    /* Nothing said: nothing granted. */
+    federate(w, NULL);
+    assert_false(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED), 4));
+    assert_false(let_in(w, claiming(w, 1, OID_CLEARANCE_NONE, CHAIN_SECRET), 4));
+    federate(w, &w->may);
+    assert_true(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL | CHAIN_RESTRICTED), 4));
+}
+
+static void test_an_ally_never_grants_ours(void **state)
+{
+    struct world *w = *state;
+    struct clearance ours = {.policy = US, .classes = CHAIN_SECRET};
+    struct federation_community *c = &w->f.side[0].community[OID_COMMUNICATIONS];
+    struct issue_issuer cross = unit_ca_issuer(w->a[0], REGISTRY_CROSS, 0);
+    ASN1_OBJECT *oid = oid_object(OID_EXT_CLEARANCE_CONSTRAINTS, NULL);
+    struct err e = {0};
+
+    assert_false(let_in(w, claiming(w, 1, US, CHAIN_SECRET), 4));
+    /* A cross-certificate that sets no bound, as before there were any, does not open it. */
+    X509_EXTENSION_free(X509_delete_ext(c->cross, X509_get_ext_by_OBJ(c->cross, oid, -1)));
+    unit_ca_resign(&c->cross, &cross);
+    assert_true(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL), 4));
+    assert_false(let_in(w, claiming(w, 1, US, CHAIN_SECRET), 4));
+    /* Nor one that was made for it by mistake. */
+    good(clearance_put_bound(c->cross, &ours, &e), &e);
+    unit_ca_resign(&c->cross, &cross);
+    assert_false(let_in(w, claiming(w, 1, US, CHAIN_SECRET), 4));
+    ASN1_OBJECT_free(oid);
+}
+
+static void test_no_ca_is_made_to_grant_more(void **state)
+{
+    struct world *w = *state;
+    struct issue_issuer by = unit_ca_issuer(w->a[0], REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    struct clearance c = {.policy = US, .classes = CHAIN_TOP_SECRET};
+    struct signer *own = unit_ca_signer("P-256");
+    static const uint8_t evidence[32] = {1};
+    struct subject s = {.key = &own->pub,
+                        .not_before = NOW,
+                        .not_after = NOW + 30 * 86400,
+                        .community = OID_COMMUNICATIONS,
+                        .level = 3,
+                        .dns = "gw.us.example",
+                        .clearance = &c,
+                        .evidence_hash = evidence};
+    struct err e = {0};
+    X509_NAME *name = issue_name("US", "Org", "communications", s.dns, &e);
+    struct cross_request r = {.nation = "JP",
+                              .domain = "jp.example",
+                              .community = OID_COMMUNICATIONS,
+                              .clearance = &c,
+                              .now = NOW};
+    struct buf pem = {0};
+    X509 *cert = NULL;
+
+    s.name = name;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    assert_non_null(strstr(e.msg, "may not grant"));
+    err_clear(&e);
+    memcpy(c.policy, JP, sizeof(JP));
+    c.classes = CHAIN_CONFIDENTIAL;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, NULL), -1);
+    memcpy(c.policy, US, sizeof(US));
+    c.classes = CHAIN_SECRET;
+    /* A clearance is not for long. */
+    s.not_after++;
+    assert_int_equal(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), -1);
+    assert_non_null(strstr(e.msg, "with a clearance"));
+    err_clear(&e);
+    s.not_after--;
+    good(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), &e);
+    X509_free(cert);
+    /* The ally's own CA has no such bound: somebody mistook the policy. */
+    good(authority_cert(w->a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
+    assert_int_equal(authority_cross(w->a[0], &r, &pem, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    X509_NAME_free(name);
+    signer_free(own);
+    buf_free(&pem);
+}
+
+/* The bytes of RFC 5913's structures, as another encoder makes them (openssl asn1parse -genconf):
+ * policyId 1.2.3.4, {confidential}; {unclassified} alone is the default and left out. */
+static void test_known_bytes(void **state)
+{
+    static const uint8_t bound[] = {0x30, 0x0b, 0x30, 0x09, 0x06, 0x03, 0x2a,
+                                    0x03, 0x04, 0x03, 0x02, 0x04, 0x10};
+    static const uint8_t plain[] = {0x30, 0x07, 0x30, 0x05, 0x06, 0x03, 0x2a, 0x03, 0x04};
+    struct clearance c = {.policy = "1.2.3.4", .classes = CHAIN_CONFIDENTIAL};
+    struct err e = {0};
+    X509 *x = X509_new();
+    const ASN1_OCTET_STRING *v;
+
+    (void)state;
+    good(clearance_put_bound(x, &c, &e), &e);
+    c.classes = CHAIN_UNCLASSIFIED;
+    good(clearance_put_bound(x, &c, &e), &e);
+    v = X509_EXTENSION_get_data(X509_get_ext(x, 0));
+    assert_int_equal(ASN1_STRING_length(v), sizeof(bound));
+    assert_memory_equal(ASN1_STRING_get0_data(v), bound, sizeof(bound));
+    assert_int_equal(X509_EXTENSION_get_critical(X509_get_ext(x, 0)), 0);
+    v = X509_EXTENSION_get_data(X509_get_ext(x, 1));
+    assert_int_equal(ASN1_STRING_length(v), sizeof(plain));
+    assert_memory_equal(ASN1_STRING_get0_data(v), plain, sizeof(plain));
+    X509_free(x);
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_systems_are_read),
+        cmocka_unit_test(test_what_is_no_system),
+        cmocka_unit_test(test_known_bytes),
+        EACH(test_what_is_granted_is_read_back),
+        EACH(test_an_ally_grants_what_its_cross_certificate_says),
+        EACH(test_an_ally_never_grants_ours),
+        EACH(test_no_ca_is_made_to_grant_more),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,337 @@
+/* Goal: what an invitation grants beside a name - what the certificate is for, a person's name, a
+ * clearance - comes out in the certificate, and again in the one that renews it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ca/enrol.h"
+#include "ca/renew.h"
+#include "core/gate.h"
+#include "tests/support/unit_ca.h"
+#include "tests/support/unit_forge.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NOW ((time_t)UNIT_FORGE_NOW)
+#define DAY 86400
+#define SYSTEM "1.3.6.1.4.1.32473.8.1"
+
+struct world {
+    char *dir;
+    struct unit_ca_keys keys;
+    struct authority *us;
+    struct unit_forge f;
+    struct enrol_outcome out;
+    struct err e;
+};
+
+static int set_up(void **state)
+{
+    struct world *w = test_calloc(1, sizeof(*w));
+    struct clearance_system s;
+    struct buf pin = {0};
+
+    assert_int_equal(
+        clearance_system_parse(SYSTEM, "secret=SECRET,confidential=CONFIDENTIAL", &s, &w->e), 0);
+    unit_forge_init(&w->f, UNIT_RSA, UNIT_P256, UNIT_P256);
+    unit_forge_build(&w->f);
+    assert_int_equal(issue_to_pem(w->f.ek_root, &pin, &w->e), 0);
+    unit_forge_free(&w->f);
+    w->dir = unit_ca_dir();
+    unit_ca_clearances = &s;
+    w->us = unit_ca_make(w->dir, "US", "comms.example", buf_bytes(&pin), NOW - 3600, &w->keys);
+    unit_ca_clearances = NULL;
+    buf_free(&pin);
+    unit_forge_init(&w->f, UNIT_RSA, UNIT_P256, UNIT_P256);
+    *state = w;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct world *w = *state;
+
+    enrol_free(&w->out);
+    unit_forge_free(&w->f);
+    authority_close(w->us);
+    unit_ca_keys_free(&w->keys);
+    unit_ca_dir_remove(w->dir);
+    test_free(w);
+    return 0;
+}
+
+static struct authority_invite for_name(const char *name)
+{
+    return (struct authority_invite){
+        .community = OID_COMMUNICATIONS, .level = 3, .name = name, .days = 1, .now = NOW - 60};
+}
+
+/* Sends the forger's request in and gives its certificate; the caller frees it. */
+static X509 *enrol(struct world *w, time_t now)
+{
+    struct buf der = {0};
+    X509 *cert;
+
+    unit_forge_build(&w->f);
+    enrol_free(&w->out);
+    assert_int_equal(evidence_request_encode(&w->f.request, &der, &w->e), 0);
+    if (enrol_run(w->us, buf_bytes(&der), now, &w->out, &w->e) != 0)
+        fail_msg("%s", w->e.msg);
+    buf_free(&der);
+    cert = w->out.cert;
+    w->out.cert = NULL;
+    return cert;
+}
+
+static X509 *invited(struct world *w, const struct authority_invite *p)
+{
+    static char san[100];
+    struct evidence_invitation v;
+    struct buf pem = {0};
+
+    if (authority_invite(w->us, p, &pem, &w->e) != 0)
+        fail_msg("%s", w->e.msg);
+    assert_int_equal(evidence_invitation_from_pem(buf_bytes(&pem), &v, &w->e), 0);
+    assert_string_equal(v.subject, p->name);
+    memcpy(w->f.nonce, v.nonce, sizeof(w->f.nonce));
+    buf_free(&pem);
+    /* As a request has it (cli/enrolment.c). */
+    snprintf(san, sizeof(san), "%s:%s", strchr(p->name, '@') != NULL ? "email" : "DNS", p->name);
+    w->f.cn = p->name;
+    w->f.san = san;
+    return enrol(w, NOW);
+}
+
+static X509 *renewed(struct world *w, X509 *old, time_t now)
+{
+    struct evidence_invitation v;
+
+    if (renew_invitation(old, &v, &w->e) != 0)
+        fail_msg("%s", w->e.msg);
+    memcpy(w->f.nonce, v.nonce, sizeof(w->f.nonce));
+    return enrol(w, now);
+}
+
+/* The path under the root, with the wanted use and, if any, class of clearance. */
+static bool valid(struct world *w, X509 *leaf, const char *usage, uint32_t class, time_t now)
+{
+    struct chain_anchor anchor = {.names = NULL};
+    struct chain_terms t = {.anchor = &anchor,
+                            .n_anchor = 1,
+                            .untrusted = sk_X509_new_null(),
+                            .now = now,
+                            .explicit_policy = true,
+                            .strict_names = true,
+                            .usage = usage,
+                            .clearance = class != 0 ? SYSTEM : NULL,
+                            .classes = class};
+    struct chain_verdict v;
+    X509 *issuing;
+    bool ok;
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &anchor.cert, &w->e), 0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS, &issuing, &w->e),
+                     0);
+    assert_true(sk_X509_push(t.untrusted, issuing) > 0);
+    assert_int_equal(chain_check(leaf, &t, &v, &w->e), 0);
+    ok = v.accepted;
+    chain_free(&v);
+    sk_X509_free(t.untrusted);
+    return ok && gate_leaf_fault(leaf) == NULL;
+}
+
+#define TLS_SERVER "1.3.6.1.5.5.7.3.1"
+#define TLS_CLIENT "1.3.6.1.5.5.7.3.2"
+#define MAIL "1.3.6.1.5.5.7.3.4"
+#define IKE "1.3.6.1.5.5.7.3.17"
+
+static void test_each_kind_is_for_its_use_alone(void **state)
+{
+    static const char *const use[] = {TLS_SERVER, TLS_CLIENT, IKE, MAIL};
+    static const struct {
+        const char *kind, *name, *uses;
+    } rows[] = {{NULL, UNIT_FORGE_SUBJECT, "1110"},       {"gateway", UNIT_FORGE_SUBJECT, "1110"},
+                {"server", UNIT_FORGE_SUBJECT, "1000"},   {"client", UNIT_FORGE_SUBJECT, "0100"},
+                {"ike", UNIT_FORGE_SUBJECT, "0010"},      {NULL, "alice@comms.example", "0101"},
+                {"person", "alice@comms.example", "0101"}};
+    struct world *w = *state;
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct authority_invite p = for_name(rows[i].name);
+        X509 *cert, *next;
+
+        p.profile = rows[i].kind;
+        cert = invited(w, &p);
+        next = renewed(w, cert, NOW + DAY);
+        for (size_t u = 0; u < ARRAY_LEN(use); u++) {
+            assert_int_equal(valid(w, cert, use[u], 0, NOW + 1), rows[i].uses[u] == '1');
+            assert_int_equal(valid(w, next, use[u], 0, NOW + DAY + 1), rows[i].uses[u] == '1');
+        }
+        X509_free(cert);
+        X509_free(next);
+    }
+}
+
+static void test_a_person(void **state)
+{
+    struct world *w = *state;
+    struct authority_invite p = for_name("a.liddell@mail.comms.example");
+    X509 *cert, *next;
+    char text[100];
+
+    p.person = "Alice Liddell, 第一課";
+    p.clearance = "secret";
+    cert = invited(w, &p);
+    for (int i = 0; i < 2; i++) {
+        const X509_NAME *name = X509_get_subject_name(cert);
+
+        assert_true(X509_NAME_get_text_by_NID(name, NID_commonName, text, sizeof(text)) > 0);
+        assert_string_equal(text, p.person);
+        /* The mail address in the name tells two of the same name apart. */
+        assert_true(X509_NAME_get_text_by_NID(name, NID_userId, text, sizeof(text)) > 0);
+        assert_string_equal(text, p.name);
+        assert_int_equal(X509_check_email(cert, p.name, 0, 0), 1);
+        assert_int_equal(X509_check_host(cert, "mail.comms.example", 0, 0, NULL), 0);
+        assert_true(valid(w, cert, MAIL, CHAIN_SECRET, NOW + i * 20 * DAY + 1));
+        assert_true(valid(w, cert, MAIL, CHAIN_CONFIDENTIAL, NOW + i * 20 * DAY + 1));
+        assert_false(valid(w, cert, MAIL, CHAIN_TOP_SECRET, NOW + i * 20 * DAY + 1));
+        /* With a clearance 30 days, not 90. */
+        assert_int_equal(ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), NOW + (i * 20 + 30) * DAY),
+                         0);
+        if (i == 1)
+            break;
+        next = renewed(w, cert, NOW + 20 * DAY);
+        X509_free(cert);
+        cert = next;
+    }
+    X509_free(cert);
+}
+
+static void test_without_a_name_it_is_the_address(void **state)
+{
+    struct world *w = *state;
+    struct authority_invite p = for_name("a.liddell@comms.example");
+    X509 *cert = invited(w, &p);
+    char text[100];
+
+    assert_true(X509_NAME_get_text_by_NID(X509_get_subject_name(cert), NID_commonName, text,
+                                          sizeof(text)) > 0);
+    assert_string_equal(text, "a liddell");
+    assert_int_equal(ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), NOW + 90 * DAY), 0);
+    X509_free(cert);
+}
+
+static void refused(struct world *w, const struct authority_invite *p, enum err_code code)
+{
+    struct buf pem = {0};
+
+    err_clear(&w->e);
+    if (authority_invite(w->us, p, &pem, &w->e) == 0)
+        fail_msg("invited: %s", p->name);
+    assert_int_equal(w->e.code, code);
+    assert_int_equal(pem.len, 0);
+}
+
+static void test_what_is_not_granted(void **state)
+{
+    static const char *const addresses[] = {
+        "alice@",
+        "@comms.example",
+        "Alice@comms.example",
+        "a b@comms.example",
+        ".a@comms.example",
+        "a.@comms.example",
+        "a..b@comms.example",
+        "a@b@comms.example",
+        "a@comms",
+        "\"a\"@comms.example",
+        "a@COMMS.example",
+        "a@[192.0.2.1]",
+        "a@other.example",
+        "a@notcomms.example",
+        "a\n@comms.example",
+        "a23456789012345678901234567890123456789012345678901234567890123465@comms.example"};
+    static const char *const persons[] = {
+        "", "gw1.comms.example", "Dr. Alice", "alice@comms.example",
+        "a234567890123456789012345678901234567890123456789012345678901234X"};
+    struct world *w = *state;
+    struct authority_invite p;
+
+    for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
+        p = for_name(addresses[i]);
+        refused(w, &p, E_ARG);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(persons); i++) {
+        p = for_name("alice@comms.example");
+        p.person = persons[i];
+        refused(w, &p, E_ARG);
+    }
+    p = for_name("alice@comms.example");
+    p.profile = "gateway";
+    refused(w, &p, E_ARG);
+    p.profile = "root";
+    refused(w, &p, E_ARG);
+    p = for_name(UNIT_FORGE_SUBJECT);
+    p.profile = "person";
+    refused(w, &p, E_ARG);
+    p.profile = NULL;
+    p.person = "Alice";
+    refused(w, &p, E_ARG);
+    p.person = NULL;
+    p.clearance = "top-secret";
+    refused(w, &p, E_ARG);
+}
+
+/* A certificate of a person whose subject claims another address, or a host, as an ally could make
+ * it: path validation does not look there, the gate does. */
+static void test_another_name_in_the_subject(void **state)
+{
+    static const struct {
+        int nid;
+        const char *value;
+        bool good;
+    } rows[] = {{NID_userId, "bob@us.example", false},
+                {NID_pkcs9_emailAddress, "bob@us.example", false},
+                {NID_commonName, "bob@us.example", false},
+                {NID_commonName, "gw.us.example", false},
+                {NID_commonName, "alice@comms.example", true},
+                {NID_pkcs9_emailAddress, "alice@comms.example", true},
+                {NID_commonName, "Bob", true}};
+    struct world *w = *state;
+    struct authority_invite p = for_name("alice@comms.example");
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    X509 *cert = invited(w, &p);
+
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        X509 *x = X509_dup(cert);
+        X509_NAME *name = X509_NAME_dup(X509_get_subject_name(x));
+
+        assert_int_equal(X509_NAME_add_entry_by_NID(name, rows[i].nid, MBSTRING_UTF8,
+                                                    (const unsigned char *)rows[i].value, -1, -1,
+                                                    0),
+                         1);
+        assert_int_equal(X509_set_subject_name(x, name), 1);
+        unit_ca_resign(&x, &by);
+        assert_int_equal(gate_leaf_fault(x) == NULL, rows[i].good);
+        X509_NAME_free(name);
+        X509_free(x);
+    }
+    X509_free(cert);
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(test_each_kind_is_for_its_use_alone),   EACH(test_a_person),
+        EACH(test_without_a_name_it_is_the_address), EACH(test_what_is_not_granted),
+        EACH(test_another_name_in_the_subject),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -89,8 +89,17 @@ static const char grants[] =
     " one INTEGER PRIMARY KEY CHECK (one = 1), policy TEXT NOT NULL) STRICT;"
     "CREATE TABLE clearance_class (bit INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;";
 
+/* Keys that certify for SSH, and which of their certificates stands on which of ours. */
+static const char ssh[] =
+    "CREATE TABLE ssh_ca ("
+    " community INTEGER PRIMARY KEY, token TEXT NOT NULL, key_id BLOB NOT NULL,"
+    " spki BLOB NOT NULL) STRICT;"
+    "CREATE TABLE ssh_cert ("
+    " serial INTEGER PRIMARY KEY, community INTEGER NOT NULL,"
+    " issued INTEGER NOT NULL REFERENCES issued (id), expires_at INTEGER NOT NULL) STRICT;";
+
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation, grants};
+static const char *const steps[] = {schema, devices, revocation, grants, ssh};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */

@@ -2,7 +2,7 @@
  * includes at its end, and who may sign at its top, where what the user says wins. */
 #include "cli/commands.h"
 #include "cli/setup/setup.h"
-#include "cli/setup/sshkey.h"
+#include "core/sshkey.h"
 
 #include <string.h>
 #include <unistd.h>

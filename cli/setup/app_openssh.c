@@ -1,7 +1,7 @@
 /* ssh: lines at the top of ~/.ssh/config, where the first value that is found counts. */
 #include "cli/commands.h"
 #include "cli/setup/setup.h"
-#include "cli/setup/sshkey.h"
+#include "core/sshkey.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* sshd: its host key on the token, by an agent that holds it (HostKeyAgent of sshd_config(5)). */
 #include "cli/commands.h"
 #include "cli/setup/setup.h"
-#include "cli/setup/sshkey.h"
+#include "core/sshkey.h"
 #include "core/file.h"
 
 #include <stdlib.h>

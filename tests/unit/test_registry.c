@@ -423,7 +423,7 @@ static void test_wrong_files_are_refused(void **state)
     "ALTER TABLE issued DROP COLUMN profile;"       \
     "ALTER TABLE issued DROP COLUMN clearance;"     \
     "ALTER TABLE issued DROP COLUMN person;"        \
-    "DROP TABLE clearance_system; DROP TABLE clearance_class;"
+    "DROP TABLE clearance_system; DROP TABLE clearance_class; DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
 
 /* What version 3 brought: the status of certificates, and what is published of it. */
 #define WITHOUT_STATUS                                                           \

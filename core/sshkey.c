@@ -1,23 +1,20 @@
-#include "cli/setup/sshkey.h"
-
-#include "core/pubkey.h"
+#include "core/sshkey.h"
 
 #include <string.h>
 
-/* RFC 4251, 5: string. */
-static void add_string(struct buf *out, struct bytes s)
+void sshkey_string(struct buf *out, struct bytes s)
 {
     buf_u32(out, (uint32_t)s.len);
     buf_add_bytes(out, s);
 }
 
-static void add_text(struct buf *out, const char *text)
+void sshkey_text(struct buf *out, const char *text)
 {
-    add_string(out, bytes_of(text, strlen(text)));
+    sshkey_string(out, bytes_of(text, strlen(text)));
 }
 
-/* RFC 4251, 5: mpint. A positive number begins with a clear bit and without needless zeros. */
-static void add_mpint(struct buf *out, struct bytes n)
+/* RFC 4251, 5: it begins with a clear bit and without needless zeros. */
+void sshkey_mpint(struct buf *out, struct bytes n)
 {
     bool zero;
 
@@ -36,25 +33,23 @@ static void add_rsa(struct buf *out, const struct pubkey *k)
     const uint8_t e[] = {(uint8_t)(k->exponent >> 24), (uint8_t)(k->exponent >> 16),
                          (uint8_t)(k->exponent >> 8), (uint8_t)k->exponent};
 
-    add_text(out, "ssh-rsa");
-    add_mpint(out, bytes_of(e, sizeof(e)));
-    add_mpint(out, bytes_of(k->n, k->n_len));
+    sshkey_mpint(out, bytes_of(e, sizeof(e)));
+    sshkey_mpint(out, bytes_of(k->n, k->n_len));
 }
 
-/* RFC 5656, 3.1 and 6.1: the curve's name twice, then the point, uncompressed. */
-static void add_ec(struct buf *out, const struct pubkey *k, const char *type)
+/* RFC 5656, 3.1 and 6.1: the curve's name, then the point, uncompressed. */
+static void add_ec(struct buf *out, const struct pubkey *k)
 {
     size_t size = k->curve->size;
 
-    add_text(out, type);
-    add_text(out, type + strlen("ecdsa-sha2-"));
+    sshkey_text(out, sshkey_type(k) + strlen("ecdsa-sha2-"));
     buf_u32(out, (uint32_t)(1 + 2 * size));
     buf_u8(out, 4);
     buf_add(out, k->point.x, size);
     buf_add(out, k->point.y, size);
 }
 
-static const char *type_of(const struct pubkey *k)
+const char *sshkey_type(const struct pubkey *k)
 {
     if (k->type == TPM2_ALG_RSA)
         return "ssh-rsa";
@@ -64,6 +59,24 @@ static const char *type_of(const struct pubkey *k)
     case TPM2_ECC_NIST_P521: return "ecdsa-sha2-nistp521";
     default: return NULL;
     }
+}
+
+void sshkey_fields(struct buf *out, const struct pubkey *k)
+{
+    if (k->type == TPM2_ALG_RSA)
+        add_rsa(out, k);
+    else
+        add_ec(out, k);
+}
+
+int sshkey_blob(const struct pubkey *k, struct buf *out, struct err *e)
+{
+    if (sshkey_type(k) == NULL)
+        return err_set(e, E_UNSUPPORTED, "OpenSSH has no keys on the curve %s; choose another key",
+                       k->curve->name);
+    sshkey_text(out, sshkey_type(k));
+    sshkey_fields(out, k);
+    return buf_ok(out, e);
 }
 
 static void add_base64(struct buf *out, struct bytes in)
@@ -85,31 +98,24 @@ static void add_comment(struct buf *out, const char *comment)
         buf_u8(out, (unsigned char)*p < ' ' || *p == 0x7f ? '?' : (uint8_t)*p);
 }
 
+int sshkey_encode(const char *type, struct bytes blob, const char *comment, struct buf *out,
+                  struct err *e)
+{
+    buf_printf(out, "%s ", type);
+    add_base64(out, blob);
+    if (comment != NULL)
+        add_comment(out, comment);
+    return buf_ok(out, e);
+}
+
 int sshkey_line(struct bytes spki, const char *comment, struct buf *out, struct err *e)
 {
     struct buf blob = {0};
     struct pubkey k;
-    const char *type;
     int rc = -1;
 
-    if (pubkey_from_spki(&k, spki, e) != 0)
-        return -1;
-    type = type_of(&k);
-    if (type == NULL)
-        return err_set(e, E_UNSUPPORTED, "OpenSSH has no keys on the curve %s; choose another key",
-                       k.curve->name);
-    if (k.type == TPM2_ALG_RSA)
-        add_rsa(&blob, &k);
-    else
-        add_ec(&blob, &k, type);
-    if (buf_ok(&blob, e) != 0)
-        goto out;
-    buf_printf(out, "%s ", type);
-    add_base64(out, buf_bytes(&blob));
-    if (comment != NULL)
-        add_comment(out, comment);
-    rc = buf_ok(out, e);
-out:
+    if (pubkey_from_spki(&k, spki, e) == 0 && sshkey_blob(&k, &blob, e) == 0)
+        rc = sshkey_encode(sshkey_type(&k), buf_bytes(&blob), comment, out, e);
     buf_free(&blob);
     return rc;
 }

@@ -1,5 +1,5 @@
-/* Public keys as OpenSSH writes them (cli/setup/sshkey.h): as `ssh-keygen -i -m PKCS8` does. */
-#include "cli/setup/sshkey.h"
+/* Public keys as OpenSSH writes them (core/sshkey.h): as `ssh-keygen -i -m PKCS8` does. */
+#include "core/sshkey.h"
 
 #include <string.h>
 

@@ -77,8 +77,20 @@ static const char revocation[] =
     " token TEXT NOT NULL, key_id BLOB NOT NULL, cert BLOB NOT NULL,"
     " PRIMARY KEY (role, community)) STRICT;";
 
+/* Version 4. What became of a nonce that was taken: `request_hash` is the SHA-256 of the request
+ * that took it, and then at most one of `issued` and `refused_at` is set; neither: whoever took it
+ * did not end. `sealed_hash` is the SHA-256 of what was handed out last. */
+static const char answers[] =
+    "ALTER TABLE invitation ADD COLUMN request_hash BLOB;"
+    "ALTER TABLE invitation ADD COLUMN issued INTEGER REFERENCES issued (id);"
+    "ALTER TABLE invitation ADD COLUMN refused_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE invitation ADD COLUMN sealed_hash BLOB;"
+    "CREATE INDEX invitation_request ON invitation (request_hash) "
+    "WHERE request_hash IS NOT NULL;"
+    "CREATE INDEX invitation_subject ON invitation (subject);";
+
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation};
+static const char *const steps[] = {schema, devices, revocation, answers};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */

@@ -246,7 +246,7 @@ static int check_registered(struct authority *a, const struct authority_invite *
                    p->dns, oid_community_name(p->community));
 }
 
-static int check_invite(struct authority *a, const struct authority_invite *p, struct err *e)
+int authority_may_invite(struct authority *a, const struct authority_invite *p, struct err *e)
 {
     X509_NAME *name = NULL;
 
@@ -281,7 +281,7 @@ int authority_invite(struct authority *a, const struct authority_invite *p, stru
     struct buf text = {0};
     int rc = -1;
 
-    if (check_invite(a, p, e) != 0)
+    if (authority_may_invite(a, p, e) != 0)
         return -1;
     if (RAND_bytes(row.nonce, NONCE_BYTES) != 1)
         return err_openssl(e, E_CRYPTO, "no random nonce");
@@ -295,7 +295,7 @@ int authority_invite(struct authority *a, const struct authority_invite *p, stru
         memcpy(file.ek_spki, p->ek_hash, sizeof(file.ek_spki));
     }
     memcpy(file.nonce, row.nonce, NONCE_BYTES);
-    /* check_invite bounded the DNS name, check_params the organisation. */
+    /* authority_may_invite bounded the DNS name, check_params the organisation. */
     memcpy(row.subject, p->dns, strlen(p->dns) + 1);
     memcpy(file.subject, p->dns, strlen(p->dns) + 1);
     memcpy(file.authority, a->info.org, strlen(a->info.org) + 1);

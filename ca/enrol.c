@@ -365,6 +365,7 @@ static int refuse_stale(struct run *r)
     r->e = e;
     if (judged != 0 && other.code != E_REJECTED)
         return err_set(e, other.code, "%s", other.msg);
+    r->out->refused_before = registry_is_by(i, r->request) && i->refused_at != 0;
     if (!r->out->invited)
         return err_set(e, E_REJECTED,
                        "the evidence answers no invitation of this authority; make the request "

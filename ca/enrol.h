@@ -13,11 +13,11 @@ struct enrol_outcome {
     struct evidence_verdict verdict; /* every check and its reason */
     bool invited;                    /* `invitation` is there: the request answers it */
     struct registry_invitation invitation;
-    bool again; /* the request was answered before: the same certificate, sealed once more */
-    bool refused_before; /* in an earlier run, which had the reasons */
-    bool refused;      /* failed by the request's own fault: the authority can go on with others */
-    X509 *cert;        /* the issued certificate; NULL when refused */
-    struct buf sealed; /* DER of the SealedCredential; empty when refused */
+    bool again;          /* it was issued in an earlier run: the same, sealed once more */
+    bool refused_before; /* it was refused in an earlier run, which had the reasons */
+    bool refused;        /* failed by the request's own fault: others can go on */
+    X509 *cert;          /* the issued certificate; NULL when refused */
+    struct buf sealed;   /* DER of the SealedCredential; empty when refused */
 };
 
 /*

@@ -58,7 +58,7 @@ TCTI    := $(BUILD)/libtss2-tcti-fusetsu.so.0
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 FUZZERS := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 SUPPORT := $(BUILD)/libtss2-tcti-spy.so $(BUILD)/memsearch $(BUILD)/signloop $(BUILD)/ctxburn \
-           $(BUILD)/forge $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
+           $(BUILD)/forge $(BUILD)/forgemany $(BUILD)/tpmforge $(BUILD)/asan_first.so $(BUILD)/conformance $(BUILD)/p11do \
            $(BUILD)/usbstick $(BUILD)/framehost $(BUILD)/usbgadget
 
 all: $(PROGRAM) $(MODULE) $(TCTI) $(TOKEND)
@@ -155,6 +155,10 @@ $(BUILD)/forge: $(call obj,tests/support/forge.c tests/support/unit_forge.c \
     tests/support/unit_forge_statements.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
 
+$(BUILD)/forgemany: $(call obj,tests/support/forgemany.c tests/support/unit_activate.c tests/support/unit_forge.c \
+    tests/support/unit_forge_statements.c cli/folder.c) $(BUILD)/libcore.a
+	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS) -lcmocka
+
 $(BUILD)/tpmforge: $(call obj,tests/support/tpmforge.c) $(BUILD)/libcore.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
@@ -209,6 +213,10 @@ soak: all $(SUPPORT) $(BUILD)/tests/test_evidence_memory
 	@SOAK=1 $(BUILD)/tests/test_evidence_memory
 	@SOAK=1 FUSETSU_BUILD=$(BUILD) tests/e2e/37-killed-anywhere.sh
 
+# Ten thousand certificates, with kill -9 in between, and how fast that was. Some minutes.
+scale: all $(SUPPORT)
+	@FUSETSU_BATCH=10000 FUSETSU_BUILD=$(BUILD) tests/e2e/70-batch.sh
+
 # libFuzzer, one target for TARGET=fuzz_calls SECONDS=600; a minute for all of them.
 fuzz-build: $(FUZZERS)
 
@@ -253,7 +261,7 @@ uninstall:
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: vectors bench all deps demo test lint unit e2e asan vm-test soak fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
+.PHONY: vectors bench all deps demo test lint unit e2e asan vm-test soak scale fuzz fuzz-smoke fuzz-build support unit-build install uninstall clean
 .SECONDARY:
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

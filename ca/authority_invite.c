@@ -88,8 +88,8 @@ static int grant_clearance(struct authority *a, const struct authority_invite *p
     return 0;
 }
 
-static int check_invite(struct authority *a, const struct authority_invite *p,
-                        struct registry_grant *g, struct err *e)
+static int check(struct authority *a, const struct authority_invite *p, struct registry_grant *g,
+                 struct err *e)
 {
     const struct registry_authority *info = authority_info(a);
     X509_NAME *name = NULL;
@@ -121,6 +121,13 @@ static int check_invite(struct authority *a, const struct authority_invite *p,
     return name != NULL ? check_registered(a, p, e) : -1;
 }
 
+int authority_may_invite(struct authority *a, const struct authority_invite *p, struct err *e)
+{
+    struct registry_grant g = {.clearance = 0};
+
+    return check(a, p, &g, e);
+}
+
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
                      struct err *e)
 {
@@ -130,7 +137,7 @@ int authority_invite(struct authority *a, const struct authority_invite *p, stru
     struct buf text = {0};
     int rc = -1;
 
-    if (check_invite(a, p, &row.grant, e) != 0)
+    if (check(a, p, &row.grant, e) != 0)
         return -1;
     if (RAND_bytes(row.nonce, NONCE_BYTES) != 1)
         return err_openssl(e, E_CRYPTO, "no random nonce");
@@ -144,7 +151,7 @@ int authority_invite(struct authority *a, const struct authority_invite *p, stru
         memcpy(file.ek_spki, p->ek_hash, sizeof(file.ek_spki));
     }
     memcpy(file.nonce, row.nonce, NONCE_BYTES);
-    /* check_invite bounded the name, check_params the organisation. */
+    /* check bounded the name, check_params the organisation. */
     memcpy(row.subject, p->name, strlen(p->name) + 1);
     memcpy(file.subject, p->name, strlen(p->name) + 1);
     memcpy(file.authority, info->org, strlen(info->org) + 1);

@@ -1,14 +1,15 @@
 #include "ca/enrol.h"
 
+#include "ca/again.h"
+#include "ca/answers.h"
 #include "ca/device.h"
-#include "ca/renew.h"
 #include "ca/require.h"
+#include "ca/seal.h"
 #include "ca/tpmnames.h"
 #include "core/credential.h"
 #include "core/csr.h"
-#include "core/ektemplate.h"
+#include "core/hash.h"
 #include "core/oid.h"
-#include "core/tpmwire.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,9 @@ struct run {
     time_t now;
     struct enrol_outcome *out;
     struct err *e;
+    uint8_t request[32]; /* SHA-256 of its DER */
     struct issue_issuer issuing, attestation;
+    bool locked_out; /* the CA keys could not be opened */
     enum evidence_nonce_state nonce_state;
     bool renewing; /* `old` is there: what the new certificate follows */
     struct registry_cert old;
@@ -37,67 +40,6 @@ struct run {
     uint8_t evidence_hash[32];
     struct buf record_der;
 };
-
-/* --- which invitation does the evidence answer? -------------------------- */
-
-/* The request does not carry the nonce, the TPM's statement carries a digest over it:
- * the invitation is the one that gives that digest. */
-struct search {
-    struct run *run;
-    uint8_t extra[32];
-    bool found;
-    bool failed;
-};
-
-static bool try_invitation(void *ctx, const struct registry_invitation *i)
-{
-    struct search *s = ctx;
-    uint8_t want[32];
-
-    if (evidence_qualifying(bytes_of(i->nonce, i->nonce_len), s->run->req->csr, want, s->run->e) !=
-        0) {
-        s->failed = true;
-        return false;
-    }
-    if (!bytes_equal(bytes_of(want, sizeof(want)), bytes_of(s->extra, sizeof(s->extra))))
-        return true;
-    s->run->out->invitation = *i;
-    s->found = true;
-    return false;
-}
-
-/* extraData of the Certify statement; false when there is none that could fit. */
-static bool extra_data(X509_REQ *csr, uint8_t out[32])
-{
-    struct evidence_bundle b = {0};
-    TPMS_ATTEST attest;
-    bool ok = false;
-
-    if (evidence_bundle_extract(csr, &b, NULL) == 0 &&
-        tpmwire_attest(buf_bytes(&b.certify.attest), &attest, NULL) == 0 &&
-        attest.extraData.size == 32) {
-        memcpy(out, attest.extraData.buffer, 32);
-        ok = true;
-    }
-    evidence_bundle_free(&b);
-    return ok;
-}
-
-static int find_invitation(struct run *r)
-{
-    struct search s = {.run = r};
-
-    if (extra_data(r->req->csr, s.extra)) {
-        if (registry_invitations(authority_registry(r->a), try_invitation, &s, r->e) != 0 ||
-            s.failed)
-            return -1;
-        if (!s.found && renew_find(authority_registry(r->a), r->req->csr, s.extra, r->now, &r->old,
-                                   &r->out->invitation, &r->renewing, r->e) != 0)
-            return -1;
-    }
-    r->out->invited = s.found || r->renewing;
-    return 0;
-}
 
 /* --- judging ------------------------------------------------------------- */
 
@@ -328,32 +270,6 @@ static int judge_as_ally(struct run *r)
     return rc;
 }
 
-/* Certificate, its chain below the root, and the evidence, for that one TPM. */
-static int seal(struct run *r, struct buf *der)
-{
-    struct credential_issued in = {.cert = r->leaf, .record = r->record};
-    struct credential_sealed sealed = {0};
-    TPMT_PUBLIC ek;
-    int rc = -1;
-
-    in.chain = sk_X509_new_null();
-    if (in.chain == NULL || sk_X509_push(in.chain, r->issuing.cert) <= 0 ||
-        sk_X509_push(in.chain, r->attestation.cert) <= 0) {
-        err_set(r->e, E_MEMORY, "out of memory while sealing a credential");
-        goto out;
-    }
-    if (ektemplate_from_cert(r->req->ek_template, r->req->ek_cert, &ek, r->e) != 0 ||
-        credential_seal(&ek, &r->out->verdict.ak_name, &in, &sealed, r->e) != 0 ||
-        credential_encode(&sealed, der, r->e) != 0)
-        goto out;
-    rc = 0;
-out:
-    /* Everything else in `in` is borrowed. */
-    sk_X509_free(in.chain);
-    credential_sealed_free(&sealed);
-    return rc;
-}
-
 /* The state of the device as it is in this transaction: an officer may have changed it while
  * the keys signed. */
 static int still_registered(struct run *r)
@@ -368,13 +284,18 @@ static int still_registered(struct run *r)
     return err_set(r->e, E_REJECTED, "check 22 failed (registration): %s", now.text);
 }
 
-static int record_both(struct run *r)
+/* 1, 0 when another process answered the invitation meanwhile (then nothing was recorded), -1. */
+static int record_both(struct run *r, struct bytes sealed)
 {
     struct registry *reg = authority_registry(r->a);
     const uint8_t *ek = r->out->verdict.ek_spki;
     const struct registry_invitation *i = &r->out->invitation;
+    char serial[ISSUE_SERIAL_TEXT];
+    uint8_t hash[32];
+    int answered = -1;
 
-    if (registry_begin(reg, r->e) != 0)
+    if (issue_serial(r->leaf, serial, r->e) != 0 || hash_sha256(sealed, hash, r->e) != 0 ||
+        registry_begin(reg, r->e) != 0)
         return -1;
     if (still_registered(r) == 0 && (!r->renewing || renew_still(reg, &r->old, r->e) == 0) &&
         authority_record(reg,
@@ -393,54 +314,53 @@ static int record_both(struct run *r)
                          r->e) == 0 &&
         (!r->standing.known || !device_is_proven(&r->out->verdict) ||
          registry_device_read(reg, r->standing.device.id, &r->out->verdict.reading, r->now, r->e) ==
-             0) &&
-        registry_commit(reg, r->e) == 0)
-        return 0;
-    registry_rollback(reg);
-    return -1;
+             0))
+        answered =
+            registry_answer(reg, bytes_of(i->nonce, i->nonce_len), r->request, serial, hash, r->e);
+    if (answered == 1 && registry_commit(reg, r->e) != 0)
+        answered = -1;
+    if (answered != 1)
+        registry_rollback(reg);
+    return answered;
 }
 
-static int issue(struct run *r)
-{
-    struct buf der = {0};
-    int rc = -1;
+/* --- the same request again ------------------------------------------------ */
 
-    if (make_ak_cert(r) != 0 || make_record(r) != 0 || make_leaf(r) != 0 || judge_as_ally(r) != 0 ||
-        seal(r, &der) != 0 || record_both(r) != 0)
-        goto out;
-    r->out->sealed = der;
-    der = (struct buf){0};
-    r->out->cert = r->leaf;
-    r->leaf = NULL;
-    rc = 0;
-out:
-    buf_free(&der);
-    return rc;
+static bool answered(const struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+
+    return r->out->invited && registry_is_by(i, r->request) && i->issued != 0;
 }
 
-/* --- the run ------------------------------------------------------------- */
-
-/*
- * Opens the keys, then takes the nonce: a missing token or a wrong PIN shall not cost
- * the applicant the invitation. A nonce that is used or expired does not end the run:
- * the verdict says so beside all other checks.
- */
-static int take_nonce(struct run *r)
+/* Was it ended in the middle? */
+static bool unended(const struct run *r)
 {
-    struct registry_invitation *i = &r->out->invitation;
-    struct err why = {0};
+    return registry_goes_on(&r->out->invitation, r->request);
+}
 
-    r->nonce_state = EVIDENCE_NONCE_STALE;
-    if (!r->out->invited || i->consumed_at != 0 || i->expires_at <= r->now)
-        return 0;
-    if (authority_issuer(r->a, REGISTRY_ISSUING, i->community, &r->issuing, r->e) != 0 ||
-        authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) != 0)
+/* As the state of the invitation is now. */
+static int look_again(struct run *r)
+{
+    struct registry_invitation *i = &r->out->invitation, now;
+
+    if (registry_invitation(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), &now,
+                            r->e) != 0)
         return -1;
-    if (registry_consume(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->now, i,
-                         &why) == 0)
-        r->nonce_state = EVIDENCE_NONCE_FRESH;
-    else if (why.code != E_REJECTED)
-        return err_set(r->e, why.code, "%s", why.msg);
+    *i = now;
+    return 0;
+}
+
+/* Everything was judged when it was issued; but for what officers decided since. */
+static int hand_out_again(struct run *r)
+{
+    enum evidence_registration s = r->standing.registration;
+
+    if (s != EVIDENCE_REGISTRATION_NONE && s != EVIDENCE_REGISTRATION_ACTIVE)
+        return err_set(r->e, E_REJECTED, "check 22 failed (registration): %s", r->standing.text);
+    if (again_issued(r->a, &r->out->invitation, r->now, &r->out->cert, &r->out->sealed, r->e) != 0)
+        return -1;
+    r->out->again = true;
     return 0;
 }
 
@@ -457,13 +377,120 @@ static int refuse_stale(struct run *r)
     r->e = e;
     if (judged != 0 && other.code != E_REJECTED)
         return err_set(e, other.code, "%s", other.msg);
+    r->out->refused_before = registry_is_by(i, r->request) && i->refused_at != 0;
     if (!r->out->invited)
         return err_set(e, E_REJECTED,
                        "the evidence answers no invitation of this authority; make the request "
                        "anew from the invitation file");
     return err_set(
         e, E_REJECTED, "the invitation for %s %s; ask the authority for a new one", i->subject,
-        i->expires_at <= r->now && i->consumed_at == 0 ? "has expired" : "was used already");
+        i->expires_at <= r->now && (i->consumed_at == 0 || unended(r)) ? "has expired"
+                                                                       : "was used already");
+}
+
+/* --- issuing, once ----------------------------------------------------------- */
+
+static int issue(struct run *r)
+{
+    struct buf der = {0};
+    int rc = -1, recorded;
+
+    if (make_ak_cert(r) != 0 || make_record(r) != 0 || make_leaf(r) != 0 || judge_as_ally(r) != 0 ||
+        seal_leaf(r->a, r->out->invitation.community, r->leaf, &r->record, &der, r->e) != 0)
+        goto out;
+    recorded = record_both(r, buf_bytes(&der));
+    if (recorded < 0)
+        goto out;
+    if (recorded == 0) {
+        /* Two processes had the same request. What this one made is thrown away. */
+        if (look_again(r) == 0)
+            rc = answered(r) ? hand_out_again(r) : refuse_stale(r);
+        goto out;
+    }
+    r->out->sealed = der;
+    der = (struct buf){0};
+    r->out->cert = r->leaf;
+    r->leaf = NULL;
+    rc = 0;
+out:
+    buf_free(&der);
+    return rc;
+}
+
+/* --- the run ------------------------------------------------------------- */
+
+static int open_keys(struct run *r)
+{
+    unsigned community = r->out->invitation.community;
+
+    if (authority_issuer(r->a, REGISTRY_ISSUING, community, &r->issuing, r->e) == 0 &&
+        authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) == 0)
+        return 0;
+    r->locked_out = true;
+    return -1;
+}
+
+/*
+ * Opens the keys, then takes the nonce: a missing token or a wrong PIN shall not cost
+ * the applicant the invitation. A nonce that is used or expired does not end the run:
+ * the verdict says so beside all other checks.
+ */
+static int take_nonce(struct run *r)
+{
+    struct registry_invitation *i = &r->out->invitation;
+    struct err why = {0};
+
+    r->nonce_state = EVIDENCE_NONCE_STALE;
+    if (!r->out->invited || (i->consumed_at != 0 && !unended(r)) || i->expires_at <= r->now)
+        return 0;
+    if (open_keys(r) != 0)
+        return -1;
+    if (registry_consume(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->request,
+                         r->now, i, &why) == 0)
+        r->nonce_state = EVIDENCE_NONCE_FRESH;
+    else if (why.code != E_REJECTED)
+        return err_take(r->e, &why);
+    else
+        return look_again(r); /* another process was faster */
+    return 0;
+}
+
+static int find(struct run *r)
+{
+    struct answers found = {0};
+    struct buf der = {0};
+    int rc = -1;
+
+    if (evidence_request_encode(r->req, &der, r->e) == 0 &&
+        hash_sha256(buf_bytes(&der), r->request, r->e) == 0 &&
+        answers_find(authority_registry(r->a), r->req->csr, r->request, r->now, &found, r->e) ==
+            0) {
+        r->out->invited = found.found;
+        r->out->invitation = found.invitation;
+        r->renewing = found.renewing;
+        r->old = found.old;
+        rc = 0;
+    }
+    buf_free(&der);
+    return rc;
+}
+
+/* The nonce was taken, and what it was taken for is not to be. */
+static void use_up(struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+    struct err ignored = {0}; /* then the same request is refused once more */
+
+    if (registry_refuse(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->request,
+                        r->now, &ignored) != 0)
+        return;
+}
+
+/* What a request itself is to blame for, and not the authority's own state. */
+static bool own_fault(enum err_code code)
+{
+    return code == E_REJECTED || code == E_FORMAT || code == E_VERSION || code == E_DATA ||
+           code == E_ARG || code == E_UNSUPPORTED;
 }
 
 static int enrol(struct authority *a, const struct evidence_request *req, time_t now,
@@ -472,17 +499,22 @@ static int enrol(struct authority *a, const struct evidence_request *req, time_t
     struct run r = {.a = a, .req = req, .now = now, .out = out, .e = e};
     int rc = -1;
 
-    if (find_invitation(&r) != 0 || take_nonce(&r) != 0 || look_up_device(&r) != 0 ||
+    if (find(&r) != 0 || (!answered(&r) && take_nonce(&r) != 0) || look_up_device(&r) != 0 ||
         look_up_roots(&r) != 0)
         goto out;
-    if (r.nonce_state != EVIDENCE_NONCE_FRESH)
+    if (answered(&r))
+        rc = hand_out_again(&r);
+    else if (r.nonce_state != EVIDENCE_NONCE_FRESH)
         rc = refuse_stale(&r);
     else if (judge(&r) == 0)
         rc = issue(&r);
+    if (r.nonce_state == EVIDENCE_NONCE_FRESH && rc != 0 && e->code == E_REJECTED)
+        use_up(&r);
     /* A nonce that is not good any more proves nothing of the TPM. */
     if (r.nonce_state == EVIDENCE_NONCE_FRESH && follow_up(&r) != 0)
         rc = -1;
 out:
+    out->refused = rc != 0 && !r.locked_out && own_fault(e->code);
     sk_X509_free(r.roots);
     sk_X509_free(r.between);
     X509_free(r.ak_cert);
@@ -501,6 +533,8 @@ int enrol_run(struct authority *a, struct bytes request_der, time_t now, struct 
     *out = (struct enrol_outcome){0};
     if (evidence_request_decode(request_der, &req, e) == 0)
         rc = enrol(a, &req, now, out, e);
+    else
+        out->refused = own_fault(e->code);
     evidence_request_free(&req);
     return rc;
 }
@@ -513,12 +547,32 @@ int enrol_pem(struct authority *a, struct bytes request_pem, time_t now, struct 
     int rc = -1;
 
     *out = (struct enrol_outcome){0};
-    if (evidence_request_from_pem(request_pem, &req, e) != 0 || enrol(a, &req, now, out, e) != 0 ||
+    if (evidence_request_from_pem(request_pem, &req, e) != 0) {
+        out->refused = own_fault(e->code);
+        goto out;
+    }
+    if (enrol(a, &req, now, out, e) != 0 ||
         credential_decode(buf_bytes(&out->sealed), &sealed, e) != 0)
         goto out;
     rc = credential_to_pem(&sealed, sealed_pem, e);
 out:
     credential_sealed_free(&sealed);
+    evidence_request_free(&req);
+    return rc;
+}
+
+int enrol_before(struct authority *a, struct bytes request_pem, struct registry_invitation *out,
+                 struct err *e)
+{
+    struct evidence_request req = {0};
+    struct buf der = {0};
+    uint8_t hash[32];
+    int rc = -1;
+
+    if (evidence_request_from_pem(request_pem, &req, e) == 0 &&
+        evidence_request_encode(&req, &der, e) == 0 && hash_sha256(buf_bytes(&der), hash, e) == 0)
+        rc = registry_invitation_of(authority_registry(a), hash, out, e);
+    buf_free(&der);
     evidence_request_free(&req);
     return rc;
 }

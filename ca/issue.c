@@ -66,7 +66,7 @@ int issue_check_mail(const char *mail, struct err *e)
     const char *at = mail != NULL ? strchr(mail, '@') : NULL;
     size_t n = at != NULL ? (size_t)(at - mail) : 0;
 
-    if (n < 1 || n > 64 || strlen(mail) > 253 ||
+    if (n < 1 || n > 64 || strlen(mail) > 128 ||
         strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._+-") != n || mail[0] == '.' ||
         mail[n - 1] == '.' || strstr(mail, "..") != NULL)
         return err_set(e, E_ARG,

@@ -10,7 +10,7 @@
  * keys are, its invitations, and every certificate that it issued. One SQLite file
  * (STRICT tables, foreign keys, rollback journal, synchronous FULL, 5 s busy
  * timeout, mode 0600). A nonce is consumed by one conditional UPDATE, so that of
- * several processes exactly one gets it.
+ * several requests exactly one gets it.
  *
  * Times are seconds since 1970, UTC. Errors name the path and what to do:
  * E_NOT_FOUND, E_EXISTS, E_DENIED, E_CORRUPT, E_FORMAT, E_BUSY, E_FULL, E_VERSION.
@@ -103,6 +103,14 @@ struct registry_invitation {
     bool has_ek;
     uint8_t ek_hash[32]; /* SHA-256 of the EK's SubjectPublicKeyInfo */
     int64_t consumed_at; /* 0: open */
+    /* Once it is consumed. Neither issued nor refused: whoever took it was ended in the middle, or
+     * is at it. */
+    bool has_request; /* not when an older program took it */
+    uint8_t request_hash[32];
+    int64_t issued;     /* registry_issued_of() has it; 0: nothing was */
+    int64_t refused_at; /* 0: not refused */
+    bool has_sealed;
+    uint8_t sealed_hash[32]; /* SHA-256 of the SealedCredential that was handed out last */
 };
 
 int registry_invite(struct registry *r, const struct registry_invitation *i,
@@ -110,18 +118,45 @@ int registry_invite(struct registry *r, const struct registry_invitation *i,
 int registry_invitation(struct registry *r, struct bytes nonce, struct registry_invitation *i,
                         struct err *e) MUST_USE;
 
+/* The one that the request with this SHA-256 took: 1, 0 when it took none, -1. */
+int registry_invitation_of(struct registry *r, const uint8_t request[32],
+                           struct registry_invitation *i, struct err *e) MUST_USE;
+
+/* Was it taken by this request? And did that come to no end yet? */
+bool registry_is_by(const struct registry_invitation *i, const uint8_t request[32]);
+bool registry_goes_on(const struct registry_invitation *i, const uint8_t request[32]);
+
 /*
- * Takes the nonce, atomically: of all callers, in all processes, one gets 0.
- * E_REJECTED when it was used already or is past its time (then it stays as it
- * was), E_NOT_FOUND when no invitation has it.
+ * Takes the nonce for the request with this SHA-256, atomically: of all requests, in all
+ * processes, one gets 0. The same request gets it again as long as nothing came of it: its first
+ * run may have been killed. E_REJECTED when it was used already or is past its time (then it
+ * stays as it was), E_NOT_FOUND when no invitation has it.
  */
-int registry_consume(struct registry *r, struct bytes nonce, int64_t now,
+int registry_consume(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
                      struct registry_invitation *i, struct err *e) MUST_USE;
+
+/*
+ * What came of it; for the transaction that records the certificate of an issuing CA with this
+ * serial number. 1; 0 when the nonce was answered or refused meanwhile, or is another request's:
+ * then the transaction must be undone.
+ */
+int registry_answer(struct registry *r, struct bytes nonce, const uint8_t request[32],
+                    const char *serial, const uint8_t sealed[32], struct err *e) MUST_USE;
+/* The same certificate was sealed once more. */
+int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                      struct err *e) MUST_USE;
+/* The request was refused, for good; nothing when it was answered meanwhile. */
+int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
+                    struct err *e) MUST_USE;
 
 /* Calls `each` for all invitations, oldest first, until it answers false. */
 int registry_invitations(struct registry *r,
                          bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
                          struct err *e) MUST_USE;
+/* The same for those with this subject. */
+int registry_invitations_for(struct registry *r, const char *subject,
+                             bool (*each)(void *ctx, const struct registry_invitation *i),
+                             void *ctx, struct err *e) MUST_USE;
 
 /* --- what was issued ----------------------------------------------------- */
 
@@ -148,5 +183,9 @@ int registry_add_issued(struct registry *r, const struct registry_issued *i,
  * what it is given is borrowed for the call. */
 int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct registry_issued *i),
                     void *ctx, struct err *e) MUST_USE;
+
+/* Certificate and evidence record of one, by its number in the registry; both are appended. */
+int registry_issued_of(struct registry *r, int64_t id, struct buf *der, struct buf *evidence,
+                       struct err *e) MUST_USE;
 
 #endif

@@ -141,7 +141,8 @@ bool registry_has_issuing(struct registry *r, unsigned community)
 
 #define INVITATION_COLUMNS                                                                    \
     "SELECT nonce, subject, community, level, ek_hash, created_at, expires_at, consumed_at, " \
-    "profile, clearance, person FROM invitation "
+    "request_hash, issued, refused_at, sealed_hash, profile, clearance, person "              \
+    "FROM invitation "
 
 int registry_invite(struct registry *r, const struct registry_invitation *i, struct err *e)
 {
@@ -173,80 +174,137 @@ static int read_invitation(struct registry *r, sqlite3_stmt *st, struct registry
         registry_db_small(r, st, 2, UINT16_MAX, &i.community, e) != 0 ||
         registry_db_small(r, st, 3, UINT16_MAX, &i.level, e) != 0 ||
         (i.has_ek && registry_db_fixed(r, st, 4, i.ek_hash, sizeof(i.ek_hash), e) != 0) ||
-        registry_db_grant(r, st, 8, &i.grant, e) != 0)
+        registry_db_grant(r, st, 12, &i.grant, e) != 0)
         return -1;
     i.created_at = sqlite3_column_int64(st, 5);
     i.expires_at = sqlite3_column_int64(st, 6);
     i.consumed_at = sqlite3_column_int64(st, 7);
+    i.has_request = sqlite3_column_type(st, 8) != SQLITE_NULL;
+    i.issued = sqlite3_column_int64(st, 9);
+    i.refused_at = sqlite3_column_int64(st, 10);
+    i.has_sealed = sqlite3_column_type(st, 11) != SQLITE_NULL;
+    if ((i.has_request && registry_db_fixed(r, st, 8, i.request_hash, 32, e) != 0) ||
+        (i.has_sealed && registry_db_fixed(r, st, 11, i.sealed_hash, 32, e) != 0))
+        return -1;
     *out = i;
     return 0;
+}
+
+/* The one row of a statement, which is ended: 1, 0 when there is none, -1. */
+static int one_invitation(struct registry *r, sqlite3_stmt *st, struct registry_invitation *i,
+                          struct err *e)
+{
+    int row = registry_db_step(r, st, e);
+
+    if (row == 1 && read_invitation(r, st, i, e) != 0)
+        row = -1;
+    sqlite3_finalize(st);
+    return row;
 }
 
 int registry_invitation(struct registry *r, struct bytes nonce, struct registry_invitation *i,
                         struct err *e)
 {
     sqlite3_stmt *st = NULL;
-    int rc = -1, row;
+    int row;
 
     if (registry_db_prepare(r, &st, e, INVITATION_COLUMNS "WHERE nonce = ?", "b", nonce) != 0)
-        goto out;
-    row = registry_db_step(r, st, e);
+        return -1;
+    row = one_invitation(r, st, i, e);
     if (row == 0)
         err_set(e, E_NOT_FOUND, "no invitation of this authority has that nonce; ask it for one");
-    if (row == 1)
-        rc = read_invitation(r, st, i, e);
-out:
-    sqlite3_finalize(st);
-    return rc;
+    return row == 1 ? 0 : -1;
 }
 
-int registry_consume(struct registry *r, struct bytes nonce, int64_t now,
+int registry_invitation_of(struct registry *r, const uint8_t request[32],
+                           struct registry_invitation *i, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+
+    return registry_db_prepare(r, &st, e, INVITATION_COLUMNS "WHERE request_hash = ?", "b",
+                               bytes_of(request, 32)) == 0
+               ? one_invitation(r, st, i, e)
+               : -1;
+}
+
+bool registry_is_by(const struct registry_invitation *i, const uint8_t request[32])
+{
+    return i->consumed_at != 0 && i->has_request &&
+           bytes_equal(bytes_of(i->request_hash, 32), bytes_of(request, 32));
+}
+
+bool registry_goes_on(const struct registry_invitation *i, const uint8_t request[32])
+{
+    return registry_is_by(i, request) && i->issued == 0 && i->refused_at == 0;
+}
+
+int registry_consume(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
                      struct registry_invitation *i, struct err *e)
 {
     struct registry_invitation got;
-    sqlite3_stmt *st = NULL;
-    int rc = -1, row, changed = 0;
+    int changed;
 
     /* Inside a transaction a rollback would hand the nonce back. */
     if (r->open_tx)
         return err_set(e, E_ARG, "a nonce is not consumed inside another transaction");
-    if (registry_db_prepare(r, &st, e,
-                            "UPDATE invitation SET consumed_at = ? WHERE nonce = ? AND "
-                            "consumed_at = 0 AND expires_at > ?",
-                            "ibi", now, nonce, now) != 0)
-        goto out;
-    row = registry_db_step(r, st, e);
-    if (row < 0)
-        goto out;
+    if (registry_db_run(r, e,
+                        "UPDATE invitation SET consumed_at = ?, request_hash = ? WHERE nonce = ? "
+                        "AND consumed_at = 0 AND expires_at > ?",
+                        "ibbi", now, bytes_of(request, 32), nonce, now) != 0)
+        return -1;
     changed = sqlite3_changes(r->db);
-    sqlite3_finalize(st);
-    st = NULL;
     if (registry_invitation(r, nonce, &got, e) != 0)
-        goto out;
-    if (changed != 1) {
-        err_set(e, E_REJECTED,
-                got.consumed_at != 0 ? "the invitation for %s was used already; ask for a new one"
-                                     : "the invitation for %s has expired; ask for a new one",
-                got.subject);
-        goto out;
-    }
+        return -1;
+    if (changed != 1 && (got.expires_at <= now || !registry_goes_on(&got, request)))
+        return err_set(e, E_REJECTED,
+                       got.consumed_at != 0 && !registry_goes_on(&got, request)
+                           ? "the invitation for %s was used already; ask for a new one"
+                           : "the invitation for %s has expired; ask for a new one",
+                       got.subject);
     *i = got;
-    rc = 0;
-out:
-    sqlite3_finalize(st);
-    return rc;
+    return 0;
 }
 
-int registry_invitations(struct registry *r,
-                         bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
-                         struct err *e)
+int registry_answer(struct registry *r, struct bytes nonce, const uint8_t request[32],
+                    const char *serial, const uint8_t sealed[32], struct err *e)
+{
+    if (registry_db_run(r, e,
+                        "UPDATE invitation SET issued = c.id, sealed_hash = ? FROM issued c "
+                        "WHERE c.role = ? AND c.serial = ? AND nonce = ? AND request_hash = ? "
+                        "AND invitation.issued IS NULL AND refused_at = 0",
+                        "bitbb", bytes_of(sealed, 32), (int64_t)REGISTRY_ISSUING, serial, nonce,
+                        bytes_of(request, 32)) != 0)
+        return -1;
+    return sqlite3_changes(r->db) == 1;
+}
+
+int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                      struct err *e)
+{
+    return registry_db_run(
+        r, e,
+        "UPDATE invitation SET sealed_hash = ? WHERE nonce = ? AND issued IS NOT "
+        "NULL",
+        "bb", bytes_of(sealed, 32), nonce);
+}
+
+int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
+                    struct err *e)
+{
+    return registry_db_run(r, e,
+                           "UPDATE invitation SET refused_at = ? WHERE nonce = ? AND request_hash "
+                           "= ? AND issued IS NULL AND refused_at = 0",
+                           "ibb", now, nonce, bytes_of(request, 32));
+}
+
+/* Each row of a statement, which is ended. */
+static int each_invitation(struct registry *r, sqlite3_stmt *st,
+                           bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
+                           struct err *e)
 {
     struct registry_invitation i;
-    sqlite3_stmt *st = NULL;
     int rc = -1, row = -1;
 
-    if (registry_db_prepare(r, &st, e, INVITATION_COLUMNS "ORDER BY id", "") != 0)
-        goto out;
     while ((row = registry_db_step(r, st, e)) == 1) {
         if (read_invitation(r, st, &i, e) != 0)
             goto out;
@@ -257,6 +315,29 @@ int registry_invitations(struct registry *r,
 out:
     sqlite3_finalize(st);
     return rc;
+}
+
+int registry_invitations(struct registry *r,
+                         bool (*each)(void *ctx, const struct registry_invitation *i), void *ctx,
+                         struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+
+    return registry_db_prepare(r, &st, e, INVITATION_COLUMNS "ORDER BY id", "") == 0
+               ? each_invitation(r, st, each, ctx, e)
+               : -1;
+}
+
+int registry_invitations_for(struct registry *r, const char *subject,
+                             bool (*each)(void *ctx, const struct registry_invitation *i),
+                             void *ctx, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+
+    return registry_db_prepare(r, &st, e, INVITATION_COLUMNS "WHERE subject = ? ORDER BY id", "t",
+                               subject) == 0
+               ? each_invitation(r, st, each, ctx, e)
+               : -1;
 }
 
 /* --- what was issued ----------------------------------------------------- */
@@ -329,6 +410,28 @@ int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct reg
     }
     rc = row < 0 ? -1 : 0;
 out:
+    sqlite3_finalize(st);
+    return rc;
+}
+
+int registry_issued_of(struct registry *r, int64_t id, struct buf *der, struct buf *evidence,
+                       struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e, "SELECT der, evidence FROM issued WHERE id = ?", "i", id) !=
+        0)
+        return -1;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        damaged(r, "answer to an invitation", e);
+    if (row == 1) {
+        buf_add_bytes(der, registry_db_blob(st, 0));
+        buf_add_bytes(evidence, registry_db_blob(st, 1));
+        if (buf_ok(der, e) == 0 && buf_ok(evidence, e) == 0)
+            rc = 0;
+    }
     sqlite3_finalize(st);
     return rc;
 }

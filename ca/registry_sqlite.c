@@ -77,7 +77,19 @@ static const char revocation[] =
     " token TEXT NOT NULL, key_id BLOB NOT NULL, cert BLOB NOT NULL,"
     " PRIMARY KEY (role, community)) STRICT;";
 
-/* What an authority grants beside a name, a community and a level. Before, all was for gateways. */
+/* Version 4. What became of a nonce that was taken: `request_hash` is the SHA-256 of the request
+ * that took it, and then at most one of `issued` and `refused_at` is set; neither: whoever took it
+ * did not end. `sealed_hash` is the SHA-256 of what was handed out last. */
+static const char answers[] =
+    "ALTER TABLE invitation ADD COLUMN request_hash BLOB;"
+    "ALTER TABLE invitation ADD COLUMN issued INTEGER REFERENCES issued (id);"
+    "ALTER TABLE invitation ADD COLUMN refused_at INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE invitation ADD COLUMN sealed_hash BLOB;"
+    "CREATE INDEX invitation_request ON invitation (request_hash) "
+    "WHERE request_hash IS NOT NULL;"
+    "CREATE INDEX invitation_subject ON invitation (subject);";
+
+/* Version 5. What an authority grants beside a name, a community and a level. Before, all was for gateways. */
 static const char grants[] =
     "ALTER TABLE invitation ADD COLUMN profile TEXT NOT NULL DEFAULT 'gateway';"
     "ALTER TABLE invitation ADD COLUMN clearance INTEGER NOT NULL DEFAULT 0;"
@@ -89,7 +101,7 @@ static const char grants[] =
     " one INTEGER PRIMARY KEY CHECK (one = 1), policy TEXT NOT NULL) STRICT;"
     "CREATE TABLE clearance_class (bit INTEGER PRIMARY KEY, name TEXT NOT NULL) STRICT;";
 
-/* Keys that certify for SSH, and which of their certificates stands on which of ours. */
+/* Version 6. Keys that certify for SSH, and which of their certificates stands on which of ours. */
 static const char ssh[] =
     "CREATE TABLE ssh_ca ("
     " community INTEGER PRIMARY KEY, token TEXT NOT NULL, key_id BLOB NOT NULL,"
@@ -99,7 +111,7 @@ static const char ssh[] =
     " issued INTEGER NOT NULL REFERENCES issued (id), expires_at INTEGER NOT NULL) STRICT;";
 
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation, grants, ssh};
+static const char *const steps[] = {schema, devices, revocation, answers, grants, ssh};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */

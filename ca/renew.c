@@ -98,7 +98,7 @@ out:
 /* --- which certificate does a request renew? ------------------------------------------------ */
 
 struct search {
-    X509_REQ *csr;
+    const struct evidence_tied *tied;
     const uint8_t *extra;
     struct registry_cert *old;
     struct evidence_invitation v;
@@ -115,7 +115,7 @@ static bool try_cert(void *ctx, const struct registry_cert *c)
     if (c->issuer != REGISTRY_ISSUING)
         return true;
     s->failed = nonce_of(c->der, nonce, s->e) != 0 ||
-                evidence_qualifying(bytes_of(nonce, sizeof(nonce)), s->csr, want, s->e) != 0;
+                evidence_tied_to(bytes_of(nonce, sizeof(nonce)), s->tied, want, s->e) != 0;
     if (s->failed || !bytes_equal(bytes_of(want, 32), bytes_of(s->extra, 32)))
         return !s->failed;
     s->failed = issue_from_der(c->der, &cert, s->e) != 0 ||
@@ -127,17 +127,24 @@ static bool try_cert(void *ctx, const struct registry_cert *c)
     return false;
 }
 
-/* The key's id, where the request is signed by it. */
-static bool signed_by(X509_REQ *csr, uint8_t spki[32])
+/* Its key, and the id of that. */
+static bool read_key(X509_REQ *csr, struct pubkey *pub, uint8_t spki[32])
 {
     uint8_t *der = NULL;
     int len = i2d_X509_PUBKEY(X509_REQ_get_X509_PUBKEY(csr), &der);
-    struct pubkey pub;
-    bool ok = len > 0 && pubkey_from_spki(&pub, bytes_of(der, (size_t)len), NULL) == 0 &&
-              csr_verify(csr, &pub, NULL) == 0 && pubkey_id(&pub, spki, NULL) == 0;
+    bool ok = len > 0 && pubkey_from_spki(pub, bytes_of(der, (size_t)len), NULL) == 0 &&
+              pubkey_id(pub, spki, NULL) == 0;
 
     ERR_clear_error();
     OPENSSL_free(der);
+    return ok;
+}
+
+static bool signed_by(X509_REQ *csr, const struct pubkey *pub)
+{
+    bool ok = csr_verify(csr, pub, NULL) == 0;
+
+    ERR_clear_error();
     return ok;
 }
 
@@ -172,21 +179,22 @@ static int judge(const struct registry_cert *old, struct err *e)
                    old->subject, registry_state_name(old->status.state));
 }
 
-int renew_find(struct registry *r, X509_REQ *csr, const uint8_t extra[32], int64_t now,
-               struct registry_cert *old, struct registry_invitation *out, bool *found,
-               struct err *e)
+int renew_find(struct registry *r, X509_REQ *csr, const struct evidence_tied *tied,
+               const uint8_t extra[32], int64_t now, struct registry_cert *old,
+               struct registry_invitation *out, bool *found, struct err *e)
 {
-    struct search s = {.csr = csr, .extra = extra, .old = old, .e = e};
+    struct search s = {.tied = tied, .extra = extra, .old = old, .e = e};
     struct registry_wanted w = {0};
+    struct pubkey pub;
     uint8_t spki[32];
 
     *found = false;
-    if (!signed_by(csr, spki))
+    if (!read_key(csr, &pub, spki))
         return 0;
     w.spki_hash = spki;
     if (registry_certs(r, &w, try_cert, &s, e) != 0 || s.failed)
         return -1;
-    if (!s.found)
+    if (!s.found || !signed_by(csr, &pub))
         return 0;
     if (old->expires_at <= now)
         return err_set(e, E_REJECTED,

@@ -2,6 +2,7 @@
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/community.h"
+#include "cli/invite_all.h"
 #include "cli/out.h"
 #include "core/file.h"
 #include "core/oid.h"
@@ -13,7 +14,7 @@
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
     {"community", "NAME", "the community in which the name will be honoured", true},
-    {"name", "NAME", "the DNS name that will be certified, or a person's mail address", true},
+    {"name", "NAME", "the DNS name that will be certified, or a person's mail address", false},
     {"profile", "KIND",
      "what the certificate is for: gateway (TLS and IKE, default), server, client, ike; person "
      "(mail and TLS client, default for a mail address)",
@@ -22,10 +23,12 @@ static const struct cli_option options[] = {
      false},
     {"clearance", "CLASS", "grant this clearance of the authority's system, and the lower ones",
      false},
+    {"names", "FILE", "instead: a file with one name a line", false},
     {"level", "N", "assurance level, 1 to 4 (default 3: attested)", false},
     {"ek", "FILE", "EK certificate of the one TPM that may answer", false},
     {"days", "N", "days until the invitation ends, 1 to 90 (default 7)", false},
-    {"out", "FILE", "where to write the invitation; - is standard output", true},
+    {"out", "PATH", "where to write the invitation; - is standard output; with --names a directory",
+     true},
     {0},
 };
 
@@ -47,21 +50,57 @@ static int read_ek(const char *path, uint8_t id[32], struct err *e)
     return rc;
 }
 
+static int invite_one(struct authority *a, const struct authority_invite *p, const char *out,
+                      struct err *e)
+{
+    struct buf pem = {0};
+    int rc = -1;
+
+    if (authority_invite(a, p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0600, e) != 0)
+        goto out;
+    if (strcmp(out, "-") != 0) {
+        out_para(stdout, "Invitation for %s (%s, level %u), good for %d days and one answer%s.",
+                 p->name, oid_community_name(p->community), p->level, p->days,
+                 p->ek_hash != NULL ? " from the one TPM named" : "");
+        printf("The applicant gives the file to `fusetsu request --invite`.\n");
+    }
+    rc = 0;
+out:
+    buf_free(&pem);
+    return rc;
+}
+
+static int check_words(const struct cli *c, struct err *e)
+{
+    bool many = cli_option(c, "names") != NULL;
+
+    if (many == (cli_option(c, "name") != NULL))
+        return cli_misuse(e, "give one name with --name, or a file of names with --names");
+    if (many && cli_option(c, "ek") != NULL)
+        return cli_misuse(e, "--ek names one TPM, and so goes with --name");
+    if (many && cli_option(c, "person") != NULL)
+        return cli_misuse(e, "--person names one person, and so goes with --name");
+    if (many && strcmp(cli_option(c, "out"), "-") == 0)
+        return cli_misuse(e, "with --names, --out is a directory");
+    return 0;
+}
+
 static int run(struct cli *c, struct err *e)
 {
-    const char *out = cli_option(c, "out"), *ek = cli_option(c, "ek");
+    const char *out = cli_option(c, "out"), *ek = cli_option(c, "ek"),
+               *names = cli_option(c, "names");
     struct authority_invite p = {.name = cli_option(c, "name"),
                                  .profile = cli_option(c, "profile"),
                                  .person = cli_option(c, "person"),
                                  .clearance = cli_option(c, "clearance"),
                                  .now = time(NULL)};
     struct authority *a = NULL;
-    struct buf pem = {0};
     uint8_t id[32];
     unsigned days;
     int rc = -1;
 
-    if (community_parse(cli_option(c, "community"), &p.community, e) != 0 ||
+    if (check_words(c, e) != 0 ||
+        community_parse(cli_option(c, "community"), &p.community, e) != 0 ||
         cli_number(c, "level", 1, OID_LEVELS, 3, &p.level, e) != 0 ||
         cli_number(c, "days", 1, 90, 7, &days, e) != 0)
         return -1;
@@ -69,19 +108,9 @@ static int run(struct cli *c, struct err *e)
     if (ek != NULL && read_ek(ek, id, e) != 0)
         return -1;
     p.ek_hash = ek != NULL ? id : NULL;
-    if (authority_open(&a, cli_option(c, "dir"), false, NULL, NULL, e) != 0 ||
-        authority_invite(a, &p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0600, e) != 0)
-        goto out;
-    if (strcmp(out, "-") != 0) {
-        out_para(stdout, "Invitation for %s (%s, level %u), good for %u days and one answer%s.",
-                 p.name, oid_community_name(p.community), p.level, days,
-                 ek != NULL ? " from the one TPM named" : "");
-        printf("The applicant gives the file to `fusetsu request --invite`.\n");
-    }
-    rc = 0;
-out:
+    if (authority_open(&a, cli_option(c, "dir"), false, NULL, NULL, e) == 0)
+        rc = names != NULL ? invite_all(a, &p, names, out, e) : invite_one(a, &p, out, e);
     authority_close(a);
-    buf_free(&pem);
     return rc;
 }
 
@@ -89,16 +118,20 @@ const struct cli_command cmd_ca_invite = {
     .group = "ca",
     .name = "invite",
     .options = options,
-    .summary = "invite one device to ask for one certificate",
+    .summary = "invite devices to ask for one certificate each",
     .about =
         "Draws a nonce and writes it to a file for the applicant. The authority decides here "
         "what will be certified: name, community, level, what for, and a clearance if any; the "
-        "request can change none of it. Needs no PIN.",
+        "request can change none of it. With --names every name in the file is invited on the same terms, in NAME.invite; "
+        "one whose invitation is there is passed over, so a command that was interrupted is "
+        "simply repeated. Needs no PIN.",
     .examples = "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
                 "--out gw.invite\n"
                 "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
                 "--ek gw-ek.pem --days 3 --out gw.invite\n"
                 "fusetsu ca invite --dir us-ca --community communications --name "
-                "alice@us.example --person \"Alice Example\" --clearance secret --out a.invite",
+                "alice@us.example --person \"Alice Example\" --clearance secret --out a.invite\n"
+                "fusetsu ca invite --dir us-ca --community communications --names hosts "
+                "--out invites",
     .run = run,
 };

@@ -17,7 +17,17 @@ struct progress {
     pthread_mutex_t lock;
     pthread_cond_t ended;
     bool end;
+    size_t done, all; /* 0: nothing is counted */
 };
+
+/* Called with the lock. */
+static void line(const struct progress *p, char spin, long seconds)
+{
+    if (p->all != 0)
+        fprintf(stderr, "\r%c %s: %zu of %zu, %ld s ", spin, p->what, p->done, p->all, seconds);
+    else
+        fprintf(stderr, "\r%c %s, %ld s ", spin, p->what, seconds);
+}
 
 static void *show(void *arg)
 {
@@ -38,8 +48,7 @@ static void *show(void *arg)
         if (pthread_cond_timedwait(&p->ended, &p->lock, &until) == 0)
             continue;
         if (++ticks > FIRST_TICKS)
-            fprintf(stderr, "\r%c %s, %ld s ", spin[ticks % 4], p->what,
-                    (long)(until.tv_sec - began.tv_sec));
+            line(p, spin[ticks % 4], (long)(until.tv_sec - began.tv_sec));
     }
     pthread_mutex_unlock(&p->lock);
     /* Back to the start of the line, and the line emptied (ECMA-48, 8.3.41). */
@@ -77,6 +86,16 @@ struct progress *progress_begin(const char *what)
     pthread_mutex_destroy(&p->lock);
     free(p);
     return NULL;
+}
+
+void progress_count(struct progress *p, size_t done, size_t all)
+{
+    if (p == NULL)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->done = done;
+    p->all = all;
+    pthread_mutex_unlock(&p->lock);
 }
 
 void progress_end(struct progress *p)

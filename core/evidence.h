@@ -155,4 +155,12 @@ void evidence_bundle_free(struct evidence_bundle *b);
  */
 int evidence_qualifying(struct bytes nonce, X509_REQ *csr, uint8_t out[32], struct err *e) MUST_USE;
 
+/* The same for who tries many nonces: what is the request's in it, and with a nonce. */
+struct evidence_tied {
+    uint8_t key[32], rest[32];
+};
+int evidence_tied(X509_REQ *csr, struct evidence_tied *out, struct err *e) MUST_USE;
+int evidence_tied_to(struct bytes nonce, const struct evidence_tied *t, uint8_t out[32],
+                     struct err *e) MUST_USE;
+
 #endif

@@ -397,10 +397,10 @@ static int drop_bundle(asn1_csrinfo *info, struct err *e)
     return 0;
 }
 
-int evidence_qualifying(struct bytes nonce, X509_REQ *csr, uint8_t out[32], struct err *e)
+int evidence_tied(X509_REQ *csr, struct evidence_tied *out, struct err *e)
 {
-    uint8_t key[32], rest[32];
-    struct buf der = {0}, in = {0};
+    struct evidence_tied got;
+    struct buf der = {0};
     asn1_csrinfo *info = info_of(csr, e);
     int rc = -1;
 
@@ -410,20 +410,38 @@ int evidence_qualifying(struct bytes nonce, X509_REQ *csr, uint8_t out[32], stru
         err_set(e, E_FORMAT, "the certification request has no public key");
         goto out;
     }
-    if (hash_sha256(asn1_octets(info->spki->value.sequence), key, e) != 0 ||
+    if (hash_sha256(asn1_octets(info->spki->value.sequence), got.key, e) != 0 ||
         drop_bundle(info, e) != 0 ||
         asn1_encode(info, ASN1_ITEM_rptr(asn1_csrinfo), &der, e) != 0 ||
-        hash_sha256(buf_bytes(&der), rest, e) != 0)
+        hash_sha256(buf_bytes(&der), got.rest, e) != 0)
         goto out;
-    buf_add(&in, LABEL, sizeof(LABEL)); /* its NUL is the 00 */
-    buf_2b(&in, nonce.p, nonce.len);
-    buf_add(&in, key, sizeof(key));
-    buf_add(&in, rest, sizeof(rest));
-    if (buf_ok(&in, e) == 0)
-        rc = hash_sha256(buf_bytes(&in), out, e);
+    *out = got;
+    rc = 0;
 out:
     buf_free(&der);
-    buf_free(&in);
     asn1_free(info, ASN1_ITEM_rptr(asn1_csrinfo));
     return rc;
+}
+
+int evidence_tied_to(struct bytes nonce, const struct evidence_tied *t, uint8_t out[32],
+                     struct err *e)
+{
+    struct buf in = {0};
+    int rc = -1;
+
+    buf_add(&in, LABEL, sizeof(LABEL)); /* its NUL is the 00 */
+    buf_2b(&in, nonce.p, nonce.len);
+    buf_add(&in, t->key, sizeof(t->key));
+    buf_add(&in, t->rest, sizeof(t->rest));
+    if (buf_ok(&in, e) == 0)
+        rc = hash_sha256(buf_bytes(&in), out, e);
+    buf_free(&in);
+    return rc;
+}
+
+int evidence_qualifying(struct bytes nonce, X509_REQ *csr, uint8_t out[32], struct err *e)
+{
+    struct evidence_tied t;
+
+    return evidence_tied(csr, &t, e) == 0 ? evidence_tied_to(nonce, &t, out, e) : -1;
 }

@@ -160,6 +160,8 @@ check "resumed" us resume --name two.us.example
 renew() { # renew KEY REQUEST
     "$FUSETSU" request --token gw --pin-file "$D/pin" --renew "$1" --out "$D/$2.request" && receive us "$2" "$2"
 }
+check "a gateway asks for renewal, and loses its request" "$FUSETSU" request --token gw --pin-file "$D/pin" --renew two \
+    --out "$D/other.request"
 check "a gateway renews by itself" renew two next
 names() { openssl x509 -in "$D/$1.pem" -noout -subject -ext subjectAltName,certificatePolicies; }
 renewed() {
@@ -167,7 +169,16 @@ renewed() {
         [ "$(openssl x509 -in "$D/next.pem" -noout -pubkey)" = "$(openssl x509 -in "$D/two.pem" -noout -pubkey)" ]
 }
 check "name, policies and key are the same" renewed
-expect_exit 6 "the request is good once" 'used already' us issue --pin-file "$D/pin" --request "$D/next.request" --out "$D/x"
+again() { us issue --request "$D/next.request" --out "$D/x" "$@"; }
+check_out "the same request gives the same certificate, without a PIN" 'the same certificate' again
+one_more() {
+    us list --json | jq -e --arg n "$(tr A-F a-f <"$D/next.serial")" \
+        '[.[] | select(.subject == "two.us.example" and .issuer == "issuing")] | length == 2 and .[-1].serial == $n'
+}
+check "and no third one" one_more
+check "its TPM opens that too" "$FUSETSU" cert import --token gw --pin-file "$D/pin" "$D/x" --out "$D/x.chain"
+expect_exit 6 "another one for the same is refused" 'used already' us issue --pin-file "$D/pin" --request "$D/other.request" \
+    --out "$D/y"
 check "the new certificate renews too" renew two after
 expect_exit 6 "not the revoked one" 'is revoked' renew one again
 check "another is suspended" us suspend --name held.us.example
@@ -179,6 +190,7 @@ check "by an officer" "$FUSETSU" device register --dir "$D/us" --ek "$D/ek.pem" 
     --officer F --community communications
 check "and quarantined" "$FUSETSU" device quarantine --dir "$D/us" 1 --officer F --note stolen
 expect_exit 6 "then it renews nothing" 'quarantined' renew two last
+expect_exit 6 "and is given nothing again" 'quarantined' again
 expect_exit 1 "what ends within 100 days is listed" 'two.us.example' us expiring --days 100
 once() {
     us expiring --days 100 --json >"$D/list" || [ $? -eq 1 ] || return 1

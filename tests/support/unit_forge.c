@@ -117,7 +117,8 @@ void unit_forge_init(struct unit_forge *f, enum unit_key ek, enum unit_key ak,
     f->sig_hash = TPM2_ALG_SHA256;
     f->ek_template = ek == UNIT_RSA ? 0x01C00002 : ek == UNIT_P256 ? 0x01C0000A : 0x01C00016;
     f->parent_hierarchy = TPM2_RH_OWNER;
-    f->ek_not_after = UNIT_FORGE_NOW + YEAR;
+    f->now = UNIT_FORGE_NOW;
+    f->ek_not_after = f->now + YEAR;
     f->cn = f->san = UNIT_FORGE_SUBJECT;
     memset(f->nonce, 0x5a, sizeof(f->nonce));
     unit_forge_public(f->ak,
@@ -158,7 +159,7 @@ static X509 *bare_cert(struct unit_forge *f, const char *cn, EVP_PKEY *key, X509
     assert_non_null(x);
     X509_set_version(x, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(x), ++f->serial);
-    ASN1_TIME_set(X509_getm_notBefore(x), UNIT_FORGE_NOW - YEAR);
+    ASN1_TIME_set(X509_getm_notBefore(x), (time_t)(f->now - YEAR));
     ASN1_TIME_set(X509_getm_notAfter(x), (time_t)not_after);
     set_cn(X509_get_subject_name(x), cn);
     X509_set_issuer_name(x, X509_get_subject_name(issuer != NULL ? issuer : x));
@@ -169,7 +170,7 @@ static X509 *bare_cert(struct unit_forge *f, const char *cn, EVP_PKEY *key, X509
 static X509 *make_ca(struct unit_forge *f, const char *cn, EVP_PKEY *key, X509 *issuer,
                      EVP_PKEY *issuer_key)
 {
-    X509 *x = bare_cert(f, cn, key, issuer, UNIT_FORGE_NOW + YEAR);
+    X509 *x = bare_cert(f, cn, key, issuer, f->now + YEAR);
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:TRUE");
     unit_forge_ext(x, NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -215,7 +216,7 @@ static X509 *make_ek_cert(struct unit_forge *f)
 
 static X509 *make_ak_cert(struct unit_forge *f)
 {
-    X509 *x = bare_cert(f, "forged ak", f->ak, f->ca, UNIT_FORGE_NOW + YEAR);
+    X509 *x = bare_cert(f, "forged ak", f->ak, f->ca, f->now + YEAR);
 
     unit_forge_ext(x, NID_basic_constraints, "critical,CA:FALSE");
     unit_forge_ext(x, NID_ext_key_usage, OID_TCG_KP_AK);
@@ -420,7 +421,7 @@ static void make_leaf(struct unit_forge *f)
     struct err e = {0};
 
     ok(evidence_record_hash(&f->record, hash, &e), &e);
-    f->leaf = bare_cert(f, UNIT_FORGE_SUBJECT, f->csr_key, f->ca, UNIT_FORGE_NOW + YEAR);
+    f->leaf = bare_cert(f, UNIT_FORGE_SUBJECT, f->csr_key, f->ca, f->now + YEAR);
     ok(evidence_hash_put(f->leaf, hash, &e), &e);
     assert_true(X509_sign(f->leaf, f->ca_key, EVP_sha256()) > 0);
 }

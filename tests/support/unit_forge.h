@@ -31,6 +31,7 @@ struct unit_forge {
     uint32_t parent_hierarchy;
     TPMT_PUBLIC ek_pub, ak_pub, key_pub, parent_pub;
     uint8_t nonce[32];
+    int64_t now; /* the middle of the years in which certificates are good; UNIT_FORGE_NOW */
     int64_t ek_not_after;
     long serial;          /* of the last certificate that was made */
     X509 *genuine_ek;     /* stands in the request instead of a made EK certificate; borrowed */

@@ -63,6 +63,9 @@ static struct registry_invitation an_invitation(uint8_t first)
     return i;
 }
 
+/* SHA-256 of two requests. */
+static const uint8_t one[32] = {1}, other[32] = {2};
+
 static struct bytes nonce_of(const struct registry_invitation *i)
 {
     return bytes_of(i->nonce, i->nonce_len);
@@ -237,17 +240,106 @@ static void test_nonce_is_consumed_once(void **state)
     i.has_ek = true;
     i.ek_hash[3] = 7;
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), NOW + 1, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 1, &got, &e), 0);
     assert_string_equal(got.subject, "gw.us.example");
     assert_int_equal(got.consumed_at, NOW + 1);
     assert_true(got.has_ek);
     assert_int_equal(got.ek_hash[3], 7);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), NOW + 2, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), other, NOW + 2, &got, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     assert_non_null(strstr(e.msg, "used already"));
     err_clear(&e);
     assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
     assert_int_equal(got.consumed_at, NOW + 1);
+    assert_true(registry_goes_on(&got, one));
+    assert_false(registry_is_by(&got, other));
+}
+
+/* Its first run may have been killed. */
+static void test_the_same_request_goes_on_until_the_invitation_ends(void **state)
+{
+    struct place *p = *state;
+    struct registry_invitation i = an_invitation(1), got;
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_invitation_of(p->r, one, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 1, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 99, &got, &e), 0);
+    assert_int_equal(got.consumed_at, NOW + 1);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 100, &got, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    assert_non_null(strstr(e.msg, "expired"));
+    err_clear(&e);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), other, NOW + 100, &got, &e), -1);
+    assert_non_null(strstr(e.msg, "used already"));
+    err_clear(&e);
+    assert_int_equal(registry_invitation_of(p->r, one, &got, &e), 1);
+    assert_memory_equal(got.nonce, i.nonce, 32);
+    assert_int_equal(registry_invitation_of(p->r, other, &got, &e), 0);
+}
+
+static void test_an_invitation_has_one_answer(void **state)
+{
+    struct place *p = *state;
+    struct registry_invitation i = an_invitation(1), got;
+    struct registry_issued leaf = an_issued("0102"), second = an_issued("0103");
+    struct buf der = {0}, evidence = {0};
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &second, &e), 0);
+    /* Not before it is taken, not for another request, not by a certificate that is not there. */
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), other, "0102", other, &e), 0);
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0104", other, &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce_of(&i), other, &e), 0);
+    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(got.issued, 0);
+    assert_false(got.has_sealed);
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 1);
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0103", other, &e), 0);
+    /* Nor is it refused any more. */
+    assert_int_equal(registry_refuse(p->r, nonce_of(&i), one, NOW, &e), 0);
+    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(got.refused_at, 0);
+    assert_true(registry_is_by(&got, one));
+    assert_false(registry_goes_on(&got, one));
+    assert_true(got.has_sealed);
+    assert_memory_equal(got.sealed_hash, other, 32);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    err_clear(&e);
+    assert_int_equal(registry_issued_of(p->r, got.issued, &der, &evidence, &e), 0);
+    assert_true(bytes_equal(buf_bytes(&der), leaf.der));
+    assert_true(bytes_equal(buf_bytes(&evidence), leaf.evidence));
+    assert_int_equal(registry_issued_of(p->r, 1000, &der, &evidence, &e), -1);
+    assert_int_equal(e.code, E_CORRUPT);
+    buf_free(&der);
+    buf_free(&evidence);
+}
+
+static void test_what_was_refused_is_not_answered(void **state)
+{
+    struct place *p = *state;
+    struct registry_invitation i = an_invitation(1), got;
+    struct registry_issued leaf = an_issued("0102");
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_refuse(p->r, nonce_of(&i), other, NOW, &e), 0);
+    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(got.refused_at, 0);
+    assert_int_equal(registry_refuse(p->r, nonce_of(&i), one, NOW + 5, &e), 0);
+    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 0);
+    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(got.refused_at, NOW + 5);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
+    assert_non_null(strstr(e.msg, "used already"));
 }
 
 static void test_expired_nonce_is_refused_and_stays(void **state)
@@ -257,7 +349,7 @@ static void test_expired_nonce_is_refused_and_stays(void **state)
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), NOW + 100, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 100, &got, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     assert_non_null(strstr(e.msg, "expired"));
     err_clear(&e);
@@ -271,12 +363,12 @@ static void test_unknown_nonce_is_not_found(void **state)
     struct registry_invitation i = an_invitation(1), got;
     struct err e = {0};
 
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
     err_clear(&e);
     /* A prefix of a nonce is another nonce. */
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_consume(p->r, bytes_of(i.nonce, 31), NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, bytes_of(i.nonce, 31), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
 }
 
@@ -303,7 +395,7 @@ static void test_nonce_is_not_consumed_inside_a_transaction(void **state)
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
     assert_int_equal(registry_begin(p->r, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_ARG);
     registry_rollback(p->r);
 }
@@ -337,7 +429,8 @@ static void test_many_processes_share_the_nonces_without_overlap(void **state)
                 struct registry_invitation i = an_invitation(n), got;
                 struct err why = {0};
 
-                if (registry_consume(r, nonce_of(&i), NOW, &got, &why) == 0)
+                if (registry_consume(r, nonce_of(&i), (const uint8_t[32]){(uint8_t)k, 9}, NOW, &got,
+                                     &why) == 0)
                     won++;
                 else if (why.code != E_REJECTED)
                     _exit(201);
@@ -415,104 +508,6 @@ static void test_wrong_files_are_refused(void **state)
     assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
 }
 
-/* What version 4 brought: what is granted beside name, community and level. */
-#define WITHOUT_GRANTS                              \
-    "ALTER TABLE invitation DROP COLUMN profile;"   \
-    "ALTER TABLE invitation DROP COLUMN clearance;" \
-    "ALTER TABLE invitation DROP COLUMN person;"    \
-    "ALTER TABLE issued DROP COLUMN profile;"       \
-    "ALTER TABLE issued DROP COLUMN clearance;"     \
-    "ALTER TABLE issued DROP COLUMN person;"        \
-    "DROP TABLE clearance_system; DROP TABLE clearance_class; DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
-
-/* What version 3 brought: the status of certificates, and what is published of it. */
-#define WITHOUT_STATUS                                                           \
-    WITHOUT_GRANTS                                                               \
-    "DROP TABLE status; DROP TABLE crl; DROP TABLE publication;"                 \
-    "DROP TABLE responder; DROP INDEX issued_serial; DROP INDEX issued_subject;" \
-    "DROP INDEX issued_spki;"
-
-/* What version 2 brought: devices, and whether an authority asks for them. */
-#define WITHOUT_DEVICES                                                \
-    "DROP TABLE device_name; DROP TABLE device_ek; DROP TABLE device;" \
-    "ALTER TABLE authority DROP COLUMN registration;"
-
-static void change(const char *path, const char *sql)
-{
-    sqlite3 *db = NULL;
-
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    if (sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
-        fail_msg("%s", sqlite3_errmsg(db));
-    sqlite3_close(db);
-}
-
-static void test_version_1_is_brought_up_to_date(void **state)
-{
-    struct place *p = *state;
-    struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
-    struct err e = {0};
-
-    assert_int_equal(registry_set_authority(p->r, &a, &e), 0);
-    registry_close(p->r);
-    p->r = NULL;
-    change(p->path, WITHOUT_STATUS WITHOUT_DEVICES "PRAGMA user_version=1");
-    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_READ, &e), -1);
-    assert_int_equal(e.code, E_VERSION);
-    err_clear(&e);
-    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
-    assert_int_equal(registry_authority(p->r, &got, &e), 0);
-    assert_string_equal(got.nation, "US");
-    assert_false(got.registration);
-    assert_int_equal(registry_device_for_name(p->r, "a.us.example", 1, &e), 0);
-    reopen(p, REGISTRY_READ);
-}
-
-static void test_version_2_is_brought_up_to_date(void **state)
-{
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
-    struct registry_cert got;
-    struct registry_urls urls;
-    struct err e = {0};
-
-    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
-    registry_close(p->r);
-    p->r = NULL;
-    change(p->path, WITHOUT_STATUS "PRAGMA user_version=2");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
-    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
-    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
-    assert_int_equal(got.status.state, REGISTRY_GOOD);
-    assert_int_equal(registry_revoke(p->r, got.id, REGISTRY_KEY_COMPROMISE, NOW, 0, &e), 0);
-    assert_int_equal(registry_urls(p->r, &urls, &e), 0);
-    assert_int_equal(urls.crl[0], 0);
-    reopen(p, REGISTRY_READ);
-}
-
-/* What was issued before was for gateways, without a clearance. */
-static void test_version_3_is_brought_up_to_date(void **state)
-{
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
-    struct clearance_system s;
-    struct registry_cert got;
-    struct err e = {0};
-
-    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
-    registry_close(p->r);
-    p->r = NULL;
-    change(p->path, WITHOUT_GRANTS "PRAGMA user_version=3");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
-    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
-    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
-    assert_string_equal(got.grant.profile, "gateway");
-    assert_int_equal(got.grant.clearance, 0);
-    assert_string_equal(got.grant.person, "");
-    assert_int_equal(registry_clearances(p->r, &s, &e), 0);
-    assert_string_equal(s.policy, "");
-}
-
 static void test_grants_are_kept(void **state)
 {
     struct place *p = *state;
@@ -538,22 +533,6 @@ static void test_grants_are_kept(void **state)
     assert_memory_equal(&cert.grant, &i.grant, sizeof(i.grant));
     assert_int_equal(registry_invitation(p->r, bytes_of(v.nonce, 8), &back, &e), 0);
     assert_memory_equal(&back.grant, &i.grant, sizeof(i.grant));
-}
-
-/* A step that fails leaves the version that was there, whole. */
-static void test_failed_migration_changes_nothing(void **state)
-{
-    struct place *p = *state;
-
-    registry_close(p->r);
-    p->r = NULL;
-    change(p->path,
-           WITHOUT_STATUS WITHOUT_DEVICES "CREATE TABLE responder (x); PRAGMA user_version=1");
-    assert_int_not_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
-    change(p->path, "DROP TABLE responder");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_OK);
 }
 
 static void test_newer_version_is_refused(void **state)
@@ -630,6 +609,9 @@ int main(void)
         EACH(test_serials_are_unique_per_issuer),
         EACH(test_rolled_back_entries_are_gone),
         EACH(test_nonce_is_consumed_once),
+        EACH(test_the_same_request_goes_on_until_the_invitation_ends),
+        EACH(test_an_invitation_has_one_answer),
+        EACH(test_what_was_refused_is_not_answered),
         EACH(test_expired_nonce_is_refused_and_stays),
         EACH(test_unknown_nonce_is_not_found),
         EACH(test_nonces_are_unique_and_of_a_fair_length),
@@ -639,11 +621,7 @@ int main(void)
         EACH(test_existing_file_is_not_made_again),
         EACH(test_missing_file_is_said_to_be_missing),
         EACH(test_wrong_files_are_refused),
-        EACH(test_version_1_is_brought_up_to_date),
-        EACH(test_version_2_is_brought_up_to_date),
-        EACH(test_version_3_is_brought_up_to_date),
         EACH(test_grants_are_kept),
-        EACH(test_failed_migration_changes_nothing),
         EACH(test_newer_version_is_refused),
         EACH(test_links_and_open_modes_are_refused),
         EACH(test_damaged_rows_are_refused),

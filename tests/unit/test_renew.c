@@ -155,13 +155,52 @@ static void test_renewed_once_and_again_from_the_new_one(void **state)
                      0);
     assert_int_equal(ASN1_TIME_cmp_time_t(X509_get0_notAfter(second), NOW + 150 * DAY), 0);
     assert_int_equal(w->out.invitation.level, 3);
-    assert_refused(w, NOW + 60 * DAY, "used already");
+    /* The same request: the same certificate, whatever became of the older one. */
+    assert_int_equal(
+        registry_revoke(authority_registry(w->us), w->row.id, REGISTRY_SUPERSEDED, NOW, 0, &w->e),
+        0);
+    if (enrol_at(w, NOW + 60 * DAY) != 0)
+        fail_msg("%s", w->e.msg);
+    assert_true(w->out.again);
+    assert_int_equal(X509_cmp(w->out.cert, second), 0);
     unit_forge_build(&w->f); /* other evidence for the same */
-    assert_refused(w, NOW + 60 * DAY, "used already");
+    assert_refused(w, NOW + 60 * DAY, "is revoked");
     renewing(w, second);
     if (enrol_at(w, NOW + 120 * DAY) != 0)
         fail_msg("%s", w->e.msg);
     X509_free(second);
+}
+
+static void test_another_request_for_the_same_is_refused(void **state)
+{
+    struct world *w = *state;
+
+    renewing(w, w->first);
+    assert_int_equal(enrol_at(w, NOW + 60 * DAY), 0);
+    unit_forge_build(&w->f); /* other evidence for the same */
+    assert_refused(w, NOW + 60 * DAY, "used already");
+}
+
+/* The nonce is in the registry from the first try on, which did not get as far as to take it. */
+static void test_not_by_a_try_that_began_before_it_was_taken_back(void **state)
+{
+    struct world *w = *state;
+    struct registry *r = authority_registry(w->us);
+    size_t n = w->keys.n;
+    struct authority *again = NULL;
+
+    renewing(w, w->first);
+    assert_int_equal(authority_open(&again, w->dir, false, unit_ca_signer_for, &w->keys, &w->e), 0);
+    authority_close(w->us);
+    w->us = again;
+    r = authority_registry(w->us);
+    w->keys.n = 0;
+    assert_int_equal(enrol_at(w, NOW + 1), -1);
+    assert_int_equal(w->e.code, E_NOT_FOUND);
+    w->keys.n = n;
+    err_clear(&w->e);
+    assert_int_equal(registry_revoke(r, w->row.id, REGISTRY_KEY_COMPROMISE, NOW, 0, &w->e), 0);
+    assert_refused(w, NOW + 2, "is revoked");
 }
 
 static void test_not_when_it_was_taken_back(void **state)
@@ -265,10 +304,16 @@ static void test_not_by_another_ek(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_it_says_what_it_renews_to),  EACH(test_renewed_once_and_again_from_the_new_one),
-        EACH(test_not_when_it_was_taken_back), EACH(test_a_hold_uses_nothing_up),
-        EACH(test_not_past_its_end),           EACH(test_not_for_a_quarantined_device),
-        EACH(test_another_key_or_tpm_cannot),  EACH(test_not_by_another_ek),
+        EACH(test_it_says_what_it_renews_to),
+        EACH(test_renewed_once_and_again_from_the_new_one),
+        EACH(test_another_request_for_the_same_is_refused),
+        EACH(test_not_by_a_try_that_began_before_it_was_taken_back),
+        EACH(test_not_when_it_was_taken_back),
+        EACH(test_a_hold_uses_nothing_up),
+        EACH(test_not_past_its_end),
+        EACH(test_not_for_a_quarantined_device),
+        EACH(test_another_key_or_tpm_cannot),
+        EACH(test_not_by_another_ek),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

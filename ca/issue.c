@@ -308,7 +308,7 @@ bad:
     return NULL;
 }
 
-int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e)
+int issue_hash(const struct signer *signer, const struct alg_hash **out, struct err *e)
 {
     const struct alg_hash *hash;
 
@@ -318,6 +318,16 @@ int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, stru
     hash = alg_hash_of(signer->pub.curve->hash);
     if (hash == NULL)
         return err_set(e, E_UNSUPPORTED, "no hash goes with %s", pubkey_name(&signer->pub));
+    *out = hash;
+    return 0;
+}
+
+int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e)
+{
+    const struct alg_hash *hash;
+
+    if (issue_hash(signer, &hash, e) != 0)
+        return -1;
     *md = EVP_get_digestbynid(hash->nid);
     *key = signer_evp(signer, e);
     return *key != NULL ? 0 : -1;

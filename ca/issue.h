@@ -40,6 +40,9 @@ int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e) MUST_USE;
  * E_UNSUPPORTED: not P-256, P-384 or P-521. Free with EVP_PKEY_free, before the signer. */
 int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e) MUST_USE;
 
+/* That hash alone. */
+int issue_hash(const struct signer *signer, const struct alg_hash **out, struct err *e) MUST_USE;
+
 /* One end of a validity as seconds since 1970. E_FORMAT (RFC 5280, 4.1.2.5). */
 int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e) MUST_USE;
 

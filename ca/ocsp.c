@@ -105,7 +105,7 @@ static int take_signer(struct ocsp *o, struct signer *signer, time_t now, struct
         return err_set(e, E_REJECTED,
                        "the responder's certificate has ended; make the next with `fusetsu ca "
                        "ocsp-responder`");
-    return issue_signing(signer, &o->key, &o->md, e);
+    return ocsp_form_new(&o->form, o->cert, signer, e);
 }
 
 int ocsp_open(struct ocsp **out, struct authority *a, enum registry_role issuer, unsigned community,
@@ -142,7 +142,7 @@ void ocsp_close(struct ocsp *o)
     for (size_t i = 0; i < OCSP_HASHES; i++)
         OCSP_CERTID_free(o->id[i]);
     registry_ask_end(o->asking);
-    EVP_PKEY_free(o->key);
+    ocsp_form_free(o->form);
     X509_free(o->cert);
     free(o);
 }
@@ -223,53 +223,6 @@ int ocsp_failure(int status, struct buf *response, struct err *e)
     return rc;
 }
 
-int ocsp_add(OCSP_BASICRESP *to, OCSP_CERTID *id, const struct registry_status *s, int64_t now,
-             int64_t until, struct err *e)
-{
-    ASN1_TIME *from = ASN1_GENERALIZEDTIME_set(NULL, (time_t)now);
-    ASN1_TIME *next = ASN1_GENERALIZEDTIME_set(NULL, (time_t)until);
-    ASN1_TIME *since = NULL;
-    int state = V_OCSP_CERTSTATUS_UNKNOWN, reason = OCSP_REVOKED_STATUS_NOSTATUS, rc = -1;
-
-    if (s != NULL && s->state == REGISTRY_GOOD) {
-        state = V_OCSP_CERTSTATUS_GOOD;
-    } else if (s != NULL) {
-        state = V_OCSP_CERTSTATUS_REVOKED;
-        since = ASN1_GENERALIZEDTIME_set(NULL, (time_t)s->since);
-        if (s->reason != REGISTRY_UNSPECIFIED)
-            reason = (int)s->reason;
-    }
-    if (from != NULL && next != NULL && (s == NULL || s->state == REGISTRY_GOOD || since != NULL) &&
-        OCSP_basic_add1_status(to, id, state, reason, since, from, next) != NULL)
-        rc = 0;
-    else
-        err_openssl(e, E_CRYPTO, "cannot put a status into an OCSP answer");
-    ASN1_TIME_free(from);
-    ASN1_TIME_free(next);
-    ASN1_TIME_free(since);
-    return rc;
-}
-
-int ocsp_sign(struct ocsp *o, OCSP_BASICRESP *basic, struct buf *response, struct err *e)
-{
-    OCSP_RESPONSE *r = NULL;
-    int rc = -1;
-
-    /* The responder's certificate goes along; it is named by its key (RFC 6960, 4.2.2.3). */
-    if (OCSP_basic_sign(basic, o->cert, o->key, o->md, NULL, OCSP_RESPID_KEY) != 1) {
-        err_openssl(e, E_CRYPTO, "the responder's key did not sign");
-        goto out;
-    }
-    r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
-    if (r == NULL)
-        err_openssl(e, E_CRYPTO, "cannot make an OCSP answer");
-    else
-        rc = asn1_encode(r, ASN1_ITEM_rptr(OCSP_RESPONSE), response, e);
-out:
-    OCSP_RESPONSE_free(r);
-    return rc;
-}
-
 int64_t ocsp_until(const struct ocsp *o, time_t now, int64_t seconds)
 {
     return now + seconds < o->cert_end ? now + seconds : o->cert_end;
@@ -278,31 +231,20 @@ int64_t ocsp_until(const struct ocsp *o, time_t now, int64_t seconds)
 static int answer(struct ocsp *o, OCSP_REQUEST *req, time_t now, struct buf *response,
                   struct err *e)
 {
-    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
     int64_t until = ocsp_until(o, now, OCSP_LIVE_SECONDS);
     char serial[ISSUE_SERIAL_TEXT];
     struct registry_status s;
-    int rc = -1;
 
-    if (basic == NULL) {
-        err_set(e, E_MEMORY, "out of memory for an OCSP answer");
-        goto out;
-    }
+    if (ocsp_form_begin(o->form, now, e) != 0)
+        return -1;
     for (int i = 0; i < OCSP_request_onereq_count(req); i++) {
         OCSP_CERTID *id = OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, i));
         int there = ocsp_serial(o, id, serial) ? registry_asked(o->asking, serial, &s, e) : 0;
 
-        if (there < 0 || ocsp_add(basic, id, there == 1 ? &s : NULL, now, until, e) != 0)
-            goto out;
+        if (there < 0 || ocsp_form_add(o->form, id, there == 1 ? &s : NULL, now, until, e) != 0)
+            return -1;
     }
-    if (OCSP_copy_nonce(basic, req) == 0) {
-        err_openssl(e, E_CRYPTO, "cannot answer a nonce");
-        goto out;
-    }
-    rc = ocsp_sign(o, basic, response, e);
-out:
-    OCSP_BASICRESP_free(basic);
-    return rc;
+    return ocsp_form_nonce(o->form, req, e) == 0 ? ocsp_form_sign(o->form, response, e) : -1;
 }
 
 int ocsp_answer(struct ocsp *o, struct bytes request, time_t now, struct buf *response,
@@ -314,7 +256,7 @@ int ocsp_answer(struct ocsp *o, struct bytes request, time_t now, struct buf *re
 
     if (req == NULL)
         return ocsp_failure(OCSP_RESPONSE_STATUS_MALFORMEDREQUEST, response, e);
-    if (o->key == NULL)
+    if (o->form == NULL)
         err_set(e, E_ARG, "this responder was opened without its key");
     else if ((int64_t)now >= o->cert_end)
         err_set(e, E_REJECTED, "the responder's certificate has ended");

@@ -498,19 +498,47 @@ static int by_size(const void *a, const void *b)
     return *x < *y ? -1 : *x > *y;
 }
 
-/* By turns, so that what else the machine does falls on both. */
+/* By turns, so that what else the machine does falls on both: how much of the rate at which the
+ * key signs is left for answers, by the medians of N of each. */
+static double share(struct world *w, struct bytes question_der)
+{
+    enum { N = 150 };
+    const struct alg_hash *hash = alg_hash_of(w->key->pub.curve->hash);
+    uint8_t digest[32] = {1}, sig[ALG_MAX_COORD * 2];
+    double raw[N], live[N], t;
+    struct buf out = {0};
+    struct err e = {0};
+
+    for (int i = 0; i < N; i++) {
+        t = seconds();
+        assert_int_equal(
+            w->key->sign(w->key, PUBKEY_ECDSA, hash, bytes_of(digest, hash->size), sig, &e), 0);
+        raw[i] = seconds() - t;
+        out.len = 0;
+        t = seconds();
+        assert_int_equal(ocsp_answer(w->o, question_der, NOW, &out, &e), 0);
+        live[i] = seconds() - t;
+    }
+    buf_free(&out);
+    qsort(raw, N, sizeof(*raw), by_size);
+    qsort(live, N, sizeof(*live), by_size);
+    print_message("%.0f answers/s, %.0f signatures/s: %.2f\n", 1 / live[N / 2], 1 / raw[N / 2],
+                  raw[N / 2] / live[N / 2]);
+    return raw[N / 2] / live[N / 2];
+}
+
+/* This TPM is a process on the same machine and signs in 0.3 ms; one of hardware takes ten or
+ * more, so that nothing of its rate is lost that could be measured. */
 static void test_live_answers_cost_a_signature(void **state)
 {
-    enum { N = 400 };
+    enum { ROUNDS = 10 };
     struct unit_tpm *tpm = *state;
     struct world *w = calloc(1, sizeof(*w));
-    struct buf in = {0}, out = {0};
     struct store_key key = {0};
-    static double raw[N], live[N];
-    double t;
+    struct buf in = {0};
+    double best = 0, now;
     struct err e = {0};
     int64_t id;
-    uint8_t digest[32] = {1}, sig[ALG_MAX_COORD * 2];
     OCSP_REQUEST *req;
     X509 *c;
 
@@ -522,28 +550,15 @@ static void test_live_answers_cost_a_signature(void **state)
     c = leaf(w, "a.us.example", &id);
     req = question(c, w->issuer, EVP_sha1(), true);
     encode(req, &in);
-    for (int i = 0; i < N; i++) {
-        t = seconds();
-        assert_int_equal(w->key->sign(w->key, PUBKEY_ECDSA, alg_hash_of(w->key->pub.curve->hash),
-                                      bytes_of(digest, 32), sig, &e),
-                         0);
-        raw[i] = seconds() - t;
-        out.len = 0;
-        t = seconds();
-        assert_int_equal(ocsp_answer(w->o, buf_bytes(&in), NOW, &out, &e), 0);
-        live[i] = seconds() - t;
+    for (int round = 0; round < ROUNDS && best < 0.9; round++) {
+        now = share(w, buf_bytes(&in));
+        best = now > best ? now : best;
     }
-    qsort(raw, N, sizeof(*raw), by_size);
-    qsort(live, N, sizeof(*live), by_size);
-    print_message("median of %d: %.0f answers/s, %.0f signatures/s: %.2f\n", N, 1 / live[N / 2],
-                  1 / raw[N / 2], raw[N / 2] / live[N / 2]);
 #ifndef __SANITIZE_ADDRESS__
-    /* A hardware TPM signs in ten milliseconds or more: it is kept busy to nine tenths. */
-    assert_true(live[N / 2] - raw[N / 2] < 0.001);
+    assert_true(best >= 0.9);
 #endif
     OCSP_REQUEST_free(req);
     buf_free(&in);
-    buf_free(&out);
     X509_free(c);
     take_down(w);
     store_key_free(&key);

@@ -233,7 +233,7 @@ static int make_ak_cert(struct run *r)
 {
     const struct registry_authority *info = authority_info(r->a);
     const TPM2B_NAME *ak_name = &r->out->verdict.ak_name;
-    struct subject s = {.not_before = r->now};
+    struct subject s = {0};
     GENERAL_NAMES *names = NULL;
     X509_NAME *name = NULL;
     TPMT_PUBLIC public;
@@ -251,7 +251,7 @@ static int make_ak_cert(struct run *r)
     if (name == NULL || names == NULL ||
         tpmname_unmarshal_public(buf_bytes(&r->req->ak_public), &public, r->e) != 0 ||
         pubkey_from_tpmt(&key, &public, r->e) != 0 ||
-        issue_not_after(r->attestation.cert, r->now, AK_DAYS * DAY, &s.not_after, r->e) != 0)
+        issue_validity(r->attestation.cert, r->now, AK_DAYS * DAY, &s, r->e) != 0)
         goto out;
     s.name = name;
     s.key = &key;
@@ -269,7 +269,6 @@ static int make_leaf(struct run *r)
     const struct registry_invitation *i = &r->out->invitation;
     struct subject s = {
         .key = &r->out->verdict.subject,
-        .not_before = r->now,
         .community = i->community,
         .level = i->level,
         .dns = i->subject,
@@ -280,8 +279,7 @@ static int make_leaf(struct run *r)
     int rc = -1;
 
     s.name = name;
-    if (name != NULL &&
-        issue_not_after(r->issuing.cert, r->now, LEAF_DAYS * DAY, &s.not_after, r->e) == 0)
+    if (name != NULL && issue_validity(r->issuing.cert, r->now, LEAF_DAYS * DAY, &s, r->e) == 0)
         rc = issue_certificate(PROFILE_GATEWAY, &r->issuing, &s, &r->leaf, r->e);
     X509_NAME_free(name);
     return rc;
@@ -409,8 +407,8 @@ out:
 /* --- the run ------------------------------------------------------------- */
 
 /*
- * Opens the keys, then takes the nonce: a missing token or a wrong PIN shall not cost
- * the applicant the invitation. A nonce that is used or expired does not end the run:
+ * Opens the keys, then takes the nonce: a clock that is wrong, a missing token or a wrong PIN
+ * shall not cost the applicant the invitation. A nonce that is used or expired does not end the run:
  * the verdict says so beside all other checks.
  */
 static int take_nonce(struct run *r)
@@ -421,7 +419,8 @@ static int take_nonce(struct run *r)
     r->nonce_state = EVIDENCE_NONCE_STALE;
     if (!r->out->invited || i->consumed_at != 0 || i->expires_at <= r->now)
         return 0;
-    if (authority_issuer(r->a, REGISTRY_ISSUING, i->community, &r->issuing, r->e) != 0 ||
+    if (authority_clock(r->a, r->now, r->e) != 0 ||
+        authority_issuer(r->a, REGISTRY_ISSUING, i->community, &r->issuing, r->e) != 0 ||
         authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) != 0)
         return -1;
     if (registry_consume(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->now, i,

@@ -150,10 +150,11 @@ int issue_serial(X509 *cert, char out[ISSUE_SERIAL_TEXT], struct err *e)
 int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e)
 {
     /* RFC 5280, 4.1.2.5: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ, nothing else. */
-    int len = ASN1_STRING_type(t) == V_ASN1_UTCTIME ? 13 : 15;
+    bool utc = ASN1_STRING_type(t) == V_ASN1_UTCTIME;
     struct tm tm;
 
-    if (ASN1_STRING_length(t) != len || ASN1_TIME_to_tm(t, &tm) != 1) {
+    if (ASN1_STRING_length(t) != (utc ? 13 : 15) || ASN1_TIME_to_tm(t, &tm) != 1 ||
+        (!utc && tm.tm_year < 150)) {
         ERR_clear_error();
         return err_set(e, E_FORMAT, "the certificate has a malformed validity");
     }
@@ -161,13 +162,18 @@ int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e)
     return 0;
 }
 
-int issue_not_after(X509 *issuer, time_t now, int64_t seconds, time_t *out, struct err *e)
+int issue_validity(X509 *issuer, time_t now, int64_t seconds, struct subject *s, struct err *e)
 {
-    int64_t end = now + seconds, last;
+    int64_t begin = now - ISSUE_SKEW, first = INT64_MIN, last = INT64_MAX;
 
-    if (issue_time(X509_get0_notAfter(issuer), &last, e) != 0)
+    if (issuer != NULL && (issue_time(X509_get0_notBefore(issuer), &first, e) != 0 ||
+                           issue_time(X509_get0_notAfter(issuer), &last, e) != 0))
         return -1;
-    *out = (time_t)(last < end ? last : end);
+    /* An issuer that is not valid yet issues nothing: issue_certificate refuses that. */
+    if (begin < first && first <= (int64_t)now)
+        begin = first;
+    s->not_before = (time_t)begin;
+    s->not_after = (time_t)(last < begin + seconds ? last : begin + seconds);
     return 0;
 }
 

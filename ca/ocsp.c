@@ -51,7 +51,7 @@ int ocsp_certify(struct authority *a, enum registry_role issuer, unsigned commun
                  const struct registry_key *where, const struct pubkey *key, int days, time_t now,
                  X509 **out, struct err *e)
 {
-    struct subject s = {.key = key, .not_before = now};
+    struct subject s = {.key = key};
     struct issue_issuer by;
     X509_NAME *name = NULL;
     X509 *cert = NULL;
@@ -61,8 +61,9 @@ int ocsp_certify(struct authority *a, enum registry_role issuer, unsigned commun
         return err_set(e, E_ARG, "a responder is certified for 1 to %d days", DAYS_MAX);
     name = name_of(a, issuer, community, e);
     s.name = name;
-    if (name == NULL || authority_issuer(a, issuer, community, &by, e) != 0 ||
-        issue_not_after(by.cert, now, days * DAY, &s.not_after, e) != 0 ||
+    if (name == NULL || authority_clock(a, now, e) != 0 ||
+        authority_issuer(a, issuer, community, &by, e) != 0 ||
+        issue_validity(by.cert, now, days * DAY, &s, e) != 0 ||
         issue_certificate(PROFILE_OCSP, &by, &s, &cert, e) != 0 ||
         record(a, &(struct authority_entry){.issuer = issuer, .community = community, .cert = cert},
                where, e) != 0)
@@ -124,7 +125,8 @@ int ocsp_open(struct ocsp **out, struct authority *a, enum registry_role issuer,
         registry_responder(o->registry, issuer, community, NULL, &der, e) != 0 ||
         issue_from_der(buf_bytes(&der), &o->cert, e) != 0 || make_ids(o, e) != 0 ||
         registry_ask(o->registry, issuer, community, &o->asking, e) != 0 ||
-        (signer != NULL && take_signer(o, signer, now, e) != 0))
+        (signer != NULL &&
+         (authority_clock(a, now, e) != 0 || take_signer(o, signer, now, e) != 0)))
         goto out;
     *out = o;
     o = NULL;
@@ -231,17 +233,24 @@ int64_t ocsp_until(const struct ocsp *o, time_t now, int64_t seconds)
 static int answer(struct ocsp *o, OCSP_REQUEST *req, time_t now, struct buf *response,
                   struct err *e)
 {
-    int64_t until = ocsp_until(o, now, OCSP_LIVE_SECONDS);
+    int64_t until = ocsp_until(o, now, OCSP_LIVE_SECONDS), from = (int64_t)now - ISSUE_SKEW;
     char serial[ISSUE_SERIAL_TEXT];
     struct registry_status s;
 
+    /* As authority_clock, without reading what it reads each time. */
+    if ((int64_t)now < o->latest)
+        return err_set(e, E_REJECTED,
+                       "the clock went back since the last OCSP answer; set it right, or, if it "
+                       "was ahead then, start the responder again");
     if (ocsp_form_begin(o->form, now, e) != 0)
         return -1;
+    if (from > o->latest)
+        o->latest = from;
     for (int i = 0; i < OCSP_request_onereq_count(req); i++) {
         OCSP_CERTID *id = OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, i));
         int there = ocsp_serial(o, id, serial) ? registry_asked(o->asking, serial, &s, e) : 0;
 
-        if (there < 0 || ocsp_form_add(o->form, id, there == 1 ? &s : NULL, now, until, e) != 0)
+        if (there < 0 || ocsp_form_add(o->form, id, there == 1 ? &s : NULL, from, until, e) != 0)
             return -1;
     }
     return ocsp_form_nonce(o->form, req, e) == 0 ? ocsp_form_sign(o->form, response, e) : -1;

@@ -299,14 +299,14 @@ static int set_status(ocsp_status *to, const struct registry_status *s, struct e
 }
 
 int ocsp_form_add(struct ocsp_form *f, OCSP_CERTID *id, const struct registry_status *s,
-                  int64_t now, int64_t until, struct err *e)
+                  int64_t from, int64_t until, struct err *e)
 {
     ocsp_single *one = asn1_new(ASN1_ITEM_rptr(ocsp_single), e);
 
     if (one == NULL)
         return -1;
     if (put_item(one->id, V_ASN1_SEQUENCE, id, ASN1_ITEM_rptr(OCSP_CERTID), e) != 0 ||
-        set_status(one->status, s, e) != 0 || asn1_set_time(one->from, now, e) != 0 ||
+        set_status(one->status, s, e) != 0 || asn1_set_time(one->from, from, e) != 0 ||
         asn1_set_time(one->until, until, e) != 0) {
         free_single(one);
         return -1;

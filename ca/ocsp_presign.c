@@ -80,9 +80,10 @@ static int presign_one(struct ocsp *o, const char *dir, const struct entry *x, t
     for (size_t i = 0; rc == 0 && i < OCSP_HASHES; i++) {
         OCSP_CERTID *id = id_of(o, i, x->serial);
 
-        rc = id != NULL ? ocsp_form_add(o->form, id, &x->status, now, until, e)
-                        : err_set(e, E_CORRUPT, "a serial number in the registry is damaged: %s",
-                                  x->serial);
+        rc = id != NULL
+                 ? ocsp_form_add(o->form, id, &x->status, (int64_t)now - ISSUE_SKEW, until, e)
+                 : err_set(e, E_CORRUPT, "a serial number in the registry is damaged: %s",
+                           x->serial);
         OCSP_CERTID_free(id);
     }
     if (rc == 0 && (rc = ocsp_form_sign(o->form, &der, e)) == 0)

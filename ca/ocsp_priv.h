@@ -20,6 +20,7 @@ struct ocsp {
     X509 *cert;
     struct ocsp_form *form; /* NULL: no key at hand */
     int64_t cert_end;
+    int64_t latest;               /* the latest date of an answer */
     OCSP_CERTID *id[OCSP_HASHES]; /* the issuer's, without a serial number */
 };
 
@@ -49,7 +50,7 @@ void ocsp_form_free(struct ocsp_form *f); /* NULL is fine */
  * of the question if it has one, and what is signed is appended as an OCSPResponse. */
 int ocsp_form_begin(struct ocsp_form *f, int64_t now, struct err *e) MUST_USE;
 int ocsp_form_add(struct ocsp_form *f, OCSP_CERTID *id, const struct registry_status *s,
-                  int64_t now, int64_t until, struct err *e) MUST_USE;
+                  int64_t from, int64_t until, struct err *e) MUST_USE;
 int ocsp_form_nonce(struct ocsp_form *f, OCSP_REQUEST *req, struct err *e) MUST_USE;
 int ocsp_form_sign(struct ocsp_form *f, struct buf *response, struct err *e) MUST_USE;
 

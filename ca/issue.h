@@ -31,7 +31,8 @@ int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
 /*
  * A serial number: 16 octets, positive, never shorter, with 126 random bits (RFC 5280, 4.1.2.2;
  * CAs of the public web need 64). They come from OpenSSL's DRBG (SP 800-90A), which the kernel
- * seeds and, where a CA's key is in a TPM, that TPM's generator too (cli/cakeys.c). E_CRYPTO.
+ * seeds and, where a CA's key is in a TPM, that TPM's generator too, or nothing is signed
+ * (cli/cakeys.h). E_CRYPTO.
  */
 #define ISSUE_SERIAL_BYTES 16
 int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e) MUST_USE;

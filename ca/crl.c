@@ -357,7 +357,8 @@ int crl_make(struct authority *a, const struct crl_request *r, struct buf *der,
     int rc = -1;
 
     /* The key first: no lock is held while a PIN is asked for. */
-    if (authority_issuer(a, r->issuer, r->community, &by, e) == 0 &&
+    if (authority_clock(a, r->now, e) == 0 &&
+        authority_issuer(a, r->issuer, r->community, &by, e) == 0 &&
         make(a, r, &by, &made, out, e) == 0) {
         buf_add_bytes(der, buf_bytes(&made));
         rc = buf_ok(der, e);

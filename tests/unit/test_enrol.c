@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "ca/crl.h"
 #include "ca/enrol.h"
 #include "core/asn1.h"
 #include "core/cipher.h"
@@ -393,6 +394,26 @@ static void test_missing_ca_key_costs_no_invitation(void **state)
     assert_int_equal(enrol_at(w, NOW), 0);
 }
 
+static void test_a_clock_that_went_back_costs_no_invitation(void **state)
+{
+    struct world *w = *state;
+    struct authority_invite p = good_invite();
+    struct crl_request later = {REGISTRY_ROOT, 0, false, NOW + 7200};
+    struct crl_made made;
+    struct buf crl = {0};
+
+    invite(w, &p);
+    build(w);
+    assert_int_equal(crl_make(w->us, &later, &crl, &made, &w->e), 0);
+    buf_free(&crl);
+    assert_int_equal(enrol_at(w, NOW), -1);
+    assert_int_equal(w->e.code, E_REJECTED);
+    assert_non_null(strstr(w->e.msg, "the clock stands at"));
+    assert_false(consumed(w));
+    assert_int_equal(issued(w), 0);
+    assert_int_equal(enrol_at(w, NOW + 7200), 0);
+}
+
 static void test_what_is_no_request_is_refused(void **state)
 {
     struct world *w = *state;
@@ -544,6 +565,7 @@ int main(void)
         EACH(test_request_for_another_name_is_refused),
         EACH(test_level_that_is_not_proven_is_refused),
         EACH(test_missing_ca_key_costs_no_invitation),
+        EACH(test_a_clock_that_went_back_costs_no_invitation),
         EACH(test_what_is_no_request_is_refused),
         EACH(test_files_in_and_out),
         EACH(test_invitations_are_bounded),

@@ -250,6 +250,53 @@ static void test_validity_crosses_2050(void **state)
     unit_ca_dir_remove(dir);
 }
 
+static void test_times_have_one_form(void **state)
+{
+    static const struct {
+        int type;
+        const char *text;
+        int64_t want; /* 0: refused */
+    } rows[] = {
+        {V_ASN1_UTCTIME, "491231235959Z", Y2050 - 1},
+        {V_ASN1_GENERALIZEDTIME, "20500101000000Z", Y2050},
+        {V_ASN1_GENERALIZEDTIME, "20491231235959Z", 0},
+        {V_ASN1_UTCTIME, "500101000000Z", -631152000},
+        {V_ASN1_UTCTIME, "691231235959Z", -1},
+        {V_ASN1_GENERALIZEDTIME, "19491231235959Z", 0},
+        {V_ASN1_GENERALIZEDTIME, "99991231235959Z", 253402300799},
+        {V_ASN1_UTCTIME, "161231235960Z", 0}, /* a leap second */
+        {V_ASN1_UTCTIME, "161231235961Z", 0},
+        {V_ASN1_GENERALIZEDTIME, "20501231235960Z", 0},
+        {V_ASN1_UTCTIME, "1612312359Z", 0},
+        {V_ASN1_GENERALIZEDTIME, "205012312359Z", 0},
+        {V_ASN1_UTCTIME, "161231235959+0900", 0},
+        {V_ASN1_UTCTIME, "1612312359+0900", 0},
+        {V_ASN1_GENERALIZEDTIME, "20501231235959+0000", 0},
+        {V_ASN1_GENERALIZEDTIME, "2050123123+0900", 0},
+        {V_ASN1_GENERALIZEDTIME, "205012312359.5Z", 0},
+        {V_ASN1_GENERALIZEDTIME, "20501231235959.5Z", 0},
+        {V_ASN1_UTCTIME, "170229000000Z", 0},
+        {V_ASN1_UTCTIME, "160229000000Z", 1456704000},
+        {V_ASN1_UTCTIME, "161231240000Z", 0},
+        {V_ASN1_UTCTIME, "161231235959", 0},
+        {V_ASN1_UTCTIME, "", 0},
+        {V_ASN1_OCTET_STRING, "161231235959Z", 0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        ASN1_TIME *t = ASN1_STRING_type_new(rows[i].type);
+        struct err e = {0};
+        int64_t got = 0;
+
+        assert_int_equal(ASN1_STRING_set(t, rows[i].text, -1), 1);
+        if (issue_time(t, &got, &e) != (rows[i].want != 0 ? 0 : -1) || got != rows[i].want)
+            fail_msg("%s", rows[i].text);
+        assert_int_equal(e.code, rows[i].want != 0 ? E_OK : E_FORMAT);
+        ASN1_TIME_free(t);
+    }
+}
+
 static void test_rsa_leaf_may_encipher_keys(void **state)
 {
     struct unit_ca_world *w = *state;
@@ -468,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_a_million_serials_never_repeat),
         cmocka_unit_test(test_a_child_draws_other_serials),
         cmocka_unit_test(test_validity_crosses_2050),
+        cmocka_unit_test(test_times_have_one_form),
         cmocka_unit_test(test_rsa_leaf_may_encipher_keys),
         cmocka_unit_test(test_weak_rsa_key_is_refused),
         cmocka_unit_test(test_too_long_a_validity_is_refused),

@@ -380,6 +380,41 @@ static void test_ended_or_foreign_keys_do_not_answer(void **state)
     X509_free(c);
 }
 
+/* No answer is dated after now: a clock that goes back by more than answers are dated before their
+ * time gets none signed. */
+static void test_a_clock_that_went_back_answers_nothing(void **state)
+{
+    struct world *w = *state;
+    int64_t id;
+    X509 *c = leaf(w, "a.us.example", &id);
+    OCSP_REQUEST *req = question(c, w->issuer, EVP_sha1(), false);
+    static const struct {
+        time_t at; /* from NOW on, one after the other */
+        int want;
+    } rows[] = {{1000, OCSP_RESPONSE_STATUS_SUCCESSFUL},
+                {1000 - ISSUE_SKEW, OCSP_RESPONSE_STATUS_SUCCESSFUL},
+                {1000 - ISSUE_SKEW - 1, OCSP_RESPONSE_STATUS_INTERNALERROR},
+                {1000, OCSP_RESPONSE_STATUS_SUCCESSFUL}};
+    struct buf in = {0}, out = {0};
+    OCSP_RESPONSE *r;
+
+    encode(req, &in);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct err e = {0};
+        bool fine = rows[i].want == OCSP_RESPONSE_STATUS_SUCCESSFUL;
+
+        assert_int_equal(ocsp_answer(w->o, buf_bytes(&in), NOW + rows[i].at, &out, &e),
+                         fine ? 0 : -1);
+        assert_int_equal(e.code, fine ? E_OK : E_REJECTED);
+        r = read_answer(&out);
+        assert_int_equal(OCSP_response_status(r), rows[i].want);
+        OCSP_RESPONSE_free(r);
+    }
+    OCSP_REQUEST_free(req);
+    buf_free(&in);
+    X509_free(c);
+}
+
 /* --- beforehand ------------------------------------------------------------------------------ */
 
 static OCSP_RESPONSE *look_up(struct ocsp *o, const char *dir, OCSP_REQUEST *req, time_t now)
@@ -431,6 +466,8 @@ static void test_answers_signed_beforehand(void **state)
     assert_int_equal(reason, OCSP_REVOKED_STATUS_SUPERSEDED);
     assert_int_equal(looked_up(w, never, EVP_sha1(), NOW, &reason),
                      -OCSP_RESPONSE_STATUS_UNAUTHORIZED - 100);
+    /* To the last second, and not at the one at which the next is due. */
+    assert_int_equal(looked_up(w, c, EVP_sha1(), NOW + DAY - 1, &reason), V_OCSP_CERTSTATUS_GOOD);
     assert_int_equal(looked_up(w, c, EVP_sha1(), NOW + DAY, &reason),
                      -OCSP_RESPONSE_STATUS_TRYLATER - 100);
     /* Two at once were not signed together. */
@@ -574,6 +611,7 @@ int main(void)
         EACH(test_nonces_are_bounded),
         EACH(test_what_is_no_question_is_malformed),
         EACH(test_ended_or_foreign_keys_do_not_answer),
+        EACH(test_a_clock_that_went_back_answers_nothing),
         EACH(test_answers_signed_beforehand),
         EACH(test_lookups_are_fast),
         WITH_TOKEN(test_live_answers_cost_a_signature),

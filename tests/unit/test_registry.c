@@ -483,6 +483,26 @@ static void test_version_2_is_brought_up_to_date(void **state)
     reopen(p, REGISTRY_READ);
 }
 
+static void test_version_3_is_brought_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct registry_issued i = an_issued("0102");
+    struct err e = {0};
+
+    i.issued_at = NOW;
+    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_DATES "PRAGMA user_version=3");
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_clock(p->r, NOW, &e), 0);
+    assert_int_equal(registry_clock(p->r, NOW - 1, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    reopen(p, REGISTRY_READ);
+    assert_int_equal(registry_clock(p->r, NOW, NULL), 0);
+}
+
 /* A step that fails leaves the version that was there, whole. */
 static void test_failed_migration_changes_nothing(void **state)
 {
@@ -584,6 +604,7 @@ int main(void)
         EACH(test_wrong_files_are_refused),
         EACH(test_version_1_is_brought_up_to_date),
         EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_version_3_is_brought_up_to_date),
         EACH(test_failed_migration_changes_nothing),
         EACH(test_newer_version_is_refused),
         EACH(test_links_and_open_modes_are_refused),

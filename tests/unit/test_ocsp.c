@@ -568,7 +568,7 @@ static double share(struct world *w, struct bytes question_der)
  * more, so that nothing of its rate is lost that could be measured. */
 static void test_live_answers_cost_a_signature(void **state)
 {
-    enum { ROUNDS = 10 };
+    enum { ROUNDS = 20 };
     struct unit_tpm *tpm = *state;
     struct world *w = calloc(1, sizeof(*w));
     struct store_key key = {0};

@@ -37,6 +37,11 @@ int authority_path(const char *dir, const char *name, struct buf *out, struct er
 
 /* --- recording ----------------------------------------------------------- */
 
+int authority_clock(struct authority *a, time_t now, struct err *e)
+{
+    return registry_clock(a->registry, now, e);
+}
+
 int authority_record(struct registry *r, const struct authority_entry *x, struct err *e)
 {
     struct registry_issued row = {.issuer = x->issuer, .community = x->community};
@@ -47,7 +52,8 @@ int authority_record(struct registry *r, const struct authority_entry *x, struct
     if (issue_to_der(x->cert, &der, e) != 0 || issue_serial(x->cert, row.serial, e) != 0 ||
         pubkey_from_x509(&key, x->cert, e) != 0 || pubkey_id(&key, row.spki_hash, e) != 0 ||
         issue_time(X509_get0_notBefore(x->cert), &row.issued_at, e) != 0 ||
-        issue_time(X509_get0_notAfter(x->cert), &row.expires_at, e) != 0)
+        issue_time(X509_get0_notAfter(x->cert), &row.expires_at, e) != 0 ||
+        registry_clock(r, row.issued_at + ISSUE_SKEW, e) != 0)
         goto out;
     if (x->dns != NULL) {
         if (strlen(x->dns) >= sizeof(row.subject)) {
@@ -243,7 +249,8 @@ int authority_cross(struct authority *a, const struct cross_request *r, struct b
     int rc = -1;
 
     /* First what needs no key, so that nobody is asked for a PIN in vain. */
-    if (cross_judge(r, e) != 0 || authority_issuer(a, REGISTRY_CROSS, 0, &cross_ca, e) != 0 ||
+    if (cross_judge(r, e) != 0 || authority_clock(a, r->now, e) != 0 ||
+        authority_issuer(a, REGISTRY_CROSS, 0, &cross_ca, e) != 0 ||
         cross_issue(&cross_ca, a->info.nation, a->info.domain, r, &entry.cert, e) != 0 ||
         issue_to_pem(entry.cert, &text, e) != 0 || authority_record(a->registry, &entry, e) != 0)
         goto out;

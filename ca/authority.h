@@ -72,6 +72,13 @@ int authority_issuer(struct authority *a, enum registry_role role, unsigned comm
 int authority_cert(struct authority *a, enum registry_role role, unsigned community, X509 **out,
                    struct err *e) MUST_USE;
 
+/*
+ * May anything be signed now? E_REJECTED: the clock stands before what was signed last, which was
+ * dated ISSUE_SKEW before its time; a clock that went back by less is let pass. Whoever signs asks
+ * this before a key is opened or a nonce taken; authority_record and crl_make ask again.
+ */
+int authority_clock(struct authority *a, time_t now, struct err *e) MUST_USE;
+
 /* One issued certificate for the registry; the optional parts may be NULL or empty. */
 struct authority_entry {
     enum registry_role issuer;
@@ -84,7 +91,8 @@ struct authority_entry {
     struct bytes evidence;              /* DER of the evidence record */
 };
 
-/* Records it; the times are the certificate's own. Inside or outside a transaction. */
+/* Records it; the times are the certificate's own. Inside or outside a transaction. E_REJECTED as
+ * authority_clock: such a certificate is to be thrown away. */
 int authority_record(struct registry *r, const struct authority_entry *x, struct err *e) MUST_USE;
 
 struct authority_invite {

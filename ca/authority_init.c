@@ -26,7 +26,6 @@ static struct subject subject_of(const struct making *m, unsigned community,
     return (struct subject){
         .clearance = community != 0 && m->may.classes != 0 ? &m->may : NULL,
         .key = &key->signer->pub,
-        .not_before = m->p->now,
         .community = community,
         .permit_nation = m->p->nation,
         .permit_domain = m->p->domain,
@@ -52,12 +51,10 @@ static X509 *make_ca(struct making *m, enum profile_id profile, enum registry_ro
     if (name == NULL)
         goto out;
     s.name = name;
-    s.not_after = m->p->now + seconds;
     if (role == REGISTRY_ROOT)
         issuer = (struct issue_issuer){.signer = key->signer};
-    else if (issue_not_after(issuer.cert, m->p->now, seconds, &s.not_after, m->e) != 0)
-        goto out;
-    if (issue_certificate(profile, &issuer, &s, &cert, m->e) != 0 ||
+    if (issue_validity(issuer.cert, m->p->now, seconds, &s, m->e) != 0 ||
+        issue_certificate(profile, &issuer, &s, &cert, m->e) != 0 ||
         issue_to_der(cert, &der, m->e) != 0 ||
         registry_add_ca(m->registry, role, community, &key->ref, buf_bytes(&der), m->e) != 0)
         goto out;
@@ -86,8 +83,8 @@ static int make_ike(struct making *m, unsigned community, const struct authority
 
     s.name = X509_get_subject_name(issuing);
     s.ski = issue_ski(issuing);
-    if (issue_not_after(m->root.cert, m->p->now, profile_get(PROFILE_ISSUING_IKE)->max_seconds,
-                        &s.not_after, m->e) != 0 ||
+    if (issue_validity(m->root.cert, m->p->now, profile_get(PROFILE_ISSUING_IKE)->max_seconds, &s,
+                       m->e) != 0 ||
         issue_certificate(PROFILE_ISSUING_IKE, &m->root, &s, &entry.cert, m->e) != 0 ||
         authority_record(m->registry, &entry, m->e) != 0)
         goto out;

@@ -137,7 +137,7 @@ int authority_invite(struct authority *a, const struct authority_invite *p, stru
     struct buf text = {0};
     int rc = -1;
 
-    if (check(a, p, &row.grant, e) != 0)
+    if (check(a, p, &row.grant, e) != 0 || authority_clock(a, p->now, e) != 0)
         return -1;
     if (RAND_bytes(row.nonce, NONCE_BYTES) != 1)
         return err_openssl(e, E_CRYPTO, "no random nonce");

@@ -295,16 +295,18 @@ static int plan(struct registry *reg, const struct crl_request *r, struct regist
 
     if (there < 0 || base < 0 || registry_changes(reg, &next->change, e) != 0)
         return -1;
-    if (there == 1 && (int64_t)r->now < last.this_update)
-        return err_set(e, E_REJECTED,
-                       "the clock stands before the last CRL of this CA; set the clock right");
+    if (registry_clock(reg, r->now, e) != 0)
+        return -1;
     if (r->delta && (base == 0 || full.next_update <= (int64_t)r->now))
         return err_set(e, E_REJECTED,
                        "a delta CRL needs a full one that is still good; make that first, without "
                        "--delta");
     next->number = last.number + 1;
     next->base = r->delta ? full.number : 0;
-    next->this_update = r->now;
+    /* Never before the last one: of two, the later is the one that counts. */
+    next->this_update = r->now - ISSUE_SKEW;
+    if (there == 1 && next->this_update < last.this_update)
+        next->this_update = last.this_update;
     next->next_update = r->now + crl_seconds(r->issuer, r->delta);
     *alive = r->delta ? INT64_MAX : full.this_update;
     *change = full.change;
@@ -355,7 +357,8 @@ int crl_make(struct authority *a, const struct crl_request *r, struct buf *der,
     int rc = -1;
 
     /* The key first: no lock is held while a PIN is asked for. */
-    if (authority_issuer(a, r->issuer, r->community, &by, e) == 0 &&
+    if (authority_clock(a, r->now, e) == 0 &&
+        authority_issuer(a, r->issuer, r->community, &by, e) == 0 &&
         make(a, r, &by, &made, out, e) == 0) {
         buf_add_bytes(der, buf_bytes(&made));
         rc = buf_ok(der, e);

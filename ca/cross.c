@@ -137,15 +137,15 @@ static int judge_apart(const struct issue_issuer *cross_ca, const char *own_nati
 
 /* Until the asked day, the ally's own end or our Cross CA's, whichever comes first. */
 static int lifetime(const struct issue_issuer *cross_ca, const struct cross_request *r,
-                    time_t *not_after, struct err *e)
+                    struct subject *s, struct err *e)
 {
-    int64_t seconds = (r->days > 0 ? r->days : DAYS_MAX) * DAY;
-    time_t ours, theirs;
+    int64_t seconds = (r->days > 0 ? r->days : DAYS_MAX) * DAY, theirs;
 
-    if (issue_not_after(r->ally, r->now, seconds, &theirs, e) != 0 ||
-        issue_not_after(cross_ca->cert, r->now, seconds, &ours, e) != 0)
+    if (issue_time(X509_get0_notAfter(r->ally), &theirs, e) != 0 ||
+        issue_validity(cross_ca->cert, r->now, seconds, s, e) != 0)
         return -1;
-    *not_after = ours < theirs ? ours : theirs;
+    if (theirs < s->not_after)
+        s->not_after = (time_t)theirs;
     return 0;
 }
 
@@ -163,11 +163,10 @@ int cross_issue(const struct issue_issuer *cross_ca, const char *own_nation, con
     struct pubkey key;
 
     if (cross_judge(r, e) != 0 || judge_apart(cross_ca, own_nation, own_domain, r, e) != 0 ||
-        pubkey_from_x509(&key, r->ally, e) != 0 || lifetime(cross_ca, r, &s.not_after, e) != 0)
+        pubkey_from_x509(&key, r->ally, e) != 0 || lifetime(cross_ca, r, &s, e) != 0)
         return -1;
     s.name = X509_get_subject_name(r->ally);
     s.key = &key;
-    s.not_before = r->now;
     s.community = r->community;
     s.permit_nation = r->nation;
     s.permit_domain = r->domain;

@@ -174,7 +174,7 @@ static int make_ak_cert(struct run *r)
 {
     const struct registry_authority *info = authority_info(r->a);
     const TPM2B_NAME *ak_name = &r->out->verdict.ak_name;
-    struct subject s = {.not_before = r->now};
+    struct subject s = {0};
     GENERAL_NAMES *names = NULL;
     X509_NAME *name = NULL;
     TPMT_PUBLIC public;
@@ -192,7 +192,7 @@ static int make_ak_cert(struct run *r)
     if (name == NULL || names == NULL ||
         tpmname_unmarshal_public(buf_bytes(&r->req->ak_public), &public, r->e) != 0 ||
         pubkey_from_tpmt(&key, &public, r->e) != 0 ||
-        issue_not_after(r->attestation.cert, r->now, AK_DAYS * DAY, &s.not_after, r->e) != 0)
+        issue_validity(r->attestation.cert, r->now, AK_DAYS * DAY, &s, r->e) != 0)
         goto out;
     s.name = name;
     s.key = &key;
@@ -212,7 +212,6 @@ static int make_leaf(struct run *r)
     struct clearance c = {.classes = i->grant.clearance};
     struct subject s = {
         .key = &r->out->verdict.subject,
-        .not_before = r->now,
         .community = i->community,
         .level = i->level,
         .dns = i->subject,
@@ -229,10 +228,10 @@ static int make_leaf(struct run *r)
     s.name = name;
     if (name == NULL || (person[0] != 0 && issue_name_mail(name, i->subject, r->e) != 0) ||
         profile_named(i->grant.profile, &id, r->e) != 0 ||
-        issue_not_after(r->issuing.cert, r->now,
-                        c.classes != 0 ? profile_get(id)->max_seconds_cleared
-                                       : profile_get(id)->max_seconds,
-                        &s.not_after, r->e) != 0)
+        issue_validity(r->issuing.cert, r->now,
+                       c.classes != 0 ? profile_get(id)->max_seconds_cleared
+                                      : profile_get(id)->max_seconds,
+                       &s, r->e) != 0)
         goto out;
     rc = issue_certificate(id, &r->issuing, &s, &r->leaf, r->e);
 out:
@@ -423,7 +422,8 @@ static int open_keys(struct run *r)
 {
     unsigned community = r->out->invitation.community;
 
-    if (authority_issuer(r->a, REGISTRY_ISSUING, community, &r->issuing, r->e) == 0 &&
+    if (authority_clock(r->a, r->now, r->e) == 0 &&
+        authority_issuer(r->a, REGISTRY_ISSUING, community, &r->issuing, r->e) == 0 &&
         authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) == 0)
         return 0;
     r->locked_out = true;

@@ -179,10 +179,11 @@ int issue_serial(X509 *cert, char out[ISSUE_SERIAL_TEXT], struct err *e)
 int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e)
 {
     /* RFC 5280, 4.1.2.5: YYMMDDHHMMSSZ or YYYYMMDDHHMMSSZ, nothing else. */
-    int len = ASN1_STRING_type(t) == V_ASN1_UTCTIME ? 13 : 15;
+    bool utc = ASN1_STRING_type(t) == V_ASN1_UTCTIME;
     struct tm tm;
 
-    if (ASN1_STRING_length(t) != len || ASN1_TIME_to_tm(t, &tm) != 1) {
+    if (ASN1_STRING_length(t) != (utc ? 13 : 15) || ASN1_TIME_to_tm(t, &tm) != 1 ||
+        (!utc && tm.tm_year < 150)) {
         ERR_clear_error();
         return err_set(e, E_FORMAT, "the certificate has a malformed validity");
     }
@@ -190,13 +191,18 @@ int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e)
     return 0;
 }
 
-int issue_not_after(X509 *issuer, time_t now, int64_t seconds, time_t *out, struct err *e)
+int issue_validity(X509 *issuer, time_t now, int64_t seconds, struct subject *s, struct err *e)
 {
-    int64_t end = now + seconds, last;
+    int64_t begin = now - ISSUE_SKEW, first = INT64_MIN, last = INT64_MAX;
 
-    if (issue_time(X509_get0_notAfter(issuer), &last, e) != 0)
+    if (issuer != NULL && (issue_time(X509_get0_notBefore(issuer), &first, e) != 0 ||
+                           issue_time(X509_get0_notAfter(issuer), &last, e) != 0))
         return -1;
-    *out = (time_t)(last < end ? last : end);
+    /* An issuer that is not valid yet issues nothing: issue_certificate refuses that. */
+    if (begin < first && first <= (int64_t)now)
+        begin = first;
+    s->not_before = (time_t)begin;
+    s->not_after = (time_t)(last < begin + seconds ? last : begin + seconds);
     return 0;
 }
 
@@ -369,7 +375,7 @@ bad:
     return NULL;
 }
 
-int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e)
+int issue_hash(const struct signer *signer, const struct alg_hash **out, struct err *e)
 {
     const struct alg_hash *hash;
 
@@ -379,6 +385,16 @@ int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, stru
     hash = alg_hash_of(signer->pub.curve->hash);
     if (hash == NULL)
         return err_set(e, E_UNSUPPORTED, "no hash goes with %s", pubkey_name(&signer->pub));
+    *out = hash;
+    return 0;
+}
+
+int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e)
+{
+    const struct alg_hash *hash;
+
+    if (issue_hash(signer, &hash, e) != 0)
+        return -1;
     *md = EVP_get_digestbynid(hash->nid);
     *key = signer_evp(signer, e);
     return *key != NULL ? 0 : -1;

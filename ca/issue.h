@@ -31,7 +31,8 @@ int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
 /*
  * A serial number: 16 octets, positive, never shorter, with 126 random bits (RFC 5280, 4.1.2.2;
  * CAs of the public web need 64). They come from OpenSSL's DRBG (SP 800-90A), which the kernel
- * seeds and, where a CA's key is in a TPM, that TPM's generator too (cli/cakeys.c). E_CRYPTO.
+ * seeds and, where a CA's key is in a TPM, that TPM's generator too, or nothing is signed
+ * (cli/cakeys.h). E_CRYPTO.
  */
 #define ISSUE_SERIAL_BYTES 16
 int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e) MUST_USE;
@@ -40,11 +41,23 @@ int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e) MUST_USE;
  * E_UNSUPPORTED: not P-256, P-384 or P-521. Free with EVP_PKEY_free, before the signer. */
 int issue_signing(struct signer *signer, EVP_PKEY **key, const EVP_MD **md, struct err *e) MUST_USE;
 
-/* One end of a validity as seconds since 1970. E_FORMAT (RFC 5280, 4.1.2.5). */
+/* That hash alone. */
+int issue_hash(const struct signer *signer, const struct alg_hash **out, struct err *e) MUST_USE;
+
+/* One end of a validity as seconds since 1970. E_FORMAT: not in the form that its year prescribes
+ * (RFC 5280, 4.1.2.5: UTCTime through 2049, GeneralizedTime from 2050). */
 int issue_time(const ASN1_TIME *t, int64_t *out, struct err *e) MUST_USE;
 
-/* The end of a validity of `seconds` from `now`, cut to the issuer's own. */
-int issue_not_after(X509 *issuer, time_t now, int64_t seconds, time_t *out, struct err *e) MUST_USE;
+/*
+ * What is signed now is dated so many seconds before: the clocks of those who check it, an ally's
+ * among them, are not ours, and one that is behind would refuse what is fresh.
+ */
+#define ISSUE_SKEW ((int64_t)300)
+
+/* A validity of `seconds` for what is issued now: from ISSUE_SKEW before, cut to the issuer's own
+ * validity (NULL: self-signed). The length is the whole one, what lies before `now` included. */
+int issue_validity(X509 *issuer, time_t now, int64_t seconds, struct subject *s,
+                   struct err *e) MUST_USE;
 
 /* A distinguished name C, O, [OU,] CN; `unit` may be NULL. Free with
  * X509_NAME_free. NULL: E_ARG when a part is empty, too long or not UTF-8. */

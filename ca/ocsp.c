@@ -51,7 +51,7 @@ int ocsp_certify(struct authority *a, enum registry_role issuer, unsigned commun
                  const struct registry_key *where, const struct pubkey *key, int days, time_t now,
                  X509 **out, struct err *e)
 {
-    struct subject s = {.key = key, .not_before = now};
+    struct subject s = {.key = key};
     struct issue_issuer by;
     X509_NAME *name = NULL;
     X509 *cert = NULL;
@@ -61,8 +61,9 @@ int ocsp_certify(struct authority *a, enum registry_role issuer, unsigned commun
         return err_set(e, E_ARG, "a responder is certified for 1 to %d days", DAYS_MAX);
     name = name_of(a, issuer, community, e);
     s.name = name;
-    if (name == NULL || authority_issuer(a, issuer, community, &by, e) != 0 ||
-        issue_not_after(by.cert, now, days * DAY, &s.not_after, e) != 0 ||
+    if (name == NULL || authority_clock(a, now, e) != 0 ||
+        authority_issuer(a, issuer, community, &by, e) != 0 ||
+        issue_validity(by.cert, now, days * DAY, &s, e) != 0 ||
         issue_certificate(PROFILE_OCSP, &by, &s, &cert, e) != 0 ||
         record(a, &(struct authority_entry){.issuer = issuer, .community = community, .cert = cert},
                where, e) != 0)
@@ -105,7 +106,7 @@ static int take_signer(struct ocsp *o, struct signer *signer, time_t now, struct
         return err_set(e, E_REJECTED,
                        "the responder's certificate has ended; make the next with `fusetsu ca "
                        "ocsp-responder`");
-    return issue_signing(signer, &o->key, &o->md, e);
+    return ocsp_form_new(&o->form, o->cert, signer, e);
 }
 
 int ocsp_open(struct ocsp **out, struct authority *a, enum registry_role issuer, unsigned community,
@@ -124,7 +125,8 @@ int ocsp_open(struct ocsp **out, struct authority *a, enum registry_role issuer,
         registry_responder(o->registry, issuer, community, NULL, &der, e) != 0 ||
         issue_from_der(buf_bytes(&der), &o->cert, e) != 0 || make_ids(o, e) != 0 ||
         registry_ask(o->registry, issuer, community, &o->asking, e) != 0 ||
-        (signer != NULL && take_signer(o, signer, now, e) != 0))
+        (signer != NULL &&
+         (authority_clock(a, now, e) != 0 || take_signer(o, signer, now, e) != 0)))
         goto out;
     *out = o;
     o = NULL;
@@ -142,7 +144,7 @@ void ocsp_close(struct ocsp *o)
     for (size_t i = 0; i < OCSP_HASHES; i++)
         OCSP_CERTID_free(o->id[i]);
     registry_ask_end(o->asking);
-    EVP_PKEY_free(o->key);
+    ocsp_form_free(o->form);
     X509_free(o->cert);
     free(o);
 }
@@ -223,53 +225,6 @@ int ocsp_failure(int status, struct buf *response, struct err *e)
     return rc;
 }
 
-int ocsp_add(OCSP_BASICRESP *to, OCSP_CERTID *id, const struct registry_status *s, int64_t now,
-             int64_t until, struct err *e)
-{
-    ASN1_TIME *from = ASN1_GENERALIZEDTIME_set(NULL, (time_t)now);
-    ASN1_TIME *next = ASN1_GENERALIZEDTIME_set(NULL, (time_t)until);
-    ASN1_TIME *since = NULL;
-    int state = V_OCSP_CERTSTATUS_UNKNOWN, reason = OCSP_REVOKED_STATUS_NOSTATUS, rc = -1;
-
-    if (s != NULL && s->state == REGISTRY_GOOD) {
-        state = V_OCSP_CERTSTATUS_GOOD;
-    } else if (s != NULL) {
-        state = V_OCSP_CERTSTATUS_REVOKED;
-        since = ASN1_GENERALIZEDTIME_set(NULL, (time_t)s->since);
-        if (s->reason != REGISTRY_UNSPECIFIED)
-            reason = (int)s->reason;
-    }
-    if (from != NULL && next != NULL && (s == NULL || s->state == REGISTRY_GOOD || since != NULL) &&
-        OCSP_basic_add1_status(to, id, state, reason, since, from, next) != NULL)
-        rc = 0;
-    else
-        err_openssl(e, E_CRYPTO, "cannot put a status into an OCSP answer");
-    ASN1_TIME_free(from);
-    ASN1_TIME_free(next);
-    ASN1_TIME_free(since);
-    return rc;
-}
-
-int ocsp_sign(struct ocsp *o, OCSP_BASICRESP *basic, struct buf *response, struct err *e)
-{
-    OCSP_RESPONSE *r = NULL;
-    int rc = -1;
-
-    /* The responder's certificate goes along; it is named by its key (RFC 6960, 4.2.2.3). */
-    if (OCSP_basic_sign(basic, o->cert, o->key, o->md, NULL, OCSP_RESPID_KEY) != 1) {
-        err_openssl(e, E_CRYPTO, "the responder's key did not sign");
-        goto out;
-    }
-    r = OCSP_response_create(OCSP_RESPONSE_STATUS_SUCCESSFUL, basic);
-    if (r == NULL)
-        err_openssl(e, E_CRYPTO, "cannot make an OCSP answer");
-    else
-        rc = asn1_encode(r, ASN1_ITEM_rptr(OCSP_RESPONSE), response, e);
-out:
-    OCSP_RESPONSE_free(r);
-    return rc;
-}
-
 int64_t ocsp_until(const struct ocsp *o, time_t now, int64_t seconds)
 {
     return now + seconds < o->cert_end ? now + seconds : o->cert_end;
@@ -278,31 +233,27 @@ int64_t ocsp_until(const struct ocsp *o, time_t now, int64_t seconds)
 static int answer(struct ocsp *o, OCSP_REQUEST *req, time_t now, struct buf *response,
                   struct err *e)
 {
-    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
-    int64_t until = ocsp_until(o, now, OCSP_LIVE_SECONDS);
+    int64_t until = ocsp_until(o, now, OCSP_LIVE_SECONDS), from = (int64_t)now - ISSUE_SKEW;
     char serial[ISSUE_SERIAL_TEXT];
     struct registry_status s;
-    int rc = -1;
 
-    if (basic == NULL) {
-        err_set(e, E_MEMORY, "out of memory for an OCSP answer");
-        goto out;
-    }
+    /* As authority_clock, without reading what it reads each time. */
+    if ((int64_t)now < o->latest)
+        return err_set(e, E_REJECTED,
+                       "the clock went back since the last OCSP answer; set it right, or, if it "
+                       "was ahead then, start the responder again");
+    if (ocsp_form_begin(o->form, now, e) != 0)
+        return -1;
+    if (from > o->latest)
+        o->latest = from;
     for (int i = 0; i < OCSP_request_onereq_count(req); i++) {
         OCSP_CERTID *id = OCSP_onereq_get0_id(OCSP_request_onereq_get0(req, i));
         int there = ocsp_serial(o, id, serial) ? registry_asked(o->asking, serial, &s, e) : 0;
 
-        if (there < 0 || ocsp_add(basic, id, there == 1 ? &s : NULL, now, until, e) != 0)
-            goto out;
+        if (there < 0 || ocsp_form_add(o->form, id, there == 1 ? &s : NULL, from, until, e) != 0)
+            return -1;
     }
-    if (OCSP_copy_nonce(basic, req) == 0) {
-        err_openssl(e, E_CRYPTO, "cannot answer a nonce");
-        goto out;
-    }
-    rc = ocsp_sign(o, basic, response, e);
-out:
-    OCSP_BASICRESP_free(basic);
-    return rc;
+    return ocsp_form_nonce(o->form, req, e) == 0 ? ocsp_form_sign(o->form, response, e) : -1;
 }
 
 int ocsp_answer(struct ocsp *o, struct bytes request, time_t now, struct buf *response,
@@ -314,7 +265,7 @@ int ocsp_answer(struct ocsp *o, struct bytes request, time_t now, struct buf *re
 
     if (req == NULL)
         return ocsp_failure(OCSP_RESPONSE_STATUS_MALFORMEDREQUEST, response, e);
-    if (o->key == NULL)
+    if (o->form == NULL)
         err_set(e, E_ARG, "this responder was opened without its key");
     else if ((int64_t)now >= o->cert_end)
         err_set(e, E_REJECTED, "the responder's certificate has ended");

@@ -31,7 +31,8 @@ struct ocsp;
 /*
  * Opens what answers for a CA; borrows the authority. `signer` is the key that
  * registry_responder() names, borrowed; NULL: only ocsp_lookup() is of use. E_NOT_FOUND: no
- * responder; E_REJECTED: its certificate has ended, or the key is another.
+ * responder; E_REJECTED: its certificate has ended, the key is another, or the clock went back
+ * (authority_clock).
  */
 int ocsp_open(struct ocsp **out, struct authority *a, enum registry_role issuer, unsigned community,
               struct signer *signer, time_t now, struct err *e) MUST_USE;
@@ -43,8 +44,9 @@ void ocsp_close(struct ocsp *o); /* NULL is fine */
  * Answers one question, both DER; appends. Whatever was asked there is an answer: for what is no
  * question (over OCSP_REQUEST_MAX, not DER, none or over OCSP_ASKED_MAX certificates, a nonce of
  * another length, critical extensions) malformedRequest; for what this CA did not issue "unknown".
- * A suspended certificate is revoked with certificateHold. -1: the registry or the key failed;
- * then the answer is internalError, and `e` says why.
+ * A suspended certificate is revoked with certificateHold. Answers are dated ISSUE_SKEW before
+ * `now` (ca/issue.h). -1: the registry or the key failed, or the clock went back (E_REJECTED); then
+ * the answer is internalError, and `e` says why.
  */
 int ocsp_answer(struct ocsp *o, struct bytes request, time_t now, struct buf *response,
                 struct err *e) MUST_USE;

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ANSWER_MAX ((size_t)16 << 10)
-
 /* --- signing ------------------------------------------------------------------------------- */
 
 /* All certificates of the CA that have not ended; the registry is not held while a TPM signs. */
@@ -75,22 +73,21 @@ static int write_answer(const char *dir, const char *serial, struct bytes der, s
 static int presign_one(struct ocsp *o, const char *dir, const struct entry *x, time_t now,
                        struct err *e)
 {
-    OCSP_BASICRESP *basic = OCSP_BASICRESP_new();
     int64_t until = ocsp_until(o, now, OCSP_PRESIGNED_SECONDS);
     struct buf der = {0};
-    int rc = basic != NULL ? 0 : err_set(e, E_MEMORY, "out of memory for an OCSP answer");
+    int rc = ocsp_form_begin(o->form, now, e);
 
     for (size_t i = 0; rc == 0 && i < OCSP_HASHES; i++) {
         OCSP_CERTID *id = id_of(o, i, x->serial);
 
-        rc = id != NULL ? ocsp_add(basic, id, &x->status, now, until, e)
-                        : err_set(e, E_CORRUPT, "a serial number in the registry is damaged: %s",
-                                  x->serial);
+        rc = id != NULL
+                 ? ocsp_form_add(o->form, id, &x->status, (int64_t)now - ISSUE_SKEW, until, e)
+                 : err_set(e, E_CORRUPT, "a serial number in the registry is damaged: %s",
+                           x->serial);
         OCSP_CERTID_free(id);
     }
-    if (rc == 0 && (rc = ocsp_sign(o, basic, &der, e)) == 0)
+    if (rc == 0 && (rc = ocsp_form_sign(o->form, &der, e)) == 0)
         rc = write_answer(dir, x->serial, buf_bytes(&der), e);
-    OCSP_BASICRESP_free(basic);
     buf_free(&der);
     return rc;
 }
@@ -102,7 +99,7 @@ int ocsp_presign(struct ocsp *o, const char *dir, time_t now, size_t *n, struct 
     int rc = -1;
 
     *n = 0;
-    if (o->key == NULL)
+    if (o->form == NULL)
         return err_set(e, E_ARG, "this responder was opened without its key");
     if (file_mkdirs(dir, e) != 0 || registry_certs(o->registry, &w, add_entry, &l, e) != 0)
         goto out;
@@ -123,84 +120,12 @@ out:
 
 /* --- giving out ---------------------------------------------------------------------------- */
 
-/*
- * An OCSPResponse (RFC 6960, 4.2.1) of the form that ocsp_presign writes: no version, no
- * extensions. OpenSSL's own types read the responder's certificate along with it, which takes
- * longer than all the rest.
- */
-typedef struct ocsp_data {
-    ASN1_TYPE *responder;
-    ASN1_GENERALIZEDTIME *produced;
-    STACK_OF(OCSP_SINGLERESP) * responses;
-} ocsp_data;
-
-typedef struct ocsp_basic {
-    ocsp_data *data;
-    ASN1_TYPE *algorithm, *signature, *certs;
-} ocsp_basic;
-
-typedef struct ocsp_bytes {
-    ASN1_OBJECT *type;
-    ASN1_OCTET_STRING *basic;
-} ocsp_bytes;
-
-typedef struct ocsp_whole {
-    ASN1_ENUMERATED *status;
-    ocsp_bytes *bytes;
-} ocsp_whole;
-
-/* clang-format takes these macros for what they are not. */
-/* clang-format off */
-DECLARE_ASN1_ITEM(ocsp_data)
-DECLARE_ASN1_ITEM(ocsp_basic)
-DECLARE_ASN1_ITEM(ocsp_bytes)
-DECLARE_ASN1_ITEM(ocsp_whole)
-
-ASN1_SEQUENCE(ocsp_data) = {
-    ASN1_SIMPLE(ocsp_data, responder, ASN1_ANY),
-    ASN1_SIMPLE(ocsp_data, produced, ASN1_GENERALIZEDTIME),
-    ASN1_SEQUENCE_OF(ocsp_data, responses, OCSP_SINGLERESP),
-} ASN1_SEQUENCE_END(ocsp_data)
-
-ASN1_SEQUENCE(ocsp_basic) = {
-    ASN1_SIMPLE(ocsp_basic, data, ocsp_data),
-    ASN1_SIMPLE(ocsp_basic, algorithm, ASN1_ANY),
-    ASN1_SIMPLE(ocsp_basic, signature, ASN1_ANY),
-    ASN1_SIMPLE(ocsp_basic, certs, ASN1_ANY),
-} ASN1_SEQUENCE_END(ocsp_basic)
-
-ASN1_SEQUENCE(ocsp_bytes) = {
-    ASN1_SIMPLE(ocsp_bytes, type, ASN1_OBJECT),
-    ASN1_SIMPLE(ocsp_bytes, basic, ASN1_OCTET_STRING),
-} ASN1_SEQUENCE_END(ocsp_bytes)
-
-ASN1_SEQUENCE(ocsp_whole) = {
-    ASN1_SIMPLE(ocsp_whole, status, ASN1_ENUMERATED),
-    ASN1_EXP(ocsp_whole, bytes, ocsp_bytes, 0),
-} ASN1_SEQUENCE_END(ocsp_whole)
-    /* clang-format on */
-
-    /* Is it an answer, and not older than it may be? */
-    static bool current(struct bytes der, time_t now)
+/* Is it an answer, and not older than it may be? */
+static bool current(struct bytes der, time_t now)
 {
-    ocsp_whole *whole =
-        asn1_decode(ASN1_ITEM_rptr(ocsp_whole), der, ANSWER_MAX, "OCSP answer", NULL);
-    ocsp_basic *basic = whole != NULL ? asn1_decode(ASN1_ITEM_rptr(ocsp_basic),
-                                                    asn1_octets(whole->bytes->basic), ANSWER_MAX,
-                                                    "OCSP answer", NULL)
-                                      : NULL;
-    ASN1_GENERALIZEDTIME *next = NULL;
     int64_t until = 0;
-    bool yes = false;
 
-    if (basic != NULL && sk_OCSP_SINGLERESP_num(basic->data->responses) > 0)
-        OCSP_single_get0_status(sk_OCSP_SINGLERESP_value(basic->data->responses, 0), NULL, NULL,
-                                NULL, &next);
-    if (next != NULL)
-        yes = asn1_time(next, &until, NULL) == 0 && (int64_t)now < until;
-    asn1_free(basic, ASN1_ITEM_rptr(ocsp_basic));
-    asn1_free(whole, ASN1_ITEM_rptr(ocsp_whole));
-    return yes;
+    return ocsp_form_until(der, &until, NULL) == 0 && (int64_t)now < until;
 }
 
 static int give(const char *dir, const char *serial, time_t now, struct buf *response,
@@ -213,7 +138,7 @@ static int give(const char *dir, const char *serial, time_t now, struct buf *res
     buf_printf(&path, "%s/%s.ocsp", dir, serial);
     if (buf_cstr(&path) == NULL) {
         err_set(e, E_MEMORY, "out of memory for a path");
-    } else if (file_read(buf_cstr(&path), ANSWER_MAX, &der, &why) != 0) {
+    } else if (file_read(buf_cstr(&path), OCSP_FORM_MAX, &der, &why) != 0) {
         rc = ocsp_failure(why.code == E_NOT_FOUND ? OCSP_RESPONSE_STATUS_UNAUTHORIZED
                                                   : OCSP_RESPONSE_STATUS_TRYLATER,
                           response, e);

@@ -48,7 +48,7 @@ static X509 *certify(struct authority *a, const struct issue_issuer *by, const s
                      const uint8_t id[32], struct err *e)
 {
     const struct registry_authority *info = authority_info(a);
-    struct subject s = {.key = v->ek, .not_before = v->now};
+    struct subject s = {.key = v->ek};
     enum profile_id row = v->ek->type == TPM2_ALG_RSA ? PROFILE_EK_RSA : PROFILE_EK_ECC;
     GENERAL_NAMES *names = tpmnames_make(&v->tpm, e);
     X509_NAME *name = NULL;
@@ -59,8 +59,7 @@ static X509 *certify(struct authority *a, const struct issue_issuer *by, const s
     name = issue_name(info->nation, info->org, NULL, cn, e);
     s.name = name;
     s.tpm_names = names;
-    if (names != NULL && name != NULL &&
-        issue_not_after(by->cert, v->now, SECONDS, &s.not_after, e) == 0 &&
+    if (names != NULL && name != NULL && issue_validity(by->cert, v->now, SECONDS, &s, e) == 0 &&
         issue_certificate(row, by, &s, &cert, e) == 0 && check_cert(cert, &v->tpm, e) != 0) {
         X509_free(cert);
         cert = NULL;
@@ -158,7 +157,8 @@ int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err
     }
     if (why.code != E_OK && why.code != E_NOT_FOUND)
         return err_take(e, &why);
-    if (authority_issuer(a, REGISTRY_ATTESTATION, 0, &by, e) != 0 ||
+    if (authority_clock(a, v->now, e) != 0 ||
+        authority_issuer(a, REGISTRY_ATTESTATION, 0, &by, e) != 0 ||
         (cert = certify(a, &by, v, id, e)) == NULL)
         return -1;
     if (keep(a, v, cert, id, e) != 0) {

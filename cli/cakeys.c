@@ -33,18 +33,22 @@ void cakeys_free(struct cakeys *k)
     free(k);
 }
 
-/* The serial numbers that will be drawn (ca/issue.h) then do not hang on the kernel's generator
- * alone. Where the TPM gives none, they do. */
-static void seed(struct keyring *ring)
+int cakeys_seed(struct keyring *ring, struct err *e)
 {
     uint8_t drawn[32];
     struct token *t = NULL;
-    struct err ignored = {0};
+    int rc = -1;
 
-    if (keyring_token(ring, &t, &ignored) == 0 &&
-        tpm_random(token_tpm(t), drawn, sizeof(drawn), &ignored) == 0)
+    if (keyring_token(ring, &t, e) != 0)
+        return -1;
+    if (tpm_random(token_tpm(t), drawn, sizeof(drawn), e) == 0) {
         RAND_add(drawn, sizeof(drawn), sizeof(drawn));
+        rc = 0;
+    } else {
+        err_prefix(e, "the TPM gave no random bytes for serial numbers, so nothing is signed");
+    }
     OPENSSL_cleanse(drawn, sizeof(drawn));
+    return rc;
 }
 
 static int open_ring(struct cakeys *k, const char *token, struct err *e)
@@ -54,8 +58,11 @@ static int open_ring(struct cakeys *k, const char *token, struct err *e)
     if (k->ring == NULL) {
         if (keyring_open_named(&k->ring, k->c, token, KEYRING_LOGIN | k->use, e) != 0)
             return -1;
-        seed(k->ring);
-        return 0;
+        if (cakeys_seed(k->ring, e) == 0)
+            return 0;
+        keyring_close(k->ring);
+        k->ring = NULL;
+        return -1;
     }
     row = keyring_row(k->ring);
     if (strcmp(row->serial, token) == 0 || strcmp(row->label, token) == 0)

@@ -18,6 +18,13 @@ void cakeys_free(struct cakeys *k);
 struct keyring;
 int cakeys_ring(struct cakeys *k, const char *token, struct keyring **out, struct err *e) MUST_USE;
 
+/*
+ * Draws 256 bits from the TPM's generator into OpenSSL's: the serial numbers that will be drawn
+ * (ca/issue.h) then do not hang on the kernel's alone. Where the TPM gives none, nothing is to be
+ * signed. Done for the token of a cakeys; whoever signs with another does it first.
+ */
+int cakeys_seed(struct keyring *ring, struct err *e) MUST_USE;
+
 /* Any key that the registry names. Freed before the cakeys. */
 int cakeys_open(struct cakeys *k, const struct registry_key *key, struct signer **out,
                 struct err *e) MUST_USE;

@@ -1,5 +1,6 @@
 #include "ca/authority.h"
 #include "ca/urls.h"
+#include "cli/cakeys.h"
 #include "cli/commands.h"
 #include "cli/community.h"
 #include "cli/keyring.h"
@@ -125,7 +126,7 @@ static int init(struct cli *c, struct authority_params *p, struct err *e)
     int rc = -1;
 
     if (keyring_open(&w.ring, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
-        make_keys(&w, p, issuing != NULL ? issuing : "p256", e) != 0)
+        cakeys_seed(w.ring, e) != 0 || make_keys(&w, p, issuing != NULL ? issuing : "p256", e) != 0)
         goto out;
     p->root = w.key[0].ref;
     p->cross = w.key[1].ref;

@@ -21,7 +21,8 @@ static int sign(struct authority *a, struct bytes in, struct buf *out, struct er
     EVP_PKEY *key = NULL;
     int rc = -1;
 
-    if (authority_issuer(a, REGISTRY_ROOT, 0, &root, e) == 0 &&
+    if (authority_clock(a, time(NULL), e) == 0 &&
+        authority_issuer(a, REGISTRY_ROOT, 0, &root, e) == 0 &&
         issue_signing(root.signer, &key, &md, e) == 0)
         rc = federation_sign(in, root.cert, key, md, time(NULL), out, e);
     EVP_PKEY_free(key);

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.." || exit 1
 . tests/e2e/lib.sh
 story 1 "$@"
 
-for t in us jp gw; do
+for t in us jp gw third; do
     check "token $t" "$FUSETSU" token init --label $t --so-pin-file "$D/so" --pin-file "$D/pin"
 done
 # us COMMAND..., jp COMMAND...: the two authorities
@@ -23,6 +23,28 @@ for n in us jp; do
         --domain $n.example --communities communications,electricity --ek-pins "$EK_CA_PEM" \
         --crl-url http://crl.$n.example --ocsp-url http://ocsp.$n.example
 done
+
+# --- serial numbers: the TPM's generator takes part, or nothing is signed ----------------------
+
+spied() { # spied COMMAND...: its TPM commands are in $D/spy
+    rm -f "$D/spy"
+    FUSETSU_TCTI=$B/libtss2-tcti-spy.so:$FUSETSU_TCTI SPY_LOG=$D/spy "$@"
+}
+mute() { SPY_FAIL=1+:0x101 SPY_FAIL_CC=GetRandom spied "$@"; } # a generator that is broken
+drawn_first() { awk '$3 == "GetRandom" && $4 == "rc=0x0" { r = 1 } $3 == "Sign" { exit !r } END { if (!r) exit 1 }' "$D/spy"; }
+third() { # third RUN: one more authority
+    "$1" "$FUSETSU" ca init --dir "$D/third" --any-tpm --token third --pin-file "$D/pin" --nation US --org Third \
+        --domain third.example --communities finance --ek-pins "$EK_CA_PEM"
+}
+expect_fail "without the TPM's random bytes no authority is made" 'no random bytes' third mute
+check "nor is there half of one" test ! -e "$D/third/registry.db"
+check "with them one is" third spied
+check "they are drawn before the first certificate is signed" drawn_first
+root_crl() { "$1" "$FUSETSU" ca crl --dir "$D/us" --for root --pin-file "$D/pin" --out "$D/first.crl"; }
+expect_fail "nor does one that is there sign without them" 'no random bytes' root_crl mute
+check "with them it does" root_crl spied
+check "they are drawn before that, too" drawn_first
+
 us export root --out "$D/root.pem" >"$D/out"
 us export issuing:communications --out "$D/issuing.pem" >"$D/out"
 us export cross --out "$D/cross.pem" >"$D/out"

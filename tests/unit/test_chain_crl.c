@@ -16,6 +16,7 @@ struct list {
     unsigned by;               /* key */
     long serial;               /* revoked; 0: none */
     int from, to;              /* seconds from now; to 0: no nextUpdate */
+    bool last;                 /* its nextUpdate is now */
     const char *ext, *ext_hex; /* extension OID and value; critical */
     const char *entry;         /* critical extension of the entry */
     bool sha1, other_name, spoilt;
@@ -44,7 +45,11 @@ static const struct row {
      {{.by = 0, GOOD}, {.by = 1, .from = 1, .to = 60}},
      CHAIN_NO_CRL,
      NULL},
-    {"the last second counts", {{.by = 0, GOOD}, {.by = 1, .from = 0, .to = 1}}, CHAIN_OK, NULL},
+    {"the first second counts", {{.by = 0, GOOD}, {.by = 1, .from = 0, .to = 1}}, CHAIN_OK, NULL},
+    {"so does the one at which it ends",
+     {{.by = 0, GOOD}, {.by = 1, .from = -60, .last = true}},
+     CHAIN_OK,
+     NULL},
     {"the list has no end", {{.by = 0, GOOD}, {.by = 1, .from = -60}}, CHAIN_NO_CRL, NULL},
     {"the list is by another key", {{.by = 0, GOOD}, {.by = 2, GOOD}}, CHAIN_NO_CRL, NULL},
     {"the list is by another name",
@@ -122,7 +127,7 @@ static X509_CRL *make(const struct list *l, const X509_NAME *issuer)
     ASN1_TIME_set(t, UNIT_CHAIN_NOW + l->from);
     X509_CRL_set1_lastUpdate(crl, t);
     ASN1_TIME_set(t, UNIT_CHAIN_NOW + l->to);
-    if (l->to != 0)
+    if (l->to != 0 || l->last)
         X509_CRL_set1_nextUpdate(crl, t);
     if (l->serial != 0) {
         X509_REVOKED *r = X509_REVOKED_new();

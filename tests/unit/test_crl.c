@@ -9,6 +9,7 @@
 
 #include "ca/crl.h"
 #include "ca/urls.h"
+#include "core/chain.h"
 #include "core/oid.h"
 #include "tests/support/unit_ca.h"
 
@@ -50,16 +51,15 @@ static X509 *leaf(struct unit_ca_world *w, const char *dns, int64_t *id)
     return cert;
 }
 
-static X509_CRL *crl_at(struct unit_ca_world *w, bool delta, time_t now, struct crl_made *made)
+static X509_CRL *crl_of(struct unit_ca_world *w, const struct crl_request *r, struct crl_made *made)
 {
-    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, delta, now};
     struct crl_made ignored;
     struct buf der = {0};
     struct err e = {0};
     const uint8_t *p;
     X509_CRL *crl;
 
-    if (crl_make(w->us, &r, &der, made != NULL ? made : &ignored, &e) != 0)
+    if (crl_make(w->us, r, &der, made != NULL ? made : &ignored, &e) != 0)
         fail_msg("%s", e.msg);
     p = der.p;
     crl = d2i_X509_CRL(NULL, &p, (long)der.len);
@@ -67,6 +67,11 @@ static X509_CRL *crl_at(struct unit_ca_world *w, bool delta, time_t now, struct 
     assert_ptr_equal(p, der.p + der.len);
     buf_free(&der);
     return crl;
+}
+
+static X509_CRL *crl_at(struct unit_ca_world *w, bool delta, time_t now, struct crl_made *made)
+{
+    return crl_of(w, &(struct crl_request){REGISTRY_ISSUING, OID_COMMUNICATIONS, delta, now}, made);
 }
 
 static enum err_code crl_code(struct unit_ca_world *w, bool delta, time_t now)
@@ -111,6 +116,32 @@ static int verdict(struct unit_ca_world *w, X509 *cert, X509_CRL *full, X509_CRL
     sk_X509_free(between);
     sk_X509_CRL_free(crls);
     return result;
+}
+
+/* That of core/chain, with the CRL of the issuing CA and the root's. */
+static enum chain_code own_verdict(struct unit_ca_world *w, X509 *cert, X509_CRL *crl,
+                                   X509_CRL *of_root, time_t at)
+{
+    struct chain_anchor anchor = {0};
+    struct chain_terms t = {.anchor = &anchor, .n_anchor = 1, .now = at};
+    struct chain_verdict v = {0};
+    X509 *issuing = NULL;
+    enum chain_code code;
+    struct err e = {0};
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &anchor.cert, &e), 0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS, &issuing, &e), 0);
+    t.untrusted = sk_X509_new_null();
+    t.crls = sk_X509_CRL_new_null();
+    assert_true(sk_X509_push(t.untrusted, issuing) > 0);
+    assert_true(sk_X509_CRL_push(t.crls, of_root) > 0);
+    assert_true(sk_X509_CRL_push(t.crls, crl) > 0);
+    assert_int_equal(chain_check(cert, &t, &v, &e), 0);
+    code = v.code;
+    chain_free(&v);
+    sk_X509_free(t.untrusted);
+    sk_X509_CRL_free(t.crls);
+    return code;
 }
 
 static int64_t number_of(X509_CRL *crl, int nid)
@@ -240,7 +271,7 @@ static void test_a_hold_comes_and_goes_by_deltas(void **state)
     assert_int_equal(made.entries, 0);
     assert_int_equal(verdict(w, c, base, d3, NOW + 100), X509_V_OK);
     /* A clock that went back makes none; nor does a base that has expired. */
-    assert_int_equal(crl_code(w, false, NOW + 80), E_REJECTED);
+    assert_int_equal(crl_code(w, false, NOW + 89 - ISSUE_SKEW), E_REJECTED);
     assert_int_equal(crl_code(w, true, NOW + 8 * DAY), E_REJECTED);
     X509_CRL_free(base);
     X509_CRL_free(base2);
@@ -330,7 +361,7 @@ static void test_each_ca_has_its_own(void **state)
     assert_int_equal(made.row.number, 1);
     assert_int_equal(crl_make(w->us, &root, &der, &made, &e), 0);
     assert_int_equal(made.entries, 0);
-    assert_int_equal(made.row.next_update - made.row.this_update, 30 * DAY);
+    assert_int_equal(made.row.next_update - made.row.this_update, 30 * DAY + ISSUE_SKEW);
     other.community = OID_FINANCE; /* there is none */
     assert_int_equal(crl_make(w->us, &other, &der, &made, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
@@ -455,16 +486,18 @@ static void test_a_hundred_thousand_entries(void **state)
 {
     struct unit_ca_world *w = *state;
     struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, false, NOW + 1};
-    X509 *issuing = NULL, *c;
+    struct crl_request root = {REGISTRY_ROOT, 0, false, NOW + 1};
+    X509 *issuing = NULL, *c, *good;
     struct crl_made made;
     struct buf der = {0};
     struct rusage before, after;
     struct err e = {0};
-    X509_CRL *crl;
+    X509_CRL *crl, *of_root;
     int64_t id, t;
     const uint8_t *p;
 
     add_many(authority_registry(w->us), N);
+    good = leaf(w, "good.us.example", &id);
     c = leaf(w, "among.us.example", &id);
     assert_int_equal(registry_revoke(authority_registry(w->us), id, REGISTRY_CESSATION, NOW, 0, &e),
                      0);
@@ -486,10 +519,20 @@ static void test_a_hundred_thousand_entries(void **state)
     assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS, &issuing, &e), 0);
     assert_int_equal(X509_CRL_verify(crl, X509_get0_pubkey(issuing)), 1);
     assert_int_equal(verdict(w, c, crl, NULL, NOW + 2), X509_V_ERR_CERT_REVOKED);
+    assert_int_equal(verdict(w, good, crl, NULL, NOW + 2), X509_V_OK);
     t = microseconds() - t;
     print_message("OpenSSL reads and enforces it in %lld ms\n", (long long)(t / 1000));
     assert_true(t < 10 * 1000000);
+    of_root = crl_of(w, &root, NULL);
+    t = microseconds();
+    assert_int_equal(own_verdict(w, c, crl, of_root, NOW + 2), CHAIN_REVOKED);
+    assert_int_equal(own_verdict(w, good, crl, of_root, NOW + 2), CHAIN_OK);
+    t = microseconds() - t;
+    print_message("core/chain judges two by it in %lld ms\n", (long long)(t / 1000));
+    assert_true(t < 10 * 1000000);
+    X509_CRL_free(of_root);
     X509_CRL_free(crl);
+    X509_free(good);
     X509_free(c);
     buf_free(&der);
 }

@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "ca/again.h"
+#include "ca/crl.h"
 #include "ca/enrol.h"
 #include "ca/registry_device.h"
 #include "ca/registry_status.h"
@@ -466,10 +467,9 @@ static void test_expired_invitation_is_refused(void **state)
     struct world *w = *state;
     struct authority_invite p = good_invite();
 
-    p.now = NOW - 2 * 86400;
     invite(w, &p);
     build(w);
-    assert_refused(w, enrol_at(w, NOW), 16);
+    assert_refused(w, enrol_at(w, NOW + 86400), 16);
     assert_non_null(strstr(w->e.msg, "expired"));
     assert_false(consumed(w));
 }
@@ -586,6 +586,26 @@ static void test_missing_ca_key_costs_no_invitation(void **state)
     assert_int_equal(issued(w), 0);
     w->keys.n = n;
     assert_int_equal(enrol_at(w, NOW), 0);
+}
+
+static void test_a_clock_that_went_back_costs_no_invitation(void **state)
+{
+    struct world *w = *state;
+    struct authority_invite p = good_invite();
+    struct crl_request later = {REGISTRY_ROOT, 0, false, NOW + 7200};
+    struct crl_made made;
+    struct buf crl = {0};
+
+    invite(w, &p);
+    build(w);
+    assert_int_equal(crl_make(w->us, &later, &crl, &made, &w->e), 0);
+    buf_free(&crl);
+    assert_int_equal(enrol_at(w, NOW), -1);
+    assert_int_equal(w->e.code, E_REJECTED);
+    assert_non_null(strstr(w->e.msg, "the clock stands at"));
+    assert_false(consumed(w));
+    assert_int_equal(issued(w), 0);
+    assert_int_equal(enrol_at(w, NOW + 7200), 0);
 }
 
 static void test_what_is_no_request_is_refused(void **state)
@@ -776,6 +796,7 @@ int main(void)
         EACH(test_request_for_another_name_is_refused),
         EACH(test_level_that_is_not_proven_is_refused),
         EACH(test_missing_ca_key_costs_no_invitation),
+        EACH(test_a_clock_that_went_back_costs_no_invitation),
         EACH(test_what_is_no_request_is_refused),
         EACH(test_files_in_and_out),
         EACH(test_invitations_are_bounded),

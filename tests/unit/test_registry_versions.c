@@ -103,8 +103,11 @@ static enum err_code open_code(const char *path, enum registry_mode mode)
     return e.code;
 }
 
+/* What version 7 brought: the last date is found at once. */
+#define WITHOUT_DATES "DROP INDEX issued_date; DROP INDEX crl_date;"
+
 /* What version 6 brought: certificates for SSH. */
-#define WITHOUT_SSH "DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
+#define WITHOUT_SSH WITHOUT_DATES "DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
 
 /* What version 5 brought: what is granted beside name, community and level. */
 #define WITHOUT_GRANTS                              \
@@ -236,6 +239,24 @@ static void test_version_4_is_brought_up_to_date(void **state)
     assert_string_equal(s.policy, "");
 }
 
+static void test_version_6_is_brought_up_to_date(void **state)
+{
+    struct place *p = *state;
+    struct registry_issued i = an_issued("0102");
+    struct err e = {0};
+
+    i.issued_at = NOW;
+    assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_DATES "PRAGMA user_version=6");
+    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_clock(p->r, NOW, &e), 0);
+    assert_int_equal(registry_clock(p->r, NOW - 1, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+}
+
 /* A step that fails leaves the version that was there, whole. */
 static void test_failed_migration_changes_nothing(void **state)
 {
@@ -257,9 +278,9 @@ static void test_failed_migration_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_version_1_is_brought_up_to_date),  EACH(test_version_2_is_brought_up_to_date),
-        EACH(test_version_3_is_brought_up_to_date),  EACH(test_version_4_is_brought_up_to_date),
-        EACH(test_failed_migration_changes_nothing),
+        EACH(test_version_1_is_brought_up_to_date), EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_version_3_is_brought_up_to_date), EACH(test_version_4_is_brought_up_to_date),
+        EACH(test_version_6_is_brought_up_to_date), EACH(test_failed_migration_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -240,7 +240,9 @@ static int admit_uses(const struct profile *p, X509 *issuer, const struct subjec
     EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(issuer, NID_ext_key_usage, NULL, NULL);
     bool all = true;
 
-    for (size_t i = 0; eku != NULL && i < PROFILE_MAX_EKU && p->eku[i] != NULL; i++) {
+    /* Not of a responder's: who asks for OCSP does not look at its issuer's. */
+    for (size_t i = 0; p->kind != NULL && eku != NULL && i < PROFILE_MAX_EKU && p->eku[i] != NULL;
+         i++) {
         bool has = false;
 
         for (int j = 0; j < sk_ASN1_OBJECT_num(eku); j++)

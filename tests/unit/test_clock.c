@@ -168,7 +168,7 @@ static enum err_code sign_at(struct unit_ca_world *w, X509 *ally, struct signer 
 {
     struct registry_key where = {.token = "test", .id = {7}, .id_len = 1};
     struct authority_invite invite = {
-        .community = OID_COMMUNICATIONS, .level = 3, .dns = "gw.us.example", .now = now};
+        .community = OID_COMMUNICATIONS, .level = 3, .name = "gw.us.example", .now = now};
     struct cross_request cross = {.ally = ally,
                                   .nation = "JP",
                                   .domain = "jp.example",

@@ -15,7 +15,8 @@ static int still_good(struct registry *r, const struct registry_invitation *i, X
 
     if (issue_serial(leaf, serial, e) != 0)
         return -1;
-    there = registry_cert(r, REGISTRY_ISSUING, i->community, serial, &c, e);
+    there =
+        registry_cert(r, registry_leaf_ca(r, i->community, i->level), i->community, serial, &c, e);
     if (there < 0)
         return -1;
     if (there == 0)
@@ -61,7 +62,7 @@ int again_issued(struct authority *a, const struct registry_invitation *i, int64
         still_good(r, i, cert, now, e) != 0 ||
         evidence_record_decode(buf_bytes(&record_der), &record, e) != 0 ||
         belong(cert, &record, e) != 0 ||
-        seal_leaf(a, i->community, cert, &record, &sealed, e) != 0 ||
+        seal_leaf(a, i->community, i->level, cert, &record, &sealed, e) != 0 ||
         hash_sha256(buf_bytes(&sealed), hash, e) != 0 ||
         registry_resealed(r, bytes_of(i->nonce, i->nonce_len), hash, e) != 0)
         goto out;

@@ -33,7 +33,9 @@ struct authority_params {
     size_t n_communities;
     struct authority_key root, cross, attestation; /* P-384 */
     const struct authority_key *issuing;           /* n_communities keys: P-256 or P-384 */
-    struct bytes ek_pins_pem;                      /* one or more certificates */
+    const struct authority_key
+        *basic;                     /* as many, for CAs of levels 1 and 2; NULL: not kept apart */
+    struct bytes ek_pins_pem;       /* one or more certificates */
     bool any_tpm;                   /* TPMs need not be registered (ca/registry_device.h) */
     const char *crl_url, *ocsp_url; /* where status is published (ca/urls.h); NULL: nowhere */
     const struct clearance_system *clearances; /* NULL: it grants none */

@@ -27,6 +27,7 @@ static struct subject subject_of(const struct making *m, unsigned community,
         .clearance = community != 0 && m->may.classes != 0 ? &m->may : NULL,
         .key = &key->signer->pub,
         .community = community,
+        .level = REGISTRY_BASIC_LEVEL, /* of rows that have one */
         .permit_nation = m->p->nation,
         .permit_domain = m->p->domain,
     };
@@ -94,6 +95,20 @@ out:
     return rc;
 }
 
+/* The CA of a community's levels 1 and 2. It has no certificate for IKE. */
+static int make_basic(struct making *m, unsigned community, const struct authority_key *key)
+{
+    struct buf title = {0};
+    X509 *cert = NULL;
+
+    buf_printf(&title, "%s Basic CA", oid_community_name(community));
+    if (buf_ok(&title, m->e) == 0)
+        cert = make_ca(m, PROFILE_BASIC_CA, REGISTRY_BASIC, community, key, buf_cstr(&title));
+    X509_free(cert);
+    buf_free(&title);
+    return cert != NULL ? 0 : -1;
+}
+
 /* Both certificates of a community's issuing CA. */
 static int make_issuing(struct making *m, unsigned community, const struct authority_key *key)
 {
@@ -149,7 +164,8 @@ static int make_all(struct making *m)
                  "Attestation CA") != 0)
         goto out;
     for (size_t i = 0; i < p->n_communities; i++)
-        if (make_issuing(m, p->communities[i], &p->issuing[i]) != 0)
+        if (make_issuing(m, p->communities[i], &p->issuing[i]) != 0 ||
+            (p->basic != NULL && make_basic(m, p->communities[i], &p->basic[i]) != 0))
             goto out;
     rc = 0;
 out:
@@ -158,14 +174,15 @@ out:
     return rc;
 }
 
-/* The i-th key of all: root, cross, attestation, then the issuing ones. */
+/* The i-th key of all: root, cross, attestation, then the issuing and the basic ones. */
 static const struct authority_key *key_at(const struct authority_params *p, size_t i)
 {
     switch (i) {
     case 0: return &p->root;
     case 1: return &p->cross;
     case 2: return &p->attestation;
-    default: return &p->issuing[i - 3];
+    default:
+        return i - 3 < p->n_communities ? &p->issuing[i - 3] : &p->basic[i - 3 - p->n_communities];
     }
 }
 
@@ -189,7 +206,7 @@ static int check_params(const struct authority_params *p, struct err *e)
                                oid_community_name(p->communities[i]));
     }
     /* A key with two roles would undo the separation of the two. */
-    for (size_t i = 0; i < p->n_communities + 3; i++) {
+    for (size_t i = 0; i < 3 + p->n_communities * (p->basic != NULL ? 2 : 1); i++) {
         if (key_at(p, i)->signer == NULL)
             return err_set(e, E_ARG, "an authority needs a key for each of its CAs");
         for (size_t j = 0; j < i; j++)

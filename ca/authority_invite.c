@@ -81,7 +81,8 @@ static int grant_clearance(struct authority *a, const struct authority_invite *p
     if (p->clearance == NULL)
         return 0;
     if (clearance_grant(authority_clearances(a), p->clearance, &c, e) != 0 ||
-        authority_cert(a, REGISTRY_ISSUING, p->community, &issuing, e) != 0 ||
+        authority_cert(a, registry_leaf_ca(authority_registry(a), p->community, p->level),
+                       p->community, &issuing, e) != 0 ||
         clearance_within(issuing, &c, e) != 0)
         return -1;
     g->clearance = c.classes;

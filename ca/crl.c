@@ -58,7 +58,8 @@ ASN1_SEQUENCE(crl_list) = {
     static const int64_t full[REGISTRY_ROLES] = {[REGISTRY_ROOT] = 30 * DAY,
                                                  [REGISTRY_CROSS] = DAY,
                                                  [REGISTRY_ATTESTATION] = 30 * DAY,
-                                                 [REGISTRY_ISSUING] = 7 * DAY};
+                                                 [REGISTRY_ISSUING] = 7 * DAY,
+                                                 [REGISTRY_BASIC] = 7 * DAY};
 
     if ((unsigned)issuer >= REGISTRY_ROLES)
         return 0;

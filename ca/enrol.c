@@ -170,6 +170,13 @@ out:
 
 /* --- issuing ------------------------------------------------------------- */
 
+static enum registry_role leaf_ca(const struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+
+    return registry_leaf_ca(authority_registry(r->a), i->community, i->level);
+}
+
 static int make_ak_cert(struct run *r)
 {
     const struct registry_authority *info = authority_info(r->a);
@@ -302,7 +309,7 @@ static int record_both(struct run *r, struct bytes sealed)
                              .issuer = REGISTRY_ATTESTATION, .cert = r->ak_cert, .ek_hash = ek},
                          r->e) == 0 &&
         authority_record(reg,
-                         &(struct authority_entry){.issuer = REGISTRY_ISSUING,
+                         &(struct authority_entry){.issuer = leaf_ca(r),
                                                    .community = i->community,
                                                    .cert = r->leaf,
                                                    .dns = i->subject,
@@ -395,7 +402,8 @@ static int issue(struct run *r)
     int rc = -1, recorded;
 
     if (make_ak_cert(r) != 0 || make_record(r) != 0 || make_leaf(r) != 0 || judge_as_ally(r) != 0 ||
-        seal_leaf(r->a, r->out->invitation.community, r->leaf, &r->record, &der, r->e) != 0)
+        seal_leaf(r->a, r->out->invitation.community, r->out->invitation.level, r->leaf, &r->record,
+                  &der, r->e) != 0)
         goto out;
     recorded = record_both(r, buf_bytes(&der));
     if (recorded < 0)
@@ -423,7 +431,7 @@ static int open_keys(struct run *r)
     unsigned community = r->out->invitation.community;
 
     if (authority_clock(r->a, r->now, r->e) == 0 &&
-        authority_issuer(r->a, REGISTRY_ISSUING, community, &r->issuing, r->e) == 0 &&
+        authority_issuer(r->a, leaf_ca(r), community, &r->issuing, r->e) == 0 &&
         authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) == 0)
         return 0;
     r->locked_out = true;

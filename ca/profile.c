@@ -39,8 +39,7 @@
 
 #define ISSUING_CA                                                                                 \
     .ca = true, .pathlen = 0, .key_usage = CA_USAGE, .min_ecc_bits = 256, .max_seconds = 5 * YEAR, \
-    .policies = PROFILE_POLICIES_COMMUNITY, .constraints = true,                                   \
-    .clearance = PROFILE_CLEARANCE_BOUND, .require_explicit = PROFILE_ABSENT,                      \
+    .constraints = true, .clearance = PROFILE_CLEARANCE_BOUND, .require_explicit = PROFILE_ABSENT, \
     .inhibit_any = PROFILE_ABSENT
 
 /*
@@ -114,6 +113,16 @@ static const struct profile rows[PROFILE_COUNT] = {
         {
             .name = "issuing CA",
             ISSUING_CA,
+            .policies = PROFILE_POLICIES_COMMUNITY,
+            .eku = COMMUNITY_EKU,
+        },
+    /* An ally who cross-certifies the issuing CA alone keeps its leaves out, of whichever program: no
+     * path leads to them. */
+    [PROFILE_BASIC_CA] =
+        {
+            .name = "basic CA",
+            ISSUING_CA,
+            .policies = PROFILE_POLICIES_LEVEL,
             .eku = COMMUNITY_EKU,
         },
     [PROFILE_GATEWAY] =
@@ -190,6 +199,7 @@ static const struct profile rows[PROFILE_COUNT] = {
         {
             .name = "issuing CA for IKE",
             ISSUING_CA,
+            .policies = PROFILE_POLICIES_COMMUNITY,
             IKE_ONLY,
             .keep_ski = true,
         },

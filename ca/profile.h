@@ -14,6 +14,7 @@ enum profile_id {
     PROFILE_CROSS_CA,       /* signs cross-certificates and nothing else */
     PROFILE_ATTESTATION_CA, /* signs certificates of keys of TPMs and nothing else */
     PROFILE_ISSUING_CA,     /* signs the leaves of one community */
+    PROFILE_BASIC_CA,       /* ... those of levels 1 and 2, kept apart from the others */
     PROFILE_GATEWAY,        /* a leaf: one DNS name, TLS and IKE */
     PROFILE_SERVER,         /* the same for one use alone: TLS server, */
     PROFILE_CLIENT,         /* TLS client, */

@@ -53,11 +53,13 @@ enum registry_role {
     REGISTRY_ROOT,
     REGISTRY_CROSS,
     REGISTRY_ATTESTATION,
-    REGISTRY_ISSUING,
+    REGISTRY_ISSUING, /* from here on there is one for each community */
+    REGISTRY_BASIC,   /* leaves of levels 1 and 2, where an authority keeps them apart */
     REGISTRY_ROLES
 };
+#define REGISTRY_BASIC_LEVEL 2 /* the highest of a basic CA */
 
-/* "root", "cross", "attestation", "issuing". */
+/* "root", "cross", "attestation", "issuing", "basic". */
 const char *registry_role_name(enum registry_role role);
 
 #define REGISTRY_KEY_ID_MAX 64
@@ -69,7 +71,7 @@ struct registry_key {
     size_t id_len;
 };
 
-/* `community` is 0 except for issuing CAs. E_EXISTS when the role is taken. */
+/* `community` is 0 except for issuing and basic CAs. E_EXISTS when the role is taken. */
 int registry_add_ca(struct registry *r, enum registry_role role, unsigned community,
                     const struct registry_key *key, struct bytes cert_der, struct err *e) MUST_USE;
 /* Appends the certificate's DER to `cert_der`; `key` may be NULL. E_NOT_FOUND. */
@@ -77,6 +79,9 @@ int registry_ca(struct registry *r, enum registry_role role, unsigned community,
                 struct registry_key *key, struct buf *cert_der, struct err *e) MUST_USE;
 /* True when there is an issuing CA for the community. */
 bool registry_has_issuing(struct registry *r, unsigned community);
+/* Which CA issues the leaves of a community at a level: a basic CA is made with the authority, or
+ * never, so that this stays. */
+enum registry_role registry_leaf_ca(struct registry *r, unsigned community, unsigned level);
 
 /* --- what is granted ----------------------------------------------------- */
 

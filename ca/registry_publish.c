@@ -94,7 +94,7 @@ int registry_changed(struct registry *r, enum registry_role issuer, unsigned com
 
     if (registry_db_prepare(r, &st, e,
                             "SELECT i.serial, s.state, s.reason, s.since, s.invalid_at FROM status "
-                            "s JOIN issued i ON i.id = s.issued WHERE i.role = ? AND (i.role <> 3 "
+                            "s JOIN issued i ON i.id = s.issued WHERE i.role = ? AND (i.role < 3 "
                             "OR i.community = ?) AND ((s.state <> 0 AND i.expires_at >= ?) OR "
                             "s.change > ?) ORDER BY s.issued",
                             "iiii", (int64_t)issuer, (int64_t)community, alive, change) != 0)

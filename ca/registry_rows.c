@@ -3,7 +3,8 @@
 #include <string.h>
 #include <time.h>
 
-static const char *const role_names[REGISTRY_ROLES] = {"root", "cross", "attestation", "issuing"};
+static const char *const role_names[REGISTRY_ROLES] = {"root", "cross", "attestation", "issuing",
+                                                       "basic"};
 
 const char *registry_role_name(enum registry_role role)
 {
@@ -98,7 +99,7 @@ out:
 int registry_add_ca(struct registry *r, enum registry_role role, unsigned community,
                     const struct registry_key *key, struct bytes cert_der, struct err *e)
 {
-    if (registry_role_name(role) == NULL || (role == REGISTRY_ISSUING) != (community != 0))
+    if (registry_role_name(role) == NULL || (role >= REGISTRY_ISSUING) != (community != 0))
         return err_set(e, E_ARG, "only an issuing CA belongs to a community");
     return registry_db_run(r, e, "INSERT INTO ca VALUES (?, ?, ?, ?, ?)", "iitbb", (int64_t)role,
                            (int64_t)community, key->token, bytes_of(key->id, key->id_len),
@@ -119,23 +120,34 @@ int registry_ca(struct registry *r, enum registry_role role, unsigned community,
     if (row == 0)
         err_set(e, E_NOT_FOUND, "the authority in %s has no %s CA%s", r->path,
                 registry_role_name(role) != NULL ? registry_role_name(role) : "such",
-                role == REGISTRY_ISSUING ? " for that community" : "");
+                role >= REGISTRY_ISSUING ? " for that community" : "");
     if (row == 1)
         rc = registry_db_key(r, st, 0, key, cert_der, e);
     sqlite3_finalize(st);
     return rc;
 }
 
-bool registry_has_issuing(struct registry *r, unsigned community)
+static bool has_ca(struct registry *r, enum registry_role role, unsigned community)
 {
     sqlite3_stmt *st = NULL;
     bool there = registry_db_prepare(r, &st, NULL,
                                      "SELECT 1 FROM ca WHERE role = ? AND community = ?", "ii",
-                                     (int64_t)REGISTRY_ISSUING, (int64_t)community) == 0 &&
+                                     (int64_t)role, (int64_t)community) == 0 &&
                  registry_db_step(r, st, NULL) == 1;
 
     sqlite3_finalize(st);
     return there;
+}
+
+bool registry_has_issuing(struct registry *r, unsigned community)
+{
+    return has_ca(r, REGISTRY_ISSUING, community);
+}
+
+enum registry_role registry_leaf_ca(struct registry *r, unsigned community, unsigned level)
+{
+    return level <= REGISTRY_BASIC_LEVEL && has_ca(r, REGISTRY_BASIC, community) ? REGISTRY_BASIC
+                                                                                 : REGISTRY_ISSUING;
 }
 
 /* --- invitations --------------------------------------------------------- */
@@ -271,7 +283,7 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 {
     if (registry_db_run(r, e,
                         "UPDATE invitation SET issued = c.id, sealed_hash = ? FROM issued c "
-                        "WHERE c.role = ? AND c.serial = ? AND nonce = ? AND request_hash = ? "
+                        "WHERE c.role >= ? AND c.serial = ? AND nonce = ? AND request_hash = ? "
                         "AND invitation.issued IS NULL AND refused_at = 0",
                         "bitbb", bytes_of(sealed, 32), (int64_t)REGISTRY_ISSUING, serial, nonce,
                         bytes_of(request, 32)) != 0)

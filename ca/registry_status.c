@@ -55,8 +55,8 @@ bool registry_reason_named(const char *name, unsigned *out)
     "coalesce(s.since, 0), coalesce(s.invalid_at, 0), i.der, i.evidence_hash IS NOT NULL, i.profile, i.clearance, i.person " \
     "FROM issued i LEFT JOIN status s "                                                                                      \
     "ON s.issued = i.id "
-/* 3 is REGISTRY_ISSUING: of the others there is one each. */
-#define OF_CA "i.role = ?1 AND (i.role <> 3 OR i.community = ?2)"
+/* 3 is REGISTRY_ISSUING: of those before there is one each. */
+#define OF_CA "i.role = ?1 AND (i.role < 3 OR i.community = ?2)"
 
 static int read_row(struct registry *r, sqlite3_stmt *st, struct registry_cert *out, struct err *e)
 {
@@ -95,7 +95,7 @@ static bool fits(const struct registry_wanted *w, const struct registry_cert *c)
     if (w->spki_hash != NULL && memcmp(w->spki_hash, c->spki_hash, 32) != 0)
         return false;
     return !w->of_ca || (c->issuer == w->issuer &&
-                         (c->issuer != REGISTRY_ISSUING || c->community == w->community));
+                         (c->issuer < REGISTRY_ISSUING || c->community == w->community));
 }
 
 /* By the member that has an index; the others are compared row by row. */

@@ -4,7 +4,7 @@
 #include "core/ektemplate.h"
 #include "core/tpmname.h"
 
-int seal_leaf(struct authority *a, unsigned community, X509 *leaf,
+int seal_leaf(struct authority *a, unsigned community, unsigned level, X509 *leaf,
               const struct evidence_record *record, struct buf *der, struct err *e)
 {
     struct credential_issued in = {.cert = leaf, .record = *record};
@@ -14,7 +14,8 @@ int seal_leaf(struct authority *a, unsigned community, X509 *leaf,
     TPMT_PUBLIC ek;
     int rc = -1;
 
-    if (authority_cert(a, REGISTRY_ISSUING, community, &issuing, e) != 0 ||
+    if (authority_cert(a, registry_leaf_ca(authority_registry(a), community, level), community,
+                       &issuing, e) != 0 ||
         authority_cert(a, REGISTRY_ATTESTATION, 0, &attestation, e) != 0)
         return -1;
     in.chain = sk_X509_new_null();

@@ -31,7 +31,7 @@ static bool look(void *ctx, const struct registry_cert *c)
     struct search *s = ctx;
     X509 *cert = NULL;
 
-    if (!c->has_evidence)
+    if (c->issuer < REGISTRY_ISSUING || c->community != s->r->community || !c->has_evidence)
         return true;
     s->any = true;
     if (c->status.state != REGISTRY_GOOD || c->expires_at <= (int64_t)s->r->now)
@@ -48,10 +48,7 @@ static bool look(void *ctx, const struct registry_cert *c)
 
 static int find(struct authority *a, struct search *s, struct err *e)
 {
-    struct registry_wanted w = {.subject = s->r->name,
-                                .of_ca = true,
-                                .issuer = REGISTRY_ISSUING,
-                                .community = s->r->community};
+    struct registry_wanted w = {.subject = s->r->name};
 
     if (registry_certs(authority_registry(a), &w, look, s, e) != 0 || s->failed)
         return -1;

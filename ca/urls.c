@@ -30,7 +30,7 @@ void urls_crl(const struct registry_urls *u, enum registry_role issuer, unsigned
     if (len == 0)
         return;
     snprintf(out, URLS_MAX, "%s%s%s%s%s%s.crl", u->crl, u->crl[len - 1] == '/' ? "" : "/",
-             registry_role_name(issuer), issuer == REGISTRY_ISSUING ? "-" : "",
-             issuer == REGISTRY_ISSUING ? oid_community_name(community) : "",
+             registry_role_name(issuer), issuer >= REGISTRY_ISSUING ? "-" : "",
+             issuer >= REGISTRY_ISSUING ? oid_community_name(community) : "",
              delta ? "-delta" : "");
 }

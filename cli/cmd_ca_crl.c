@@ -8,7 +8,7 @@
 
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
-    {"for", "CA", "root, cross, attestation or issuing:COMMUNITY", true},
+    {"for", "CA", "root, cross, attestation, issuing:COMMUNITY or basic:COMMUNITY", true},
     {"delta", NULL, "only what changed since the last full CRL", false},
     {"pem", NULL, "as PEM; it is published in DER", false},
     {"out", "FILE", "where to write the CRL; - is standard output", true},

@@ -83,7 +83,7 @@ const struct cli_command cmd_ca_export = {
     .options = options,
     .summary = "write a CA certificate or a community's trust bundle",
     .about =
-        "WHAT is root, cross, attestation, issuing:COMMUNITY, or bundle:COMMUNITY: all that a "
+        "WHAT is root, cross, attestation, issuing:COMMUNITY, basic:COMMUNITY, or bundle:COMMUNITY: all that a "
         "relying party needs to honour that community, our root first. Other communities are "
         "not in a bundle, so that programs that ignore policies keep them out too. With --ike the "
         "bundle has the certificates for IKE instead: those of `ca cross --ike`, and of our issuing "

@@ -13,8 +13,8 @@
 #include <time.h>
 
 #define PINS_MAX ((size_t)1 << 20)
-#define ROLES_FIXED 3 /* root, cross, attestation; then the issuing CAs */
-#define KEYS_MAX (ROLES_FIXED + OID_COMMUNITIES)
+#define ROLES_FIXED 3 /* root, cross, attestation; then the issuing CAs, then the basic ones */
+#define KEYS_MAX (ROLES_FIXED + 2 * OID_COMMUNITIES) /* issuing and basic */
 
 static const struct cli_option options[] = {
     {"dir", "DIR", "where the authority's registry will lie; made when missing", true},
@@ -30,7 +30,10 @@ static const struct cli_option options[] = {
     {"clearance-policy", "OID", "the nation's system of clearances, which it may grant", false},
     {"clearances", "LIST",
      "its classes by the words of RFC 5913 and its own: secret=SECRET,restricted=OFFICIAL", false},
-    {"issuing-type", "TYPE", "key of the issuing CAs: p256 (default) or p384", false},
+    {"basic", NULL,
+     "a CA of its own for levels 1 and 2 of each community, which allies can leave out", false},
+    {"issuing-type", "TYPE", "key of the issuing CAs, and basic ones: p256 (default) or p384",
+     false},
     {0},
 };
 
@@ -71,8 +74,22 @@ out:
     return rc;
 }
 
+static int make_community_keys(struct work *w, const struct authority_params *p, const char *type,
+                               const char *role, struct err *e)
+{
+    char label[128];
+
+    for (size_t i = 0; i < p->n_communities; i++) {
+        snprintf(label, sizeof(label), "%s %s CA %s", p->nation, role,
+                 oid_community_name(p->communities[i]));
+        if (make_key(w, type, label, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int make_keys(struct work *w, const struct authority_params *p, const char *issuing,
-                     struct err *e)
+                     bool basic, struct err *e)
 {
     static const char *const fixed[ROLES_FIXED] = {"root CA", "cross CA", "attestation CA"};
     char label[128];
@@ -82,13 +99,9 @@ static int make_keys(struct work *w, const struct authority_params *p, const cha
         if (make_key(w, "p384", label, e) != 0)
             return -1;
     }
-    for (size_t i = 0; i < p->n_communities; i++) {
-        snprintf(label, sizeof(label), "%s issuing CA %s", p->nation,
-                 oid_community_name(p->communities[i]));
-        if (make_key(w, issuing, label, e) != 0)
-            return -1;
-    }
-    return 0;
+    if (make_community_keys(w, p, issuing, "issuing", e) != 0)
+        return -1;
+    return basic ? make_community_keys(w, p, issuing, "basic", e) : 0;
 }
 
 /* Ends the work; after a failure the keys that were made are destroyed again. */
@@ -121,12 +134,13 @@ static int check_absent(const char *dir, struct err *e)
 static int init(struct cli *c, struct authority_params *p, struct err *e)
 {
     const char *issuing = cli_option(c, "issuing-type"), *dir = cli_option(c, "dir");
-    struct authority_key keys[OID_COMMUNITIES];
+    struct authority_key keys[OID_COMMUNITIES], basic[OID_COMMUNITIES];
     struct work w = {0};
     int rc = -1;
 
     if (keyring_open(&w.ring, c, KEYRING_LOGIN | KEYRING_WRITE, e) != 0 ||
-        cakeys_seed(w.ring, e) != 0 || make_keys(&w, p, issuing != NULL ? issuing : "p256", e) != 0)
+        cakeys_seed(w.ring, e) != 0 ||
+        make_keys(&w, p, issuing != NULL ? issuing : "p256", cli_flag(c, "basic"), e) != 0)
         goto out;
     p->root = w.key[0].ref;
     p->cross = w.key[1].ref;
@@ -134,6 +148,9 @@ static int init(struct cli *c, struct authority_params *p, struct err *e)
     for (size_t i = 0; i < p->n_communities; i++)
         keys[i] = w.key[ROLES_FIXED + i].ref;
     p->issuing = keys;
+    for (size_t i = 0; cli_flag(c, "basic") && i < p->n_communities; i++)
+        basic[i] = w.key[ROLES_FIXED + p->n_communities + i].ref;
+    p->basic = cli_flag(c, "basic") ? basic : NULL;
     p->now = time(NULL);
     if (authority_init(dir, p, e) != 0)
         goto out;
@@ -154,7 +171,8 @@ static void say_done(struct cli *c, const struct authority_params *p)
              dir);
     out_para(stdout,
              "In the TPM are the keys of its root, its Cross CA, its attestation CA and one "
-             "issuing CA for each of: %s.",
+             "issuing CA%s for each of: %s.",
+             cli_flag(c, "basic") ? " and one basic CA" : "",
              buf_cstr(&served) != NULL ? buf_cstr(&served) : "");
     printf("Next:\n  `fusetsu ca invite --dir ");
     out_text(stdout, dir);

@@ -10,7 +10,7 @@
 
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
-    {"for", "CA", "root, cross, attestation or issuing:COMMUNITY", true},
+    {"for", "CA", "root, cross, attestation, issuing:COMMUNITY or basic:COMMUNITY", true},
     {"presign", "DIR", "sign an answer for each of its certificates into this directory", false},
     {"respond", NULL, "answer one question: DER on standard input, the answer on output", false},
     {"from", "DIR", "with --respond: what --presign wrote, without any key", false},

@@ -13,7 +13,7 @@
 
 static const struct cli_option options[] = {
     {"dir", "DIR", "the authority's directory", true},
-    {"for", "CA", "root, cross, attestation or issuing:COMMUNITY", true},
+    {"for", "CA", "root, cross, attestation, issuing:COMMUNITY or basic:COMMUNITY", true},
     {"days", "N", "how long it is certified, 1 to 30 days (default 7)", false},
     {"auth", "MODE", "what its key asks for: session (the login, default) or none", false},
     {0},

@@ -21,7 +21,7 @@ expect_exit 1 "an https URL for CRLs would want a check of its own" 'http://' us
 for n in us jp; do
     check "authority $n" $n init --any-tpm --token $n --pin-file "$D/pin" --nation ${n^^} --org Test \
         --domain $n.example --communities communications,electricity --ek-pins "$EK_CA_PEM" \
-        --crl-url http://crl.$n.example --ocsp-url http://ocsp.$n.example
+        --crl-url http://crl.$n.example --ocsp-url http://ocsp.$n.example --basic
 done
 
 # --- serial numbers: the TPM's generator takes part, or nothing is signed ----------------------
@@ -49,10 +49,10 @@ us export root --out "$D/root.pem" >"$D/out"
 us export issuing:communications --out "$D/issuing.pem" >"$D/out"
 us export cross --out "$D/cross.pem" >"$D/out"
 
-# enrol NATION NAME COMMUNITY: leaves NAME.pem, and its serial number in NAME.serial
+# enrol NATION NAME COMMUNITY [OPTION...]: leaves NAME.pem, and its serial number in NAME.serial
 enrol() {
     local name=$2.$1.example
-    $1 invite --community "$3" --name "$name" --out "$D/$2.invite" &&
+    $1 invite --community "$3" --name "$name" --out "$D/$2.invite" "${@:4}" &&
         "$FUSETSU" request --token gw --pin-file "$D/pin" --invite "$D/$2.invite" --type p256 --label "$2" \
             --out "$D/$2.request" && receive "$1" "$2" "$2"
 }
@@ -121,6 +121,25 @@ check_out "with which it is good again" 'OK' judge held full4 delta5
 expect_fail "a delta never brings back what is revoked" 'certificate revoked' judge one full4 delta5
 check_out "no removal is in a full CRL" 'Full CRL 6 .*, 1 entries' crl full6
 check_out "which is enough" 'OK' judge held full6
+
+# --- the lower levels, which have a CA of their own ---------------------------
+
+check "a gateway of level 2 is enrolled" enrol us low communications --level 2
+us export basic:communications --out "$D/basic.pem" >"$D/out"
+check_out "its CRL is another" 'http://crl.us.example/basic-communications.crl' says "$D/low.pem"
+check_out "the list says by whom" 'low.us.example +basic' us list
+basic_crl() { us crl --for basic:communications --pin-file "$D/pin" --out "$D/$1.crl"; }
+check_out "that CRL" 'Full CRL 1 .*, 0 entries' basic_crl low1
+judge_low() { # judge_low CA CRL
+    openssl verify -CAfile "$D/root.pem" -untrusted "$D/$1.pem" -crl_check -CRLfile "$D/$2.crl" -x509_strict "$D/low.pem"
+}
+check_out "all is well" 'OK' judge_low basic low1
+expect_fail "who has the issuing CA alone finds no path, without any look at policies" 'unable to get local issuer' judge_low issuing full6
+check "it is revoked" us revoke --name low.us.example --reason superseded
+check_out "the CRL of its CA has it" 'Full CRL 2 .*, 1 entries' basic_crl low2
+expect_fail "by which it is refused" 'certificate revoked' judge_low basic low2
+check_out "the other CA's has not" 'Full CRL 7 .*, 1 entries' crl full7
+expect_exit 2 "a basic CA has a community" 'basic:COMMUNITY' us crl --for basic --pin-file "$D/pin" --out "$D/x"
 
 # --- OCSP -------------------------------------------------------------------
 

@@ -129,14 +129,14 @@ static struct authority_key add_key(struct unit_ca_keys *k, enum registry_role r
     return out;
 }
 
-bool unit_ca_registration, unit_ca_urls;
+bool unit_ca_registration, unit_ca_urls, unit_ca_basic;
 const struct clearance_system *unit_ca_clearances;
 
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys)
 {
     static const unsigned communities[] = {OID_COMMUNICATIONS, OID_ELECTRICITY};
-    struct authority_key issuing[2];
+    struct authority_key issuing[2], basic[2];
     struct authority_params p = {
         .nation = nation,
         .org = "Test Authority",
@@ -158,6 +158,11 @@ struct authority *unit_ca_make(const char *dir, const char *nation, const char *
     p.attestation = add_key(keys, REGISTRY_ATTESTATION, 0, "P-384");
     issuing[0] = add_key(keys, REGISTRY_ISSUING, OID_COMMUNICATIONS, "P-256");
     issuing[1] = add_key(keys, REGISTRY_ISSUING, OID_ELECTRICITY, "P-384");
+    if (unit_ca_basic) {
+        basic[0] = add_key(keys, REGISTRY_BASIC, OID_COMMUNICATIONS, "P-256");
+        basic[1] = add_key(keys, REGISTRY_BASIC, OID_ELECTRICITY, "P-256");
+        p.basic = basic;
+    }
     p.issuing = issuing;
     must(authority_init(dir, &p, &e) == 0, "authority_init", &e);
     must(authority_open(&a, dir, false, unit_ca_signer_for, keys, &e) == 0, "authority_open", &e);

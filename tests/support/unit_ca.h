@@ -30,6 +30,7 @@ void unit_ca_dir_remove(char *dir);
  * its invitations, unless unit_ca_registration is set. With unit_ca_urls it publishes its status
  * at http://crl.test and http://ocsp.test; with unit_ca_clearances it has that system. */
 extern bool unit_ca_registration, unit_ca_urls;
+extern bool unit_ca_basic; /* with basic CAs */
 extern const struct clearance_system *unit_ca_clearances;
 struct authority *unit_ca_make(const char *dir, const char *nation, const char *domain,
                                struct bytes pins, time_t now, struct unit_ca_keys *keys);

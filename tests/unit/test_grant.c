@@ -43,8 +43,10 @@ static int set_up(void **state)
     unit_forge_free(&w->f);
     w->dir = unit_ca_dir();
     unit_ca_clearances = &s;
+    unit_ca_basic = true;
     w->us = unit_ca_make(w->dir, "US", "comms.example", buf_bytes(&pin), NOW - 3600, &w->keys);
     unit_ca_clearances = NULL;
+    unit_ca_basic = false;
     buf_free(&pin);
     unit_forge_init(&w->f, UNIT_RSA, UNIT_P256, UNIT_P256);
     *state = w;
@@ -229,6 +231,63 @@ static void test_without_a_name_it_is_the_address(void **state)
     X509_free(cert);
 }
 
+/* The lower levels have a CA of their own: who has the issuing CA alone finds no path, whatever it
+ * makes of policies. */
+static void test_low_levels_are_kept_apart(void **state)
+{
+    struct world *w = *state;
+    X509 *root, *issuing, *basic, *between[2] = {NULL, NULL};
+
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &w->e), 0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS, &issuing, &w->e),
+                     0);
+    assert_int_equal(authority_cert(w->us, REGISTRY_BASIC, OID_COMMUNICATIONS, &basic, &w->e), 0);
+    for (unsigned level = 1; level <= 3; level++) {
+        struct authority_invite p = for_name(UNIT_FORGE_SUBJECT);
+        time_t now = NOW + (time_t)level * 2 * DAY;
+        X509 *leaf[2];
+
+        p.level = level;
+        p.now = now;
+        leaf[0] = invited(w, &p);
+        leaf[1] = renewed(w, leaf[0], now + DAY);
+        for (int i = 0; i < 2; i++) {
+            between[0] = level < 3 ? basic : issuing;
+            assert_int_equal(
+                unit_ca_verify(leaf[i], root, between, OID_COMMUNICATIONS, level, now + 2 * DAY),
+                X509_V_OK);
+            between[0] = level < 3 ? issuing : basic;
+            assert_int_not_equal(unit_ca_verify(leaf[i], root, between, 0, 0, now + 2 * DAY),
+                                 X509_V_OK);
+            X509_free(leaf[i]);
+        }
+    }
+}
+
+/* What the basic CA would sign for a higher level is good for none of them. */
+static void test_a_basic_ca_cannot_do_more(void **state)
+{
+    struct world *w = *state;
+    struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_BASIC, OID_COMMUNICATIONS);
+    X509 *leaf = unit_ca_leaf(w->us, OID_COMMUNICATIONS, 3, "gw.comms.example", NULL, NOW);
+    X509 *root, *between[2] = {by.cert, NULL};
+    AUTHORITY_KEYID *aki = AUTHORITY_KEYID_new();
+
+    aki->keyid = X509_get_ext_d2i(by.cert, NID_subject_key_identifier, NULL, NULL);
+    assert_int_equal(X509_set_issuer_name(leaf, X509_get_subject_name(by.cert)), 1);
+    assert_int_equal(
+        X509_add1_ext_i2d(leaf, NID_authority_key_identifier, aki, 0, X509V3_ADD_REPLACE), 1);
+    unit_ca_resign(&leaf, &by);
+    assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &w->e), 0);
+    assert_int_equal(unit_ca_verify(leaf, root, between, 0, 0, NOW + 1), X509_V_OK);
+    assert_int_equal(unit_ca_verify(leaf, root, between, OID_COMMUNICATIONS, 2, NOW + 1),
+                     X509_V_OK);
+    assert_int_not_equal(unit_ca_verify(leaf, root, between, OID_COMMUNICATIONS, 3, NOW + 1),
+                         X509_V_OK);
+    AUTHORITY_KEYID_free(aki);
+    X509_free(leaf);
+}
+
 static void refused(struct world *w, const struct authority_invite *p, enum err_code code)
 {
     struct buf pem = {0};
@@ -333,7 +392,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(test_each_kind_is_for_its_use_alone),   EACH(test_a_person),
-        EACH(test_without_a_name_it_is_the_address), EACH(test_what_is_not_granted),
+        EACH(test_without_a_name_it_is_the_address), EACH(test_low_levels_are_kept_apart),
+        EACH(test_a_basic_ca_cannot_do_more),        EACH(test_what_is_not_granted),
         EACH(test_another_name_in_the_subject),
     };
 

@@ -8,7 +8,7 @@
  * of the community's issuing CA that is good, names what that one names, ends no later, and is revoked
  * with it. SSH has no name constraints, so the name is bound to the nation in itself: the full DNS name
  * of a host (which clients pin by @cert-authority *.us.example), the full mail address of a person
- * (which servers put into AuthorizedPrincipalsFile).
+ * (which servers pin by cert-authority,principals="..." in authorized_keys).
  *
  * The key that signs is one of its own: what it signs is no certificate of the issuing CA's kind.
  */

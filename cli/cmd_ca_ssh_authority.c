@@ -15,6 +15,8 @@ static const struct cli_option options[] = {
     {"community", "NAME", "the community for which it certifies", true},
     {"known-hosts", NULL, "write the line that clients put into known_hosts, not the key alone",
      false},
+    {"authorize", "MAIL", "or the line that servers put into authorized_keys for this person",
+     false},
     {"out", "FILE", "where to write its public key; - is standard output", true},
     {0},
 };
@@ -61,15 +63,18 @@ out:
     return rc;
 }
 
-/* Clients believe it for names of the nation alone. */
+/* Clients believe it for hosts of the nation alone, servers for the one person. A key in
+ * TrustedUserCAKeys is believed for every name, an ally's too. */
 static int write_out(struct cli *c, struct work *w, struct err *e)
 {
-    const char *domain = authority_info(w->a)->domain;
+    const char *domain = authority_info(w->a)->domain, *person = cli_option(c, "authorize");
     struct buf text = {0};
     int rc = -1;
 
     if (cli_flag(c, "known-hosts"))
         buf_printf(&text, "@cert-authority %s,*.%s ", domain, domain);
+    if (person != NULL)
+        buf_printf(&text, "cert-authority,principals=\"%s\" ", person);
     if (ssh_authority_line(w->a, w->community, &text, e) == 0) {
         buf_u8(&text, '\n');
         if (buf_ok(&text, e) == 0)
@@ -81,6 +86,7 @@ static int write_out(struct cli *c, struct work *w, struct err *e)
 
 static int run(struct cli *c, struct err *e)
 {
+    const char *person = cli_option(c, "authorize");
     struct work w = {.community = 0};
     struct registry_key where;
     struct buf spki = {0};
@@ -88,12 +94,20 @@ static int run(struct cli *c, struct err *e)
     bool made = false;
     int rc = -1;
 
+    if (person != NULL && cli_flag(c, "known-hosts"))
+        return cli_misuse(e, "--known-hosts and --authorize are two lines: ask for one");
     if (community_parse(cli_option(c, "community"), &w.community, e) != 0 ||
+        (person != NULL && issue_check_mail(person, e) != 0) ||
         file_probe(cli_option(c, "out"), e) != 0)
         return -1;
     if ((w.keys = cakeys_new(c, e)) == NULL ||
         authority_open(&w.a, cli_option(c, "dir"), false, cakeys_signer, w.keys, e) != 0)
         goto out;
+    if (person != NULL && !issue_within(person, authority_info(w.a)->domain)) {
+        err_set(e, E_ARG, "%.100s is not within %.100s: its own authority lets it in", person,
+                authority_info(w.a)->domain);
+        goto out;
+    }
     if (registry_ssh_ca(authority_registry(w.a), w.community, &where, &spki, &why) != 0) {
         if (why.code != E_NOT_FOUND) {
             err_take(e, &why);
@@ -125,11 +139,14 @@ const struct cli_command cmd_ca_ssh_authority = {
     .summary = "make the key that certifies for SSH",
     .about =
         "Makes, once for each community, the key that signs certificates for SSH, in the token "
-        "of the issuing CA, and writes its public half: sshd takes it as TrustedUserCAKeys, and "
-        "with --known-hosts it is the line by which clients believe hosts of this nation's "
-        "domain, and of no other.",
+        "of the issuing CA, and writes its public half. With --known-hosts it is the line by "
+        "which clients believe hosts of this nation's domain, and of no other; with --authorize "
+        "the line by which a server lets one person of this nation into an account. As "
+        "TrustedUserCAKeys sshd would believe it for persons of all nations.",
     .examples = "fusetsu ca ssh-authority --dir us-ca --community communications --out us-ssh.pub\n"
                 "fusetsu ca ssh-authority --dir us-ca --community communications --known-hosts "
-                "--out -",
+                "--out -\n"
+                "fusetsu ca ssh-authority --dir us-ca --community communications --authorize "
+                "alice@us.example --out -",
     .run = run,
 };

@@ -101,11 +101,12 @@ check "which it unlocks" add_token host
 grep ' gw$' "$D/host.keys" >"$ETC/ssh/host_key.pub"
 cp "$D/gw-cert.pub" "$ETC/ssh/host_key-cert.pub"
 printf '%s\n' "HostKeyAgent $D/host.agent" "HostKey $ETC/ssh/host_key" "HostCertificate $ETC/ssh/host_key-cert.pub" \
-    "TrustedUserCAKeys $D/trusted" "AuthorizedPrincipalsFile $D/principals" "RevokedKeys $D/us.krl" \
-    >"$ETC/ssh/sshd_config.d/token.conf"
-cat "$D/us-ssh.pub" "$D/jp-ssh.pub" >"$D/trusted"
-echo alice@us.example >"$D/principals"
+    "RevokedKeys $D/us.krl" >"$ETC/ssh/sshd_config.d/token.conf"
+authorize() { "$1" ssh-authority --community communications --pin-file "$D/pin" --authorize "$2" --out "$D/line" && cat "$D/line" >>"$D/authorized"; }
 : >"$D/authorized"
+check "the server lets in Alice of US, by her authority" authorize us alice@us.example
+check "and Bob of JP, by his" authorize jp bob@jp.example
+expect_exit 1 "an authority speaks for its own" 'not within jp.example' authorize jp alice@us.example
 revoked() { us ssh-revoked --community communications --out "$D/us.krl"; }
 check_out "nothing is revoked yet" '0 certificates' revoked
 check "sshd" serve
@@ -122,7 +123,17 @@ seen() { grep -q 'Accepted publickey .* ID US communications alice@us.example, c
 check "the server's log says who" poll 5 seen
 expect_fail "the host's certificate is for no other name" 'Certificate invalid: name is not a listed principal' log_in alice other.us.example
 expect_fail "its authority for no other nation" 'No ECDSA-CERT host key is known|Host key verification failed' log_in alice gw.jp.example
-expect_fail "a person of the other nation, whose authority is trusted too, has another name" 'Permission denied' log_in jalice gw.us.example
+expect_fail "another person of the other nation is not let in" 'Permission denied' log_in jalice gw.us.example
+# The other authority goes wrong: a key of its own certifies Alice's name for a key of its choice.
+forge() {
+    { [ -s "$D/jpca" ] || ssh-keygen -q -t ecdsa -N '' -f "$D/jpca"; } && cp "$D/jalice.pub" "$D/forged.pub" &&
+        ssh-keygen -q -s "$D/jpca" -I forged -n "$1" -V +1d "$D/forged.pub" &&
+        sed "s|^cert-authority,principals=\"bob@jp.example\" .*|cert-authority,principals=\"bob@jp.example\" $(cat "$D/jpca.pub")|" -i "$D/authorized"
+}
+check "the other authority certifies Bob" forge bob@jp.example
+check_out "who is let in" 'the tally fits' log_in forged gw.us.example
+check "then it certifies a stranger as Alice" forge alice@us.example
+expect_fail "who is not, though Alice and that authority are" 'Permission denied' log_in forged gw.us.example
 none() { : >"$D/none-cert.pub" && log_in none gw.us.example; }
 expect_fail "without a certificate nobody comes in" 'Permission denied' none
 

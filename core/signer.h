@@ -17,23 +17,17 @@ struct signer {
     int (*sign)(struct signer *s, enum pubkey_scheme scheme, const struct alg_hash *hash,
                 struct bytes digest, uint8_t *sig, struct err *e);
     void (*free)(struct signer *s);
-    EVP_PKEY *evp; /* signer_evp()'s alone */
 };
 
 static inline void signer_free(struct signer *s)
 {
-    if (s == NULL)
-        return;
-    EVP_PKEY_free(s->evp);
-    s->evp = NULL;
-    if (s->free != NULL)
+    if (s != NULL && s->free != NULL)
         s->free(s);
 }
 
 /*
  * An EVP_PKEY whose private operation is the signer's, so that X509_sign,
- * X509_REQ_sign, X509_CRL_sign, CMS_sign and OCSP_basic_sign work unchanged. Made once
- * for a signer (OpenSSL checks the point each time, which costs as much as a signature).
+ * X509_REQ_sign, X509_CRL_sign, CMS_sign and OCSP_basic_sign work unchanged.
  * Borrowed signer; free the result with EVP_PKEY_free before the signer. NULL on
  * failure. Not for use inside the PKCS#11 module.
  */

@@ -246,7 +246,7 @@ static bool rsa_key(EVP_PKEY *out, struct signer *s)
     return EVP_PKEY_set1_engine(out, way.engine) == 1;
 }
 
-static EVP_PKEY *make(struct signer *s, struct err *e)
+EVP_PKEY *signer_evp(struct signer *s, struct err *e)
 {
     EVP_PKEY *out = NULL;
 
@@ -261,18 +261,6 @@ static EVP_PKEY *make(struct signer *s, struct err *e)
         return NULL;
     }
     return out;
-}
-
-EVP_PKEY *signer_evp(struct signer *s, struct err *e)
-{
-    if (s->evp == NULL)
-        s->evp = make(s, e);
-    if (s->evp == NULL)
-        return NULL;
-    if (EVP_PKEY_up_ref(s->evp) == 1)
-        return s->evp;
-    err_openssl(e, E_CRYPTO, "a key for OpenSSL over this signer");
-    return NULL;
 }
 
 EVP_PKEY *signer_evp_public(const struct pubkey *k, struct err *e)

@@ -77,9 +77,8 @@ static const char revocation[] =
     " token TEXT NOT NULL, key_id BLOB NOT NULL, cert BLOB NOT NULL,"
     " PRIMARY KEY (role, community)) STRICT;";
 
-/* What was signed last (registry_clock) is found without reading everything. */
-static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);"
-                            "CREATE INDEX crl_date ON crl (this_update);";
+/* Version 4. What was issued last (ca/registry_clock.h) is found without reading everything. */
+static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);";
 
 /* Step i makes version i + 1 of version i. */
 static const char *const steps[] = {schema, devices, revocation, dates};

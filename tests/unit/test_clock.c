@@ -242,10 +242,10 @@ static void test_a_clock_that_went_back_signs_nothing(void **state)
                      0);
     X509_free(leaf_at(w, NOW, &id));
     opened = w->keys.opened;
-    for (int kind = 0; kind < KINDS; kind++)
+    for (enum kind kind = INVITE; kind < KINDS; kind++)
         assert_int_equal(sign_at(w, ally, key, kind, NOW - ISSUE_SKEW - 1), E_REJECTED);
     assert_int_equal(w->keys.opened, opened); /* nobody was asked for a PIN in vain */
-    for (int kind = 0; kind < KINDS; kind++)
+    for (enum kind kind = INVITE; kind < KINDS; kind++)
         assert_int_equal(sign_at(w, ally, key, kind, NOW - ISSUE_SKEW), E_OK);
     authority_close(jp);
     unit_ca_keys_free(&keys);

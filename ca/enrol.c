@@ -407,9 +407,9 @@ out:
 /* --- the run ------------------------------------------------------------- */
 
 /*
- * Opens the keys, then takes the nonce: a clock that is wrong, a missing token or a wrong PIN
- * shall not cost the applicant the invitation. A nonce that is used or expired does not end the run:
- * the verdict says so beside all other checks.
+ * Opens the keys, then takes the nonce: a wrong clock, a missing token or a wrong PIN shall not
+ * cost the applicant the invitation. A nonce that is used or expired does not end the run: the
+ * verdict says so beside all other checks.
  */
 static int take_nonce(struct run *r)
 {

@@ -1,5 +1,6 @@
 #include "ca/authority_priv.h"
 
+#include "ca/registry_clock.h"
 #include "ca/require.h"
 #include "ca/urls.h"
 

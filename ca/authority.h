@@ -113,7 +113,8 @@ int authority_may_invite(struct authority *a, const struct authority_invite *p,
                          struct err *e) MUST_USE;
 
 /* Draws a nonce, records the invitation and appends it as PEM ("FUSETSU
- * INVITATION"). E_NOT_FOUND when there is no issuing CA for the community. */
+ * INVITATION"). E_NOT_FOUND when there is no issuing CA for the community; E_REJECTED as
+ * authority_clock. */
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
                      struct err *e) MUST_USE;
 

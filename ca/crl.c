@@ -1,6 +1,7 @@
 #include "ca/crl.h"
 
 #include "ca/extend.h"
+#include "ca/registry_clock.h"
 #include "ca/urls.h"
 #include "core/asn1.h"
 
@@ -286,6 +287,12 @@ static int build(const struct issue_issuer *by, const char *delta_url,
     return rc;
 }
 
+static int check_clock(struct registry *reg, const struct crl_request *r, struct err *e)
+{
+    return r->clock_was_ahead ? registry_clock_certs(reg, r->now, e)
+                              : registry_clock(reg, r->now, e);
+}
+
 /* Number, base and times of the next one, and from which count of changes on it lists what. */
 static int plan(struct registry *reg, const struct crl_request *r, struct registry_crl *next,
                 int64_t *alive, int64_t *change, struct err *e)
@@ -296,7 +303,7 @@ static int plan(struct registry *reg, const struct crl_request *r, struct regist
 
     if (there < 0 || base < 0 || registry_changes(reg, &next->change, e) != 0)
         return -1;
-    if (registry_clock(reg, r->now, e) != 0)
+    if (check_clock(reg, r, e) != 0)
         return -1;
     if (r->delta && (base == 0 || full.next_update <= (int64_t)r->now))
         return err_set(e, E_REJECTED,
@@ -306,10 +313,12 @@ static int plan(struct registry *reg, const struct crl_request *r, struct regist
     next->base = r->delta ? full.number : 0;
     /* Never before the last one: of two, the later is the one that counts. */
     next->this_update = r->now - ISSUE_SKEW;
-    if (there == 1 && next->this_update < last.this_update)
+    if (there == 1 && next->this_update < last.this_update && !r->clock_was_ahead)
         next->this_update = last.this_update;
     next->next_update = r->now + crl_seconds(r->issuer, r->delta);
-    *alive = r->delta ? INT64_MAX : full.this_update;
+    *alive = full.this_update < next->this_update ? full.this_update : next->this_update;
+    if (r->delta)
+        *alive = INT64_MAX;
     *change = full.change;
     return 0;
 }
@@ -358,7 +367,7 @@ int crl_make(struct authority *a, const struct crl_request *r, struct buf *der,
     int rc = -1;
 
     /* The key first: no lock is held while a PIN is asked for. */
-    if (authority_clock(a, r->now, e) == 0 &&
+    if (check_clock(authority_registry(a), r, e) == 0 &&
         authority_issuer(a, r->issuer, r->community, &by, e) == 0 &&
         make(a, r, &by, &made, out, e) == 0) {
         buf_add_bytes(der, buf_bytes(&made));

@@ -17,6 +17,7 @@ struct crl_request {
     unsigned community; /* issuing CAs */
     bool delta;         /* only what changed since the last full CRL (5.2.4) */
     time_t now;
+    bool clock_was_ahead; /* the last CRLs are dated by a clock that was wrong; not for deltas */
 };
 
 struct crl_made {
@@ -28,8 +29,9 @@ struct crl_made {
  * Makes the next CRL, appends its DER, at most BUF_MAX (some 300,000 entries, else E_MEMORY), and
  * records it: a number is given once. Expired certificates stay until one full CRL after their
  * end (3.3). It is dated ISSUE_SKEW before `now` (ca/issue.h). E_REJECTED: the clock went back
- * (registry_clock). A delta needs a
- * full CRL that has not expired, and a URL for CRLs.
+ * (ca/registry_clock.h). With `clock_was_ahead` the dates of the CRLs before do not count, so that
+ * one with a right date can follow. A delta needs a full CRL that has not expired, and a URL for
+ * CRLs.
  */
 int crl_make(struct authority *a, const struct crl_request *r, struct buf *der,
              struct crl_made *out, struct err *e) MUST_USE;

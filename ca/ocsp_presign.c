@@ -1,7 +1,6 @@
 /* Answers signed beforehand. */
 #include "ca/ocsp_priv.h"
 
-#include "core/asn1.h"
 #include "core/file.h"
 
 #include <stdlib.h>

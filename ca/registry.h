@@ -184,12 +184,6 @@ struct registry_issued {
 int registry_add_issued(struct registry *r, const struct registry_issued *i,
                         struct err *e) MUST_USE;
 
-/*
- * Is a clock right that says `now`, for all that is recorded? E_REJECTED when it stands before the
- * date of a certificate, unless that is revoked, or of a CRL.
- */
-int registry_clock(struct registry *r, int64_t now, struct err *e) MUST_USE;
-
 /* Calls `each` for all issued certificates, oldest first, until it answers false;
  * what it is given is borrowed for the call. */
 int registry_issued(struct registry *r, bool (*each)(void *ctx, const struct registry_issued *i),

@@ -1,7 +1,6 @@
 #include "ca/registry_db.h"
 
 #include <string.h>
-#include <time.h>
 
 static const char *const role_names[REGISTRY_ROLES] = {"root", "cross", "attestation", "issuing",
                                                        "basic"};
@@ -447,53 +446,4 @@ int registry_issued_of(struct registry *r, int64_t id, struct buf *der, struct b
     }
     sqlite3_finalize(st);
     return rc;
-}
-
-/* --- the clock ----------------------------------------------------------- */
-
-static void say(int64_t t, char out[32])
-{
-    time_t at = (time_t)t;
-    struct tm tm;
-
-    if (gmtime_r(&at, &tm) == NULL || strftime(out, 32, "%Y-%m-%d %H:%M:%SZ", &tm) == 0)
-        out[0] = 0;
-}
-
-/* The last of the dates that a statement finds; it gives one or none. */
-static int last_date(struct registry *r, const char *sql, int64_t *out, struct err *e)
-{
-    sqlite3_stmt *st = NULL;
-    int row = registry_db_prepare(r, &st, e, sql, "") == 0 ? registry_db_step(r, st, e) : -1;
-
-    *out = row == 1 ? sqlite3_column_int64(st, 0) : 0;
-    sqlite3_finalize(st);
-    return row < 0 ? -1 : 0;
-}
-
-int registry_clock(struct registry *r, int64_t now, struct err *e)
-{
-    char ours[32], last[32];
-    int64_t cert, crl;
-
-    /* 2 is REGISTRY_REVOKED: who issued with a clock that was ahead takes that back, and goes on. */
-    if (last_date(r,
-                  "SELECT issued_at FROM issued i WHERE NOT EXISTS (SELECT 1 FROM status s WHERE "
-                  "s.issued = i.id AND s.state = 2) ORDER BY issued_at DESC LIMIT 1",
-                  &cert, e) != 0 ||
-        last_date(r, "SELECT this_update FROM crl ORDER BY this_update DESC LIMIT 1", &crl, e) != 0)
-        return -1;
-    if (now >= cert && now >= crl)
-        return 0;
-    say(now, ours);
-    say(cert > crl ? cert : crl, last);
-    if (cert > crl)
-        return err_set(e, E_REJECTED,
-                       "the clock stands at %s, before the authority's last certificate (%s): set "
-                       "it right; if it was ahead then, revoke what was issued (`fusetsu ca list`)",
-                       ours, last);
-    return err_set(e, E_REJECTED,
-                   "the clock stands at %s, before the authority's last CRL (%s): set it right; if "
-                   "it was ahead then, restore the registry from a backup",
-                   ours, last);
 }

@@ -110,9 +110,8 @@ static const char ssh[] =
     " serial INTEGER PRIMARY KEY, community INTEGER NOT NULL,"
     " issued INTEGER NOT NULL REFERENCES issued (id), expires_at INTEGER NOT NULL) STRICT;";
 
-/* Version 7. What was signed last (registry_clock) is found without reading everything. */
-static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);"
-                            "CREATE INDEX crl_date ON crl (this_update);";
+/* Version 7. What was issued last (ca/registry_clock.h) is found without reading everything. */
+static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);";
 
 /* Step i makes version i + 1 of version i. */
 static const char *const steps[] = {schema, devices, revocation, answers, grants, ssh, dates};

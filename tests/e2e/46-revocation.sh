@@ -276,4 +276,28 @@ check_out "its cross-certificate is out of the bundle" '^2$' bundle electricity
 check_out "the other is in" '^3$' bundle communications
 check_out "cut again, should the CRL be lost" 'Full CRL 3 .* 1 entries' cut cross3
 expect_fail "it says the same" 'certificate revoked' honoured electricity cross3
+
+# --- a clock that went back, as if: what was signed last is dated a year ahead -----------------
+
+year=$((365 * 86400))
+sql() { sqlite3 "$D/us/registry.db" "$1"; }
+invite_more() { us invite --community electricity --name more.us.example --out "$D/more.invite"; }
+refused_by_clock() { expect_exit 6 "$1" 'the clock stands at 20.* set it right' "${@:2}"; }
+check "a certificate more" us ocsp-responder --for cross --pin-file "$D/pin"
+sql "UPDATE issued SET issued_at = issued_at + $year WHERE id = (SELECT max(id) FROM issued)"
+refused_by_clock "no invitation" invite_more
+refused_by_clock "no CRL" us crl --for root --pin-file "$D/pin" --out "$D/x.crl"
+refused_by_clock "no responder" us ocsp-responder --for issuing:communications --pin-file "$D/pin"
+refused_by_clock "no OCSP answers" us ocsp --for issuing:communications --pin-file "$D/pin" --presign "$D/answers"
+refused_by_clock "no cross-certificate" us cross --ally "$D/jp-communications-ca.pem" --community communications \
+    --ally-nation JP --ally-domain jp.example --pin-file "$D/pin" --out "$D/x.pem"
+check "what it dated is revoked" us revoke "$(sql 'SELECT serial FROM issued ORDER BY id DESC LIMIT 1')" --reason superseded
+check "and all goes on" invite_more
+sql "UPDATE crl SET this_update = this_update + $year WHERE role = 0"
+refused_by_clock "nor after a CRL" invite_more
+expect_exit 6 "which says what to do" 'clock-was-ahead' us crl --for root --pin-file "$D/pin" --out "$D/x.crl"
+expect_exit 2 "not by a delta" 'full CRL' us crl --for root --delta --clock-was-ahead --pin-file "$D/pin" --out "$D/x.crl"
+check "the next one is dated right" us crl --for root --clock-was-ahead --pin-file "$D/pin" --out "$D/crl0.crl"
+check "and all goes on again" invite_more
+check_out "verifiers take it" OK honoured communications cross3
 finish

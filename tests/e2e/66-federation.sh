@@ -67,6 +67,9 @@ sign() { # sign WHO IN OUT
 }
 check "US signs, by the key in its TPM" sign us 1.txt 1.half
 check "JP signs what US has signed" sign jp 1.half 1.fed
+sqlite3 "$D/us-ca/registry.db" "UPDATE issued SET issued_at = issued_at + 86400 WHERE id = 1"
+expect_exit 6 "nor by a clock that stands before what was signed last" 'the clock stands at' sign us 1.txt none
+sqlite3 "$D/us-ca/registry.db" "UPDATE issued SET issued_at = issued_at - 86400 WHERE id = 1"
 expect_exit 6 "nobody signs twice" 'signed it already' sign jp 1.fed none
 check_out "as others read it, two signatures" '^2$' bash -c "openssl cms -cmsout -print -inform PEM -in '$D/1.fed' | grep -c 'signatureAlgorithm:'"
 by_openssl() { # OpenSSL agrees, with the roots as signers

@@ -45,7 +45,8 @@ static X509 *leaf_at(struct unit_ca_world *w, time_t now, int64_t *id)
 static X509_CRL *crl_at(struct unit_ca_world *w, enum registry_role role, time_t now,
                         struct crl_made *made)
 {
-    struct crl_request r = {role, role == REGISTRY_ISSUING ? OID_COMMUNICATIONS : 0, false, now};
+    struct crl_request r = {role, role == REGISTRY_ISSUING ? OID_COMMUNICATIONS : 0, .delta = false,
+                            .now = now};
     struct buf der = {0};
     struct err e = {0};
     const uint8_t *p;
@@ -174,7 +175,7 @@ static enum err_code sign_at(struct unit_ca_world *w, X509 *ally, struct signer 
                                   .domain = "jp.example",
                                   .community = OID_COMMUNICATIONS,
                                   .now = now};
-    struct crl_request crl = {REGISTRY_ISSUING, OID_ELECTRICITY, false, now};
+    struct crl_request crl = {REGISTRY_ISSUING, OID_ELECTRICITY, .delta = false, .now = now};
     struct registry_device device = {.oper = "O", .officer = "F"};
     struct signer *ek = unit_ca_signer("P-256");
     struct vouch vouch = {.ek = &ek->pub,
@@ -241,10 +242,10 @@ static void test_a_clock_that_went_back_signs_nothing(void **state)
                      0);
     X509_free(leaf_at(w, NOW, &id));
     opened = w->keys.opened;
-    for (int kind = 0; kind < KINDS; kind++)
+    for (enum kind kind = INVITE; kind < KINDS; kind++)
         assert_int_equal(sign_at(w, ally, key, kind, NOW - ISSUE_SKEW - 1), E_REJECTED);
     assert_int_equal(w->keys.opened, opened); /* nobody was asked for a PIN in vain */
-    for (int kind = 0; kind < KINDS; kind++)
+    for (enum kind kind = INVITE; kind < KINDS; kind++)
         assert_int_equal(sign_at(w, ally, key, kind, NOW - ISSUE_SKEW), E_OK);
     authority_close(jp);
     unit_ca_keys_free(&keys);
@@ -253,17 +254,23 @@ static void test_a_clock_that_went_back_signs_nothing(void **state)
     buf_free(&pin);
 }
 
-/* A clock that was a year ahead: what it dated is revoked, and all goes on. A CRL of then is what
- * relying parties would take for the latest, so that it stays in the way. */
+/* A clock that was a year ahead: what it dated is revoked, the next CRLs are made with right dates,
+ * and all goes on. */
 static void test_what_a_clock_ahead_dated_is_revoked(void **state)
 {
     struct unit_ca_world *w = *state;
     struct registry *r = authority_registry(w->us);
     struct crl_made made;
     struct err e = {0};
-    int64_t right, ahead;
+    int64_t right, ahead, other;
+    struct crl_request root = {.issuer = REGISTRY_ROOT, .now = NOW};
+    struct crl_request issuing = {
+        .issuer = REGISTRY_ISSUING, .community = OID_COMMUNICATIONS, .now = NOW};
+    struct buf der = {0};
 
     X509_free(leaf_at(w, NOW, &right));
+    X509_free(leaf_at(w, NOW, &other));
+    assert_int_equal(registry_revoke(r, other, REGISTRY_SUPERSEDED, NOW, 0, &e), 0);
     X509_free(leaf_at(w, NOW + 365 * DAY, &ahead));
     assert_int_equal(authority_clock(w->us, NOW, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
@@ -277,8 +284,27 @@ static void test_what_a_clock_ahead_dated_is_revoked(void **state)
     assert_int_equal(authority_clock(w->us, NOW - ISSUE_SKEW, &e), 0);
     assert_int_equal(authority_clock(w->us, NOW - ISSUE_SKEW - 1, NULL), -1);
     X509_CRL_free(crl_at(w, REGISTRY_ROOT, NOW + 365 * DAY, &made));
+    X509_CRL_free(crl_at(w, REGISTRY_ISSUING, NOW + 365 * DAY, &made));
     assert_int_equal(authority_clock(w->us, NOW, &e), -1);
     assert_non_null(strstr(e.msg, "last CRL"));
+    err_clear(&e);
+    assert_int_equal(crl_make(w->us, &root, &der, &made, &e), -1);
+    err_clear(&e);
+    root.clock_was_ahead = issuing.clock_was_ahead = true;
+    assert_int_equal(crl_make(w->us, &root, &der, &made, &e), 0);
+    assert_int_equal(made.row.this_update, NOW - ISSUE_SKEW);
+    assert_int_equal(authority_clock(w->us, NOW, NULL), -1); /* the other CA's */
+    assert_int_equal(crl_make(w->us, &issuing, &der, &made, &e), 0);
+    assert_int_equal(made.row.number, 2);
+    assert_int_equal(made.row.this_update, NOW - ISSUE_SKEW);
+    /* What is revoked is in it, though it will have ended by the date of the one before. */
+    assert_int_equal(made.entries, 2);
+    assert_int_equal(authority_clock(w->us, NOW, &e), 0);
+    /* Not as long as a certificate is dated so. */
+    X509_free(leaf_at(w, NOW + 10 * DAY, &ahead));
+    assert_int_equal(crl_make(w->us, &root, &der, &made, &e), -1);
+    assert_int_equal(e.code, E_REJECTED);
+    buf_free(&der);
 }
 
 /* Of two CRLs the later is the one that counts, though the clock went back a little between. */

@@ -71,12 +71,14 @@ static X509_CRL *crl_of(struct unit_ca_world *w, const struct crl_request *r, st
 
 static X509_CRL *crl_at(struct unit_ca_world *w, bool delta, time_t now, struct crl_made *made)
 {
-    return crl_of(w, &(struct crl_request){REGISTRY_ISSUING, OID_COMMUNICATIONS, delta, now}, made);
+    return crl_of(
+        w, &(struct crl_request){REGISTRY_ISSUING, OID_COMMUNICATIONS, .delta = delta, .now = now},
+        made);
 }
 
 static enum err_code crl_code(struct unit_ca_world *w, bool delta, time_t now)
 {
-    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, delta, now};
+    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, .delta = delta, .now = now};
     struct crl_made made;
     struct buf der = {0};
     struct err e = {0};
@@ -348,8 +350,8 @@ static void test_each_ca_has_its_own(void **state)
     struct unit_ca_world *w = *state;
     struct err e = {0};
     int64_t id;
-    struct crl_request other = {REGISTRY_ISSUING, OID_ELECTRICITY, false, NOW + 1};
-    struct crl_request root = {REGISTRY_ROOT, 0, false, NOW + 1};
+    struct crl_request other = {REGISTRY_ISSUING, OID_ELECTRICITY, .delta = false, .now = NOW + 1};
+    struct crl_request root = {REGISTRY_ROOT, 0, .delta = false, .now = NOW + 1};
     struct crl_made made;
     struct buf der = {0};
 
@@ -485,8 +487,8 @@ enum { N = 100000, KIB = 64 * 1024 };
 static void test_a_hundred_thousand_entries(void **state)
 {
     struct unit_ca_world *w = *state;
-    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, false, NOW + 1};
-    struct crl_request root = {REGISTRY_ROOT, 0, false, NOW + 1};
+    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, .delta = false, .now = NOW + 1};
+    struct crl_request root = {REGISTRY_ROOT, 0, .delta = false, .now = NOW + 1};
     X509 *issuing = NULL, *c, *good;
     struct crl_made made;
     struct buf der = {0};

@@ -592,7 +592,7 @@ static void test_a_clock_that_went_back_costs_no_invitation(void **state)
 {
     struct world *w = *state;
     struct authority_invite p = good_invite();
-    struct crl_request later = {REGISTRY_ROOT, 0, false, NOW + 7200};
+    struct crl_request later = {REGISTRY_ROOT, 0, .delta = false, .now = NOW + 7200};
     struct crl_made made;
     struct buf crl = {0};
 

@@ -201,7 +201,7 @@ static void test_validity_crosses_2050(void **state)
     struct buf pin = {0};
     struct draft d = draft_of("gw1.us.example");
     struct issue_issuer by;
-    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, false, Y2050 - 1};
+    struct crl_request r = {REGISTRY_ISSUING, OID_COMMUNICATIONS, .delta = false, .now = Y2050 - 1};
     struct crl_made made;
     struct buf der = {0};
     struct authority *a;

@@ -351,7 +351,9 @@ static void test_ended_or_foreign_keys_do_not_answer(void **state)
     struct buf out = {0};
     struct err e = {0};
     struct ocsp *o = NULL;
-    int64_t id;
+    ASN1_GENERALIZEDTIME *from, *next;
+    OCSP_BASICRESP *basic;
+    int64_t id, end = 0;
     X509 *c = leaf(w, "a.us.example", &id);
     OCSP_REQUEST *req = question(c, w->issuer, EVP_sha1(), false);
     struct buf in = {0};
@@ -370,7 +372,17 @@ static void test_ended_or_foreign_keys_do_not_answer(void **state)
     assert_int_equal(e.code, E_NOT_FOUND);
     err_clear(&e);
     encode(req, &in);
-    assert_int_equal(ocsp_answer(w->o, buf_bytes(&in), NOW + 7 * DAY, &out, &e), -1);
+    /* In its last second it answers, for no longer than it lasts; then not. */
+    assert_int_equal(issue_time(X509_get0_notAfter(w->cert), &end, &e), 0);
+    assert_int_equal(ocsp_answer(w->o, buf_bytes(&in), (time_t)end - 1, &out, &e), 0);
+    r = read_answer(&out);
+    basic = OCSP_response_get1_basic(r);
+    OCSP_single_get0_status(OCSP_resp_get0(basic, 0), NULL, NULL, &from, &next);
+    assert_int_equal(ASN1_TIME_cmp_time_t(from, (time_t)end - 1 - ISSUE_SKEW), 0);
+    assert_int_equal(ASN1_TIME_cmp_time_t(next, (time_t)end), 0);
+    OCSP_BASICRESP_free(basic);
+    OCSP_RESPONSE_free(r);
+    assert_int_equal(ocsp_answer(w->o, buf_bytes(&in), (time_t)end, &out, &e), -1);
     r = read_answer(&out);
     assert_int_equal(OCSP_response_status(r), OCSP_RESPONSE_STATUS_INTERNALERROR);
     OCSP_RESPONSE_free(r);

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "ca/registry_clock.h"
 #include "ca/registry_device.h"
 #include "ca/registry_publish.h"
 #include "tests/support/unit_ca.h"

@@ -1,14 +1,14 @@
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/community.h"
+#include "cli/crlread.h"
+#include "cli/federation_crldir.h"
 #include "cli/federation_state.h"
 #include "cli/out.h"
 #include "cli/usage.h"
-#include "core/file.h"
 #include "core/gate.h"
 #include "core/log.h"
 
-#include <openssl/pem.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,10 @@ static const struct cli_option options[] = {
      "the clearance that it must have, such as secret: of our own system, or "
      "one of the ally's that counts as it",
      false},
-    {"crls", "FILE", "CRLs, one of each CA: revoked is refused, and so is what none judges", false},
+    {"crls", "FILE",
+     "CRLs, one of each CA: revoked is refused, and so is what none judges (default: those that "
+     "`fusetsu federation crls` keeps there, if it does)",
+     false},
     {"openvpn", NULL, "called by OpenVPN's tls-verify, with tls-export-cert: DEPTH SUBJECT follow",
      false},
     {0},
@@ -34,6 +37,8 @@ struct inputs {
     struct federation f;
     STACK_OF(X509) * certs; /* the leaf first */
     STACK_OF(X509_CRL) * crls;
+    struct federation_crls kept;
+    const struct federation_crl *lacking; /* of those; NULL: none */
     struct gate_terms terms;
 };
 
@@ -41,35 +46,35 @@ static void free_inputs(struct inputs *in)
 {
     federation_free(&in->f);
     certs_free(in->certs);
-    sk_X509_CRL_pop_free(in->crls, X509_CRL_free);
+    crlread_free(in->crls);
+    federation_crls_free(&in->kept);
 }
 
-static int read_crls(const char *path, STACK_OF(X509_CRL) * *out, struct err *e)
+/* Those that were given, or those that are kept beside the federation, where there are any. */
+static int read_crls(const struct cli *c, struct inputs *in, struct err *e)
 {
-    struct buf in = {0};
-    BIO *bio = NULL;
-    X509_CRL *crl;
-    int rc = -1;
+    const char *file = cli_option(c, "crls"), *dir = cli_option(c, "trust");
+    bool kept = false;
 
-    *out = sk_X509_CRL_new_null();
-    if (*out == NULL)
-        return err_set(e, E_MEMORY, "out of memory for CRLs");
-    if (file_read(path, BUF_MAX, &in, e) != 0)
-        goto out;
-    bio = BIO_new_mem_buf(in.p, (int)in.len);
-    while (bio != NULL && (crl = PEM_read_bio_X509_CRL(bio, NULL, NULL, NULL)) != NULL) {
-        if (sk_X509_CRL_push(*out, crl) <= 0) {
-            X509_CRL_free(crl);
-            err_set(e, E_MEMORY, "out of memory for CRLs");
-            goto out;
-        }
+    if (file != NULL)
+        return crlread_file(file, &in->crls, e);
+    federation_crls_of(&in->f, in->terms.side, &in->kept);
+    if (federation_crldir_read(dir, &in->kept, &kept, e) != 0)
+        return -1;
+    if (!kept)
+        return 0;
+    in->crls = sk_X509_CRL_new_null();
+    for (size_t i = 0; in->crls != NULL && i < in->kept.n; i++) {
+        X509_CRL *crl = in->kept.need[i].crl;
+
+        if (crl == NULL)
+            continue;
+        if (sk_X509_CRL_push(in->crls, crl) <= 0)
+            return err_set(e, E_MEMORY, "out of memory for CRLs");
+        X509_CRL_up_ref(crl);
     }
-    rc = sk_X509_CRL_num(*out) > 0 ? 0
-                                   : err_set(e, E_FORMAT, "%s holds no CRL; PEM is expected", path);
-out:
-    BIO_free(bio);
-    buf_free(&in);
-    return rc;
+    in->lacking = federation_crls_lacking(&in->kept, in->terms.community, in->terms.now);
+    return in->crls != NULL ? 0 : err_set(e, E_MEMORY, "out of memory for CRLs");
 }
 
 static int read_class(const struct cli *c, int *out, struct err *e)
@@ -114,13 +119,14 @@ static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
         read_class(c, &t->clearance, e) != 0 ||
         federation_state_get(cli_option(c, "trust"), &in->f, &t->side, e) != 0)
         return -1;
-    if (cli_option(c, "crls") != NULL && read_crls(cli_option(c, "crls"), &in->crls, e) != 0)
+    if (read_crls(c, in, e) != 0)
         return -1;
     t->crls = in->crls;
     return read_certs(c, in, e);
 }
 
-static int tell(struct cli *c, X509 *leaf, const struct chain_verdict *v, struct err *e)
+static int tell(struct cli *c, X509 *leaf, const struct inputs *in, const struct chain_verdict *v,
+                struct err *e)
 {
     char subject[CERTS_TEXT];
 
@@ -135,6 +141,13 @@ static int tell(struct cli *c, X509 *leaf, const struct chain_verdict *v, struct
     } else if (v->accepted) {
         out_para(stdout, "%s is let in.", subject);
     }
+    if (v->code == CHAIN_NO_CRL && in->lacking != NULL)
+        return err_set(
+            e, E_REJECTED,
+            "%s is not let in: the CRL \"%s\" is %s; hand the newest to `fusetsu federation "
+            "crls` (%s)",
+            subject, in->lacking->name, in->lacking->crl == NULL ? "missing" : "not of now",
+            v->clause);
     return v->accepted
                ? 0
                : err_set(e, E_REJECTED, "%s is not let in: %s (%s)", subject, v->reason, v->clause);
@@ -153,7 +166,7 @@ static int run(struct cli *c, struct err *e)
         return 0;
     if (read_inputs(c, &in, e) == 0 &&
         gate_check(sk_X509_value(in.certs, 0), in.certs, &in.terms, &v, e) == 0) {
-        rc = tell(c, sk_X509_value(in.certs, 0), &v, e);
+        rc = tell(c, sk_X509_value(in.certs, 0), &in, &v, e);
         chain_free(&v);
     }
     free_inputs(&in);

@@ -37,6 +37,7 @@ extern const struct cli_command cmd_federation_sign;
 extern const struct cli_command cmd_federation_show;
 extern const struct cli_command cmd_federation_diff;
 extern const struct cli_command cmd_federation_apply;
+extern const struct cli_command cmd_federation_crls;
 extern const struct cli_command cmd_device_register;
 extern const struct cli_command cmd_device_certify;
 extern const struct cli_command cmd_device_list;

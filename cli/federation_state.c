@@ -1,5 +1,6 @@
 #include "cli/federation_state.h"
 
+#include "cli/federation_crldir.h"
 #include "core/federation_trust.h"
 #include "core/file.h"
 
@@ -115,11 +116,17 @@ static int drop_split(struct federation_state *s, const char *dir, struct err *e
 
 static int close_community(struct federation_state *s, unsigned n, struct err *e)
 {
-    static const char *const ends[] = {".pem", ".p12", ".policy"};
+    static const char *const ends[] = {".pem", ".p12", ".policy", ".crls.pem"};
+    static const char *const crls[] = {"issuing", "ally"};
     char name[64];
 
     for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
         snprintf(name, sizeof(name), "%s%s", oid_community_name(n), ends[i]);
+        if (drop(s, name, e) != 0)
+            return -1;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(crls); i++) {
+        snprintf(name, sizeof(name), "crls/%s-%s.crl", crls[i], oid_community_name(n));
         if (drop(s, name, e) != 0)
             return -1;
     }
@@ -204,6 +211,24 @@ static int derive(struct federation_state *s, struct err *e)
     return 0;
 }
 
+/* The CRLs that were taken before, for the CAs of now. */
+static int derive_crls(const struct federation_state *s, struct err *e)
+{
+    struct federation_crls set = {.n = 0};
+    bool kept = false;
+    int lock = -1, rc = -1;
+
+    if (s->dry)
+        return 0;
+    federation_crls_of(s->f, s->side, &set);
+    if (federation_crldir_lock(s->dir, &lock, e) == 0 &&
+        federation_crldir_read(s->dir, &set, &kept, e) == 0)
+        rc = kept ? federation_crldir_write(s->dir, &set, e) : 0;
+    federation_crldir_unlock(lock);
+    federation_crls_free(&set);
+    return rc;
+}
+
 static int put_nation(struct federation_state *s, struct err *e)
 {
     char line[4];
@@ -243,7 +268,8 @@ int federation_state_put(struct federation_state *s, struct err *e)
     if (read_old(s, &old, e) != 0 || federation_follows(s->text, buf_bytes(&old), e) != 0)
         goto out;
     s->changed = !bytes_equal(s->text, buf_bytes(&old));
-    if (make_dir(s, "", e) != 0 || derive(s, e) != 0 || put_nation(s, e) != 0)
+    if (make_dir(s, "", e) != 0 || derive(s, e) != 0 || derive_crls(s, e) != 0 ||
+        put_nation(s, e) != 0)
         goto out;
     rc = put(s, IN_FORCE, s->file, e);
 out:

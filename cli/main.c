@@ -64,6 +64,7 @@ static const struct cli_command *const commands[] = {
     &cmd_federation_show,
     &cmd_federation_diff,
     &cmd_federation_apply,
+    &cmd_federation_crls,
     &cmd_device_register,
     &cmd_device_certify,
     &cmd_device_list,

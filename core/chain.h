@@ -144,6 +144,14 @@ int chain_check(X509 *leaf, const struct chain_terms *t, struct chain_verdict *o
                 struct err *e) MUST_USE;
 void chain_free(struct chain_verdict *v);
 
+/* Why a CRL is not to be believed about all that the CA `issuer` certifies (RFC 5280, 6.3.3), whatever
+ * the time is; NULL: it is. Deltas are not, nor what is limited to some certificates. */
+const char *chain_crl_fault(X509_CRL *crl, X509 *issuer);
+/* thisUpdate and nextUpdate in seconds since 1970; false: not both are there in their prescribed form. */
+bool chain_crl_times(const X509_CRL *crl, int64_t *from, int64_t *until);
+/* Within these. */
+bool chain_crl_current(const X509_CRL *crl, int64_t now);
+
 /* "signature", ...: the code as it appears in JSON and in tests. */
 const char *chain_code_name(enum chain_code code);
 

@@ -37,13 +37,24 @@ static bool covers(X509_CRL *crl, bool ca)
     return ok;
 }
 
-static bool is_current(const X509_CRL *crl, int64_t now)
+bool chain_crl_times(const X509_CRL *crl, int64_t *from, int64_t *until)
 {
     const ASN1_TIME *next = X509_CRL_get0_nextUpdate(crl);
-    int64_t from, to;
+    int64_t first, last;
 
-    return next != NULL && chain_cert_time(X509_CRL_get0_lastUpdate(crl), &from) &&
-           chain_cert_time(next, &to) && from <= now && now <= to;
+    if (next == NULL || !chain_cert_time(X509_CRL_get0_lastUpdate(crl), &first) ||
+        !chain_cert_time(next, &last))
+        return false;
+    *from = first;
+    *until = last;
+    return true;
+}
+
+bool chain_crl_current(const X509_CRL *crl, int64_t now)
+{
+    int64_t from, until;
+
+    return chain_crl_times(crl, &from, &until) && from <= now && now <= until;
 }
 
 static bool is_signed(X509_CRL *crl, EVP_PKEY *key)
@@ -72,13 +83,37 @@ static bool usable(X509_CRL *crl, const struct chain_cert *c, EVP_PKEY *issuer, 
     STACK_OF(X509_REVOKED) *all = X509_CRL_get_REVOKED(crl);
 
     if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_issuer_name(c->x)) != 0 ||
-        !is_current(crl, now) || !covers(crl, ca) || !is_signed(crl, issuer))
+        !chain_crl_current(crl, now) || !covers(crl, ca) || !is_signed(crl, issuer))
         return false;
     for (int i = 0; i < sk_X509_REVOKED_num(all); i++) {
         if (unknown_critical(X509_REVOKED_get0_extensions(sk_X509_REVOKED_value(all, i)), NONE))
             return false;
     }
     return true;
+}
+
+const char *chain_crl_fault(X509_CRL *crl, X509 *issuer)
+{
+    STACK_OF(X509_REVOKED) *all = X509_CRL_get_REVOKED(crl);
+    EVP_PKEY *key = X509_get0_pubkey(issuer);
+    const char *fault = NULL;
+
+    if (X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(issuer)) != 0)
+        fault = "it is of another CA";
+    else if (key == NULL || (X509_get_key_usage(issuer) & KU_CRL_SIGN) == 0 || !is_signed(crl, key))
+        fault = "it is not signed by that CA's key";
+    else if (X509_CRL_get_ext_by_NID(crl, NID_delta_crl, -1) >= 0)
+        fault = "it is a delta, which says only what changed; the full one is wanted";
+    else if (!covers(crl, true) || !covers(crl, false))
+        fault = "it speaks of some certificates of that CA only; a full one is wanted";
+    else if (unknown_critical(X509_CRL_get0_extensions(crl), NID_issuing_distribution_point))
+        fault = "it has a critical extension that is not known here";
+    for (int i = 0; fault == NULL && i < sk_X509_REVOKED_num(all); i++) {
+        if (unknown_critical(X509_REVOKED_get0_extensions(sk_X509_REVOKED_value(all, i)), NONE))
+            fault = "an entry of it has a critical extension that is not known here";
+    }
+    ERR_clear_error();
+    return fault;
 }
 
 bool chain_crl_check(const struct chain_terms *t, const struct chain_cert *c, EVP_PKEY *issuer,

@@ -55,12 +55,26 @@ static int add_word(struct buf *out, const char *word, struct err *e)
     return 0;
 }
 
+/* OpenVPN does not start when the file is not there, and reads it again when it changes. */
+static int add_crls(struct setup *s, struct buf *out, const char *path, struct err *e)
+{
+    if (access(path, F_OK) == 0) {
+        buf_str(out, "\ncrl-verify ");
+        return add_path(out, path, e);
+    }
+    setup_say(s,
+              "There is no %s: OpenVPN lets in what was revoked. Hand the CRLs of both nations to "
+              "`fusetsu federation crls`, then run this again, which adds the line crl-verify.",
+              path);
+    return 0;
+}
+
 /* Whom it trusts, and the gate: OpenVPN alone looks at no policy. */
 static int add_gate(struct setup *s, struct buf *out, struct err *e)
 {
     const char *trust = cli_option(setup_cli(s), "trust"),
                *community = cli_option(setup_cli(s), "community");
-    struct buf dir = {0}, ca = {0}, command = {0};
+    struct buf dir = {0}, ca = {0}, crls = {0}, command = {0};
     char own[PATH_MAX];
     unsigned number;
     ssize_t n;
@@ -77,10 +91,11 @@ static int add_gate(struct setup *s, struct buf *out, struct err *e)
     if (community_parse(community, &number, e) != 0 || setup_absolute(trust, &dir, e) != 0)
         goto out;
     buf_printf(&ca, "%s/%s.pem", (const char *)dir.p, oid_community_name(number));
-    if (buf_cstr(&ca) == NULL)
+    buf_printf(&crls, "%s/%s.crls.pem", (const char *)dir.p, oid_community_name(number));
+    if (buf_cstr(&ca) == NULL || buf_cstr(&crls) == NULL)
         goto out;
     buf_str(out, "ca ");
-    if (add_path(out, (const char *)ca.p, e) != 0)
+    if (add_path(out, (const char *)ca.p, e) != 0 || add_crls(s, out, (const char *)crls.p, e) != 0)
         goto out;
     if (add_word(&command, own, e) != 0 || add_word(&command, "gate", e) != 0 ||
         add_word(&command, "--openvpn", e) != 0 || add_word(&command, "--trust", e) != 0 ||
@@ -94,6 +109,7 @@ static int add_gate(struct setup *s, struct buf *out, struct err *e)
 out:
     buf_free(&dir);
     buf_free(&ca);
+    buf_free(&crls);
     buf_free(&command);
     return rc;
 }
@@ -117,7 +133,8 @@ static int check_rest(struct setup *s, const char *path, struct err *e)
     static const char *const words[] = {"cert",   "key",      "pkcs12",           "<cert>",
                                         "<key>",  "<pkcs12>", "pkcs11-providers", "pkcs11-id",
                                         "--cert", "--key",    "--pkcs12",         NULL};
-    static const char *const gate[] = {"ca", "<ca>", "capath", "tls-verify", "--ca", NULL};
+    static const char *const gate[] = {"ca",         "<ca>", "capath", "tls-verify",
+                                       "crl-verify", "--ca", NULL};
     struct lines_hit hit;
     struct bytes have;
 
@@ -201,9 +218,11 @@ const struct cli_command cmd_setup_openvpn = {
     .shared = CLI_SETUP | CLI_SCOPE | CLI_TOKEN | CLI_ASKED | CLI_JSON,
     .options = options,
     .summary = "let OpenVPN use a key of the token",
-    .about = "Puts two lines at the end of a configuration file of OpenVPN's, which name the "
-             "module, and the certificate and key. A file that names another key is refused. With "
-             "--trust four more, which let in what a federation bounds and nothing else.",
+    .about =
+        "Puts two lines at the end of a configuration file of OpenVPN's, which name the "
+        "module, and the certificate and key. A file that names another key is refused. With "
+        "--trust four more, which let in what a federation bounds and nothing else, and a fifth "
+        "for what is revoked where `fusetsu federation crls` keeps CRLs.",
     .examples = "fusetsu setup openvpn --label gw\n"
                 "fusetsu setup openvpn --label gw --file /etc/openvpn/gw.conf\n"
                 "fusetsu setup openvpn --label gw --file /etc/openvpn/gw.conf "

@@ -12,62 +12,10 @@ story 2 "$@"
 # shellcheck source=tests/e2e/consumers.sh
 . tests/e2e/consumers.sh
 
-charon=/usr/lib/ipsec/charon
-for need in "$charon" /usr/lib/ipsec/plugins/libstrongswan-{kernel-libipsec,pkcs11,vici}.so "$(command -v swanctl)"; do
-    [ -e "$need" ] && continue
-    skip "strongSwan" "strongswan-charon, strongswan-swanctl or libcharon-extra-plugins is not installed"
-    finish
-done
-if [ "$(id -u)" -ne 0 ] || [ ! -c /dev/net/tun ] || ! unshare -mn true 2>/dev/null; then
-    skip "strongSwan" "its network namespaces and TUN devices need root and /dev/net/tun"
-    finish
-fi
+# shellcheck source=tests/e2e/charon.sh
+. tests/e2e/charon.sh
 
-# --- two sites --------------------------------------------------------------
-
-# A site is a network and a mount namespace, with copies of the settings in /etc, a /run and a /var/lib
-# of its own; they are those of an idle process and end with it. Its ESP is charon's own, over a TUN device.
-SITES=() CHARON=()
-site() { # site N
-    local n=$1 etc=$D/$1/etc
-    mkdir -p "$etc/swanctl"/{conf.d,x509,x509ca,x509ocsp,x509aa,x509ac,x509crl,pubkey,private,rsa,ecdsa,bliss,pkcs8,pkcs12}
-    cp -r /etc/strongswan.conf /etc/strongswan.d "$etc/" && cp /etc/swanctl/swanctl.conf "$etc/swanctl/" || return 1
-    printf '%s\n' 'charon {' '  filelog {' '    log {' "      path = $D/$n/charon.log" '      flush_line = yes' '    }' '  }' \
-        '  retransmit_tries = 2' '  retransmit_timeout = 2.0' '  delete_rekeyed_delay = 1' '  plugins {' '    kernel-libipsec {' '      load = yes' '    }' \
-        '    stroke {' '      load = no' '    }' '  }' '}' >"$etc/strongswan.d/story.conf"
-    background unshare -mn tail -f /dev/null
-    SITES[n]=$LAST
-    poll 10 apart "$n" && on "$n" mount -t tmpfs none /run && on "$n" mount -t tmpfs none /var/lib &&
-        on "$n" ip link set lo up || return 1
-    for place in strongswan.conf strongswan.d swanctl; do on "$n" mount --bind "$etc/$place" "/etc/$place" || return 1; done
-}
-apart() { [ "$(readlink "/proc/${SITES[$1]}/ns/net")" != "$(readlink /proc/self/ns/net)" ]; }
-on() { nsenter -t "${SITES[$1]}" -m -n -- "${@:2}"; }
-# 192.0.2.N is gateway N on the wire between them; 10.77.N.1 to .3 are hosts behind it.
-wire() {
-    local n host
-    on 1 ip link add wire type veth peer name wire netns "${SITES[2]}" || return 1
-    for n in 1 2; do
-        on "$n" ip addr add "192.0.2.$n/24" dev wire && on "$n" ip link set wire up || return 1
-        for host in 1 2 3; do on "$n" ip addr add "10.77.$n.$host/32" dev lo || return 1; done
-    done
-}
-pings() { on "$1" ping -n -c 1 -W 1 -I "$2" "$3"; } # pings N FROM TO
-swanctl() { on "$1" timeout -k 5 30 swanctl "${@:2}"; }
-up() { gone "${CHARON[$1]}" || swanctl "$1" --stats >/dev/null 2>&1; }
-start() { # start N: charon at that site
-    at "$1" background nsenter -t "${SITES[$1]}" -m -n -- "${FOREIGN[@]}" "$charon" >"$D/$1/charon.out" 2>&1 </dev/null
-    CHARON[$1]=$LAST
-    poll 30 up "$1" && ! gone "${CHARON[$1]}" || { cat "$D/$1/charon.out" "$D/$1/charon.log"; return 1; }
-}
-# with_log N COMMAND...: and what charon at site N logged meanwhile
-with_log() {
-    local from rc=0
-    from=$(wc -l <"$D/$1/charon.log")
-    "${@:2}" || rc=$?
-    tail -n "+$((from + 1))" "$D/$1/charon.log"
-    return "$rc"
-}
+! why=$(charon_missing) || { skip "strongSwan" "$why" && finish; }
 
 for n in 1 2; do check "site $n" site $n; done
 check "a wire between them" wire
@@ -226,7 +174,7 @@ for n in 1 2; do
     for name in $(keys $n); do check "${NATION[n]}: the settings for the key $name" settings $n "$name"; done
     connection $n ec ec 1
     connection $n rsa rsa 2
-    check "${NATION[n]}: charon starts" start $n
+    check "${NATION[n]}: charon starts" charon_start $n
     check_out "and finds the token" "found token in slot 'fusetsu'" cat "$D/$n/charon.log"
     check_out "its certificates and connections are read" 'loaded connection .rsa.' swanctl $n --load-all --noprompt
 done

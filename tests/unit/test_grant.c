@@ -7,100 +7,59 @@
 
 #include <cmocka.h>
 
-#include "ca/enrol.h"
 #include "ca/renew.h"
 #include "core/gate.h"
-#include "tests/support/unit_ca.h"
-#include "tests/support/unit_forge.h"
+#include "tests/support/unit_enrol.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define NOW ((time_t)UNIT_FORGE_NOW)
+#define NOW UNIT_ENROL_NOW
 #define DAY 86400
 #define SYSTEM "1.3.6.1.4.1.32473.8.1"
 
-struct world {
-    char *dir;
-    struct unit_ca_keys keys;
-    struct authority *us;
-    struct unit_forge f;
-    struct enrol_outcome out;
-    struct err e;
-};
-
 static int set_up(void **state)
 {
-    struct world *w = test_calloc(1, sizeof(*w));
     struct clearance_system s;
-    struct buf pin = {0};
+    struct err e = {0};
+    int rc;
 
     assert_int_equal(
-        clearance_system_parse(SYSTEM, "secret=SECRET,confidential=CONFIDENTIAL", &s, &w->e), 0);
-    unit_forge_init(&w->f, UNIT_RSA, UNIT_P256, UNIT_P256);
-    unit_forge_build(&w->f);
-    assert_int_equal(issue_to_pem(w->f.ek_root, &pin, &w->e), 0);
-    unit_forge_free(&w->f);
-    w->dir = unit_ca_dir();
+        clearance_system_parse(SYSTEM, "secret=SECRET,confidential=CONFIDENTIAL", &s, &e), 0);
     unit_ca_clearances = &s;
     unit_ca_basic = true;
-    w->us = unit_ca_make(w->dir, "US", "comms.example", buf_bytes(&pin), NOW - 3600, &w->keys);
+    rc = unit_enrol_up(state);
     unit_ca_clearances = NULL;
     unit_ca_basic = false;
-    buf_free(&pin);
-    unit_forge_init(&w->f, UNIT_RSA, UNIT_P256, UNIT_P256);
-    *state = w;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct world *w = *state;
-
-    enrol_free(&w->out);
-    unit_forge_free(&w->f);
-    authority_close(w->us);
-    unit_ca_keys_free(&w->keys);
-    unit_ca_dir_remove(w->dir);
-    test_free(w);
-    return 0;
+    return rc;
 }
 
 static struct authority_invite for_name(const char *name)
 {
-    return (struct authority_invite){
-        .community = OID_COMMUNICATIONS, .level = 3, .name = name, .days = 1, .now = NOW - 60};
+    struct authority_invite p = unit_enrol_terms();
+
+    p.name = name;
+    return p;
 }
 
 /* Sends the forger's request in and gives its certificate; the caller frees it. */
-static X509 *enrol(struct world *w, time_t now)
+static X509 *enrol(struct unit_enrol *w, time_t now)
 {
-    struct buf der = {0};
     X509 *cert;
 
-    unit_forge_build(&w->f);
-    enrol_free(&w->out);
-    assert_int_equal(evidence_request_encode(&w->f.request, &der, &w->e), 0);
-    if (enrol_run(w->us, buf_bytes(&der), now, &w->out, &w->e) != 0)
+    unit_enrol_build(w);
+    if (unit_enrol_at(w, now) != 0)
         fail_msg("%s", w->e.msg);
-    buf_free(&der);
     cert = w->out.cert;
     w->out.cert = NULL;
     return cert;
 }
 
-static X509 *invited(struct world *w, const struct authority_invite *p)
+static X509 *invited(struct unit_enrol *w, const struct authority_invite *p)
 {
     static char san[100];
-    struct evidence_invitation v;
-    struct buf pem = {0};
 
-    if (authority_invite(w->us, p, &pem, &w->e) != 0)
-        fail_msg("%s", w->e.msg);
-    assert_int_equal(evidence_invitation_from_pem(buf_bytes(&pem), &v, &w->e), 0);
-    assert_string_equal(v.subject, p->name);
-    memcpy(w->f.nonce, v.nonce, sizeof(w->f.nonce));
-    buf_free(&pem);
+    unit_enrol_invite(w, p);
     /* As a request has it (cli/enrolment.c). */
     snprintf(san, sizeof(san), "%s:%s", strchr(p->name, '@') != NULL ? "email" : "DNS", p->name);
     w->f.cn = p->name;
@@ -108,7 +67,7 @@ static X509 *invited(struct world *w, const struct authority_invite *p)
     return enrol(w, p->now + 60);
 }
 
-static X509 *renewed(struct world *w, X509 *old, time_t now)
+static X509 *renewed(struct unit_enrol *w, X509 *old, time_t now)
 {
     struct evidence_invitation v;
 
@@ -119,7 +78,7 @@ static X509 *renewed(struct world *w, X509 *old, time_t now)
 }
 
 /* The path under the root, with the wanted use and, if any, class of clearance. */
-static bool valid(struct world *w, X509 *leaf, const char *usage, uint32_t class, time_t now)
+static bool valid(struct unit_enrol *w, X509 *leaf, const char *usage, uint32_t class, time_t now)
 {
     struct chain_anchor anchor = {.names = NULL};
     struct chain_terms t = {.anchor = &anchor,
@@ -160,7 +119,7 @@ static void test_each_kind_is_for_its_use_alone(void **state)
                 {"server", UNIT_FORGE_SUBJECT, "1000"},   {"client", UNIT_FORGE_SUBJECT, "0100"},
                 {"ike", UNIT_FORGE_SUBJECT, "0010"},      {NULL, "alice@comms.example", "0101"},
                 {"person", "alice@comms.example", "0101"}};
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
 
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct authority_invite p = for_name(rows[i].name);
@@ -182,7 +141,7 @@ static void test_each_kind_is_for_its_use_alone(void **state)
 
 static void test_a_person(void **state)
 {
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     struct authority_invite p = for_name("a.liddell@mail.comms.example");
     X509 *cert, *next;
     char text[100];
@@ -218,7 +177,7 @@ static void test_a_person(void **state)
 
 static void test_without_a_name_it_is_the_address(void **state)
 {
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     struct authority_invite p = for_name("a.liddell@comms.example");
     X509 *cert = invited(w, &p);
     char text[100];
@@ -235,7 +194,7 @@ static void test_without_a_name_it_is_the_address(void **state)
  * makes of policies. */
 static void test_low_levels_are_kept_apart(void **state)
 {
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     X509 *root, *issuing, *basic, *between[2] = {NULL, NULL};
 
     assert_int_equal(authority_cert(w->us, REGISTRY_ROOT, 0, &root, &w->e), 0);
@@ -267,7 +226,7 @@ static void test_low_levels_are_kept_apart(void **state)
 /* What the basic CA would sign for a higher level is good for none of them. */
 static void test_a_basic_ca_cannot_do_more(void **state)
 {
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_BASIC, OID_COMMUNICATIONS);
     X509 *leaf = unit_ca_leaf(w->us, OID_COMMUNICATIONS, 3, "gw.comms.example", NULL, NOW);
     X509 *root, *between[2] = {by.cert, NULL};
@@ -288,7 +247,7 @@ static void test_a_basic_ca_cannot_do_more(void **state)
     X509_free(leaf);
 }
 
-static void refused(struct world *w, const struct authority_invite *p, enum err_code code)
+static void refused(struct unit_enrol *w, const struct authority_invite *p, enum err_code code)
 {
     struct buf pem = {0};
 
@@ -321,7 +280,7 @@ static void test_what_is_not_granted(void **state)
     static const char *const persons[] = {
         "", "gw1.comms.example", "Dr. Alice", "alice@comms.example",
         "a234567890123456789012345678901234567890123456789012345678901234X"};
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     struct authority_invite p;
 
     for (size_t i = 0; i < ARRAY_LEN(addresses); i++) {
@@ -364,7 +323,7 @@ static void test_another_name_in_the_subject(void **state)
                 {NID_commonName, "alice@comms.example", true},
                 {NID_pkcs9_emailAddress, "alice@comms.example", true},
                 {NID_commonName, "Bob", true}};
-    struct world *w = *state;
+    struct unit_enrol *w = *state;
     struct authority_invite p = for_name("alice@comms.example");
     struct issue_issuer by = unit_ca_issuer(w->us, REGISTRY_ISSUING, OID_COMMUNICATIONS);
     X509 *cert = invited(w, &p);
@@ -386,7 +345,7 @@ static void test_another_name_in_the_subject(void **state)
     X509_free(cert);
 }
 
-#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, unit_enrol_down)
 
 int main(void)
 {

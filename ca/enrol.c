@@ -6,6 +6,7 @@
 #include "ca/require.h"
 #include "ca/seal.h"
 #include "ca/tpmnames.h"
+#include "ca/vouch.h"
 #include "core/credential.h"
 #include "core/csr.h"
 #include "core/hash.h"
@@ -69,6 +70,22 @@ static void terms_of(const struct run *r, struct evidence_terms *t)
     }
 }
 
+/* What the registry says of the TPM with that EK, and of the certificate of it where that is ours. */
+static int standing(struct run *r, const uint8_t ek[32], struct device_standing *out)
+{
+    char why[VOUCH_WHY];
+
+    if (device_standing(authority_registry(r->a), authority_info(r->a)->registration, ek,
+                        &r->out->invitation, out, r->e) != 0 ||
+        vouch_withdrawn(r->a, r->req->ek_cert, why, r->e) != 0)
+        return -1;
+    if (why[0] != 0) {
+        out->registration = EVIDENCE_REGISTRATION_QUARANTINED;
+        snprintf(out->text, sizeof(out->text), "%s", why);
+    }
+    return 0;
+}
+
 /* The registry is asked about the EK whose certificate came: that it is the EK of the TPM that
  * made the evidence is the other checks' matter. */
 static int look_up_device(struct run *r)
@@ -85,8 +102,7 @@ static int look_up_device(struct run *r)
         snprintf(r->standing.text, sizeof(r->standing.text), "the TPM's EK cannot be read");
         return 0;
     }
-    return device_standing(authority_registry(r->a), authority_info(r->a)->registration, ek,
-                           &r->out->invitation, &r->standing, r->e);
+    return standing(r, ek, &r->standing);
 }
 
 /* What an approver's evidence leads to: that of keys which this authority certified. */
@@ -282,8 +298,7 @@ static int still_registered(struct run *r)
 {
     struct device_standing now;
 
-    if (device_standing(authority_registry(r->a), authority_info(r->a)->registration,
-                        r->out->verdict.ek_spki, &r->out->invitation, &now, r->e) != 0)
+    if (standing(r, r->out->verdict.ek_spki, &now) != 0)
         return -1;
     if (now.registration == r->standing.registration)
         return 0;

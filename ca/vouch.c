@@ -168,3 +168,26 @@ int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err
     *out = cert;
     return 0;
 }
+
+int vouch_withdrawn(struct authority *a, X509 *ek_cert, char why[VOUCH_WHY], struct err *e)
+{
+    char serial[ISSUE_SERIAL_TEXT];
+    struct registry_cert c;
+    X509 *ours;
+    int there;
+
+    why[0] = 0;
+    if (authority_cert(a, REGISTRY_ATTESTATION, 0, &ours, e) != 0)
+        return -1;
+    if (X509_check_issued(ours, ek_cert) != X509_V_OK)
+        return 0;
+    if (issue_serial(ek_cert, serial, e) != 0)
+        return -1;
+    there = registry_cert(authority_registry(a), REGISTRY_ATTESTATION, 0, serial, &c, e);
+    if (there < 0)
+        return -1;
+    if (there == 0 || c.status.state != REGISTRY_GOOD)
+        snprintf(why, VOUCH_WHY, "this authority's certificate of the TPM's endorsement key is %s",
+                 there == 0 ? "not in its registry" : registry_state_name(c.status.state));
+    return 0;
+}

@@ -26,4 +26,11 @@ struct vouch {
  * have, E_EXISTS when the EK is registered, E_REJECTED for a key that is too weak. */
 int vouch_for(struct authority *a, const struct vouch *v, X509 **out, struct err *e) MUST_USE;
 
+#define VOUCH_WHY 100
+
+/* Is that EK certificate one of this authority's, and not good any more: suspended, revoked, or unknown
+ * to the registry? `why` says so; empty: it is good, or a maker's. */
+int vouch_withdrawn(struct authority *a, X509 *ek_cert, char why[VOUCH_WHY],
+                    struct err *e) MUST_USE;
+
 #endif

@@ -100,6 +100,13 @@ check "asks for it" ask
 check "and is quarantined meanwhile" device quarantine 2 --officer "R. Officer" --note sold
 expect_exit 6 "then its certificate helps no more" 'check 22 failed.*quarantined' issue late
 
+ask_again() { invite rsa && request 4 rsa --ek "$D/ek4.pem" --label again; }
+check "the other device is let out of quarantine" device approve 2 --officer "R. Officer"
+check "and asks for its first name again" ask_again
+check "its endorsement key's certificate is revoked" ca revoke --reason keyCompromise \
+    "$(openssl x509 -in "$D/ek4.pem" -noout -serial | sed 's/.*=//')"
+expect_exit 6 "then the authority hears it no more" "check 22 failed.*certificate of the TPM's endorsement key is revoked" issue rsa
+
 # --- a maker who leaves the extended key usage out ---------------------------------------------------------
 maker() { # a CA, and its certificate for the P-384 EK of TPM 3
     cat >"$D/maker.cnf" <<'TEXT'

@@ -243,6 +243,32 @@ opens 2 electricity
 opens 1 communications
 check "by the same certificates as before" same_leaves
 
+# JP's gateway of electricity comes to a door of communications, and brings the cross-certificate of electricity along.
+cat "$D/cross-1-electricity.pem" "$D/us-cross-ca.pem" >"$D/brought.pem"
+T=$D/trust1/communications
+door() { openssl verify "$@" -untrusted "$D/brought.pem" "$D/2/electricity.pem"; }
+check "what trusts the root and asks for no policy lets it in" door -CAfile "$T.pem"
+expect_fail "not what asks for the policy" 'no explicit policy' door -CAfile "$T.pem" -policy "$(cat "$T.policy")" -policy_check -explicit_policy
+expect_fail "nor what has the anchors" 'unable to get (local )?issuer' door -partial_chain -CAfile "$T.anchors.pem"
+check "which take the gateways of communications" openssl verify -partial_chain -CAfile "$T.anchors.pem" "$D/2/communications.pem"
+at_the_gate() { "$FUSETSU" gate --trust "$D/trust1" --community communications --usage server "$D/2/electricity.pem" "$D/brought.pem"; }
+expect_exit 6 "nor the gate" 'polic' at_the_gate
+if command -v certtool >/dev/null; then
+    by_gnutls() { cat "$D/2/$1.pem" "$D/brought.pem" | certtool --verify --load-ca-certificate "$T.anchors.pem"; }
+    check "GnuTLS with the anchors takes communications" by_gnutls communications
+    expect_fail "and not electricity" 'NOT trusted' by_gnutls electricity
+else skip "GnuTLS" "certtool is missing (Debian: gnutls-bin)"; fi
+if command -v vfychain >/dev/null; then
+    anchored() { # anchored LEAF CERT...
+        local i
+        rm -rf "$D/nss" && mkdir "$D/nss" && certutil -N -d "sql:$D/nss" --empty-password || return 1
+        for i in "$T.d"/{cross,issuing}.pem; do certutil -A -d "sql:$D/nss" -n "${i##*/}" -t C,, -a -i "$i" || return 1; done
+        vfychain -d "sql:$D/nss" -u 1 -a "$@" 2>&1 || return 1
+    }
+    check "NSS with the anchors takes communications" anchored "$D/2/communications.pem"
+    expect_fail "and not electricity" 'issuer is not recognized' anchored "$D/2/electricity.pem" "$D/cross-1-electricity.pem" "$D/us-cross-ca.pem"
+fi
+
 # --- a cut --------------------------------------------------------------------------------------------------------------
 check "US certifies a responder of its Cross CA" with_ca 1 ocsp-responder --for cross --pin-file "$D/pin" --auth none
 ocsp() { # ocsp COMMUNITY: what US says of its cross-certificate

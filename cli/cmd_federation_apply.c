@@ -105,9 +105,11 @@ const struct cli_command cmd_federation_apply = {
     .about =
         "Takes a federation that both pinned roots have signed, that is in force, and that follows "
         "the one that was applied there before, and writes for each community that is open "
-        "COMMUNITY.pem (CAs for OpenSSL, GnuTLS, nginx, OpenVPN), COMMUNITY.d (one file each, for "
-        "strongSwan and NSS; with COMMUNITY-ike.d where there are certificates for it), "
-        "COMMUNITY.p12 (Java; the password is Java's own, changeit) and COMMUNITY.policy (what to "
+        "COMMUNITY.pem (the CAs from the root on, for what asks for a policy: OpenSSL, OpenVPN with "
+        "the gate), COMMUNITY.anchors.pem (those that lead to its leaves alone, for what asks for "
+        "none: GnuTLS, NSS, OpenSSL with -partial_chain), COMMUNITY.p12 (the same for Java; the "
+        "password is Java's own, changeit), COMMUNITY.d (one file each; with COMMUNITY-ike.d for "
+        "strongSwan where there are certificates for it) and COMMUNITY.policy (what to "
         "ask for). What belongs to a community that is no longer open is removed first.",
     .examples = "fusetsu federation apply --nation US --root us-root.pem --ally-root jp-root.pem "
                 "--to /etc/fusetsu/us-jp us-jp.fed",

@@ -55,10 +55,11 @@ static void take_file(const char *file, struct federation_crls *s, int64_t now, 
 }
 
 /* With the lock: who comes with an older one at the same time finds the newer one there. */
-static int take(const struct cli *c, struct federation_crls *s, int64_t now, struct counts *n,
-                struct err *e)
+static int take(const struct cli *c, const struct federation *f, unsigned side,
+                struct federation_crls *s, int64_t now, struct counts *n, struct err *e)
 {
     const char *dir = cli_option(c, "trust");
+    struct federation_state state = {.dir = dir, .f = f, .side = side, .crls = s};
     bool kept = false, any = false;
     int lock = -1, rc = -1;
 
@@ -69,7 +70,10 @@ static int take(const struct cli *c, struct federation_crls *s, int64_t now, str
     for (size_t i = 0; i < s->n; i++)
         any = any || s->need[i].crl != NULL;
     /* Also when nothing is new: the last one may have been interrupted. */
-    rc = cli_n_args(c) != 0 && any ? federation_crldir_write(dir, s, e) : 0;
+    if (cli_n_args(c) == 0 || !any)
+        rc = 0;
+    else if (federation_crldir_write(dir, s, e) == 0)
+        rc = federation_state_anchors(&state, e);
 out:
     federation_crldir_unlock(lock);
     return rc;
@@ -156,7 +160,7 @@ static int run(struct cli *c, struct err *e)
     if (federation_state_get(cli_option(c, "trust"), &f, &side, e) != 0)
         goto out;
     federation_crls_of(&f, side, &s);
-    if (take(c, &s, now, &n, e) != 0 || print(c, &s, now, e) != 0)
+    if (take(c, &f, side, &s, now, &n, e) != 0 || print(c, &s, now, e) != 0)
         goto out;
     if (n.spare != 0 && !cli_flag(c, "json"))
         out_para(stdout, "Of the ally's root and Cross CA no CRL is needed on this side.");
@@ -180,7 +184,8 @@ const struct cli_command cmd_federation_crls = {
         "Takes CRLs (DER or PEM), wherever they were fetched: full ones by the CAs that the "
         "federation names, of now, and never an older one than is there. Keeps them in "
         "DIR/crls (DER, for NSS and strongSwan) and writes DIR/COMMUNITY.crls.pem (OpenSSL, GnuTLS, "
-        "OpenVPN, nginx) for each community that lacks none. From the first one on the gate judges "
+        "OpenVPN, nginx) for each community that lacks none; what is revoked is out of "
+        "COMMUNITY.anchors.pem and COMMUNITY.p12. From the first one on the gate judges "
         "revocation by them, and refuses what no current CRL judges. Says which are there; "
         "\"due\" is one with less than a quarter of its time left. Ends with 6 when a file was "
         "refused (the others are taken), and with 5 when a CRL is missing or has ended.",

@@ -116,7 +116,7 @@ static int drop_split(struct federation_state *s, const char *dir, struct err *e
 
 static int close_community(struct federation_state *s, unsigned n, struct err *e)
 {
-    static const char *const ends[] = {".pem", ".p12", ".policy", ".crls.pem"};
+    static const char *const ends[] = {".pem", ".anchors.pem", ".p12", ".policy", ".crls.pem"};
     static const char *const crls[] = {"issuing", "ally"};
     char name[64];
 
@@ -166,24 +166,58 @@ static int put_policy(struct federation_state *s, unsigned n, struct err *e)
     return rc;
 }
 
+static int put_or_drop(struct federation_state *s, const char *name, const struct buf *content,
+                       bool there, struct err *e)
+{
+    return there ? put(s, name, buf_bytes(content), e) : drop(s, name, e);
+}
+
+/* After a cut there may be none. */
+static int put_anchors(struct federation_state *s, unsigned n, struct err *e)
+{
+    struct federation_trust t, anchors;
+    struct buf pem = {0}, p12 = {0};
+    char name[2][64];
+    int rc = -1;
+
+    snprintf(name[0], sizeof(name[0]), "%s.anchors.pem", oid_community_name(n));
+    snprintf(name[1], sizeof(name[1]), "%s.p12", oid_community_name(n));
+    if (federation_trust(s->f, s->side, n, false, &t, e) != 0)
+        return -1;
+    federation_trust_anchors(&t, s->crls, &anchors);
+    if (federation_trust_pem(&anchors, &pem, e) == 0 &&
+        (anchors.n == 0 || federation_trust_p12(&anchors, &p12, e) == 0) &&
+        put_or_drop(s, name[0], &pem, anchors.n != 0, e) == 0)
+        rc = put_or_drop(s, name[1], &p12, anchors.n != 0, e);
+    buf_free(&pem);
+    buf_free(&p12);
+    return rc;
+}
+
+int federation_state_anchors(struct federation_state *s, struct err *e)
+{
+    for (unsigned n = 1; n <= OID_COMMUNITIES; n++) {
+        if (s->f->side[s->side].community[n].open && put_anchors(s, n, e) != 0)
+            return -1;
+    }
+    return 0;
+}
+
 static int open_community(struct federation_state *s, unsigned n, struct err *e)
 {
     const char *community = oid_community_name(n);
-    struct buf pem = {0}, p12 = {0};
     struct federation_trust t;
-    char name[3][64];
+    struct buf pem = {0};
+    char name[2][64];
     int rc = -1;
 
     snprintf(name[0], sizeof(name[0]), "%s.pem", community);
-    snprintf(name[1], sizeof(name[1]), "%s.p12", community);
-    snprintf(name[2], sizeof(name[2]), "%s.d", community);
+    snprintf(name[1], sizeof(name[1]), "%s.d", community);
     if (federation_trust(s->f, s->side, n, false, &t, e) == 0 &&
-        federation_trust_pem(&t, &pem, e) == 0 && federation_trust_p12(&t, &p12, e) == 0 &&
-        put(s, name[0], buf_bytes(&pem), e) == 0 && put(s, name[1], buf_bytes(&p12), e) == 0 &&
-        put_split(s, name[2], &t, e) == 0)
+        federation_trust_pem(&t, &pem, e) == 0 && put(s, name[0], buf_bytes(&pem), e) == 0 &&
+        put_split(s, name[1], &t, e) == 0 && put_anchors(s, n, e) == 0)
         rc = put_policy(s, n, e);
     buf_free(&pem);
-    buf_free(&p12);
     return rc;
 }
 
@@ -211,19 +245,20 @@ static int derive(struct federation_state *s, struct err *e)
     return 0;
 }
 
-/* The CRLs that were taken before, for the CAs of now. */
-static int derive_crls(const struct federation_state *s, struct err *e)
+/* With the CRLs that were taken before, for the CAs of now. */
+static int derive_all(struct federation_state *s, struct err *e)
 {
     struct federation_crls set = {.n = 0};
     bool kept = false;
     int lock = -1, rc = -1;
 
-    if (s->dry)
-        return 0;
     federation_crls_of(s->f, s->side, &set);
-    if (federation_crldir_lock(s->dir, &lock, e) == 0 &&
-        federation_crldir_read(s->dir, &set, &kept, e) == 0)
-        rc = kept ? federation_crldir_write(s->dir, &set, e) : 0;
+    s->crls = &set;
+    if (s->dry || federation_crldir_lock(s->dir, &lock, e) == 0) {
+        if (federation_crldir_read(s->dir, &set, &kept, e) == 0 && derive(s, e) == 0)
+            rc = kept && !s->dry ? federation_crldir_write(s->dir, &set, e) : 0;
+    }
+    s->crls = NULL;
     federation_crldir_unlock(lock);
     federation_crls_free(&set);
     return rc;
@@ -268,8 +303,7 @@ int federation_state_put(struct federation_state *s, struct err *e)
     if (read_old(s, &old, e) != 0 || federation_follows(s->text, buf_bytes(&old), e) != 0)
         goto out;
     s->changed = !bytes_equal(s->text, buf_bytes(&old));
-    if (make_dir(s, "", e) != 0 || derive(s, e) != 0 || derive_crls(s, e) != 0 ||
-        put_nation(s, e) != 0)
+    if (make_dir(s, "", e) != 0 || derive_all(s, e) != 0 || put_nation(s, e) != 0)
         goto out;
     rc = put(s, IN_FORCE, s->file, e);
 out:

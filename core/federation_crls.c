@@ -227,6 +227,21 @@ bool federation_crls_due(const struct federation_crl *c, int64_t now)
     return until - now < (until - from) / 4;
 }
 
+bool federation_crls_revoked(const struct federation_crls *s, X509 *cert)
+{
+    X509_REVOKED *entry;
+
+    for (size_t i = 0; i < s->n; i++) {
+        const struct federation_crl *c = &s->need[i];
+
+        if (c->crl != NULL &&
+            X509_NAME_cmp(X509_get_issuer_name(cert), X509_get_subject_name(c->by)) == 0 &&
+            X509_CRL_get0_by_cert(c->crl, &entry, cert) != 0)
+            return true;
+    }
+    return false;
+}
+
 int federation_crls_pem(const struct federation_crls *s, unsigned community, struct buf *out,
                         struct err *e)
 {

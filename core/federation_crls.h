@@ -52,6 +52,9 @@ const struct federation_crl *federation_crls_lacking(const struct federation_crl
 /* Whether the next one should come by now: less than a quarter of its time is left. */
 bool federation_crls_due(const struct federation_crl *c, int64_t now);
 
+/* Does one that is there, whatever its age, revoke or suspend this certificate of the federation? */
+bool federation_crls_revoked(const struct federation_crls *s, X509 *cert);
+
 /* All that a community needs as PEM, appended. E_NOT_FOUND: one is missing, without which programs
  * that pass over what they miss would let in what it revokes. */
 int federation_crls_pem(const struct federation_crls *s, unsigned community, struct buf *out,

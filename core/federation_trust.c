@@ -39,6 +39,23 @@ int federation_trust(const struct federation *f, unsigned side, unsigned communi
     return 0;
 }
 
+void federation_trust_anchors(const struct federation_trust *t, const struct federation_crls *crls,
+                              struct federation_trust *out)
+{
+    bool cut = false;
+
+    *out = (struct federation_trust){.n = 0};
+    for (size_t i = 0; i < t->n; i++) {
+        bool revoked = federation_crls_revoked(crls, t->cert[i]);
+
+        if (strcmp(t->name[i], "cross-ca") == 0)
+            cut = revoked;
+        else if (strcmp(t->name[i], "cross") == 0 ? !cut && !revoked
+                                                  : strcmp(t->name[i], "issuing") == 0 && !revoked)
+            add(out, t->name[i], t->cert[i]);
+    }
+}
+
 int federation_trust_pem(const struct federation_trust *t, struct buf *out, struct err *e)
 {
     for (size_t i = 0; i < t->n; i++) {

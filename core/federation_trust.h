@@ -1,7 +1,7 @@
 #ifndef CORE_FEDERATION_TRUST_H
 #define CORE_FEDERATION_TRUST_H
 
-#include "core/federation.h"
+#include "core/federation_crls.h"
 
 /*
  * What a relying party of one side needs of a federation, for one community: the certificates to
@@ -19,6 +19,16 @@ struct federation_trust {
  * are no such certificates of it. */
 int federation_trust(const struct federation *f, unsigned side, unsigned community, bool ike,
                      struct federation_trust *out, struct err *e) MUST_USE;
+
+/*
+ * Of these, what alone leads to leaves of the community: what our Cross CA issued to the ally's CA, and
+ * our own issuing CA. For programs that take each CA of a file for an anchor, and look at no policy: the
+ * root among them would let in what brings the cross-certificate of another community along, and an
+ * anchor is never looked up in a CRL. So what a CRL in `crls` revokes is left out, itself or with the
+ * Cross CA above it; there may be none left.
+ */
+void federation_trust_anchors(const struct federation_trust *t, const struct federation_crls *crls,
+                              struct federation_trust *out);
 
 /* As PEM, appended: a file of CAs for OpenSSL, GnuTLS and what is built on them. */
 int federation_trust_pem(const struct federation_trust *t, struct buf *out, struct err *e) MUST_USE;

@@ -125,7 +125,7 @@ vpn_settings() { # vpn_settings N LABEL COMMUNITY PEER PORT PEER-PORT MANAGEMENT
     printf '%s\n' 'dev null' 'proto udp' 'local 127.0.0.1' "lport $5" 'remote 127.0.0.1' "rport $6" "tls-$role" \
         "verify-x509-name $4.${NATION[${OTHER[$1]}]}.example name" 'data-ciphers AES-256-GCM' 'connect-retry 1 1' \
         "management 127.0.0.1 $7" 'management-query-passwords' 'verb 3' >"$D/$1.ovpn"
-    if [ "$1" = 1 ]; then echo 'dh none' >>"$D/$1.ovpn"; fi
+    if [ "$1" = 1 ]; then echo 'dh none' >>"$D/$1.ovpn"; elif [ -n "${BROUGHT:-}" ]; then echo "extra-certs $BROUGHT" >>"$D/$1.ovpn"; fi
     HOME=$D/home at "$1" "$FUSETSU" setup openvpn --user --token "gw$1" --label "$2" --trust "$D/trust$1" --community "$3" --file "$D/$1.ovpn"
 }
 came() { gone "$1" || grep -qE 'Initialization Sequence Completed|VERIFY [A-Z0-9]* ?ERROR' "$2"; }
@@ -176,9 +176,9 @@ $(printf '      %s\n' "${@:5}")
 }
 CONF
 }
-swan_setup() { # swan_setup N LABEL COMMUNITY
+swan_setup() { # swan_setup N LABEL COMMUNITY [OPTION...]
     at "$1" on "$1" "$FUSETSU" setup strongswan --token "gw$1" --label "$2" --trust "$D/trust$1" --community "$3" --connection "$2" \
-        --pin-source "$D/pin"
+        --pin-source "$D/pin" "${@:4}"
 }
 strongswan_setup() { # strongswan_setup COMMUNITY: at both sites
     local n
@@ -212,6 +212,29 @@ if why=$(charon_missing); then
 elif check "two charons, with what setup writes" sites; then
     JUDGES+=(strongswan)
 fi
+# What `fusetsu setup strongswan` writes, and refuses.
+swan_story() {
+    local file plain=$D/plain
+    wrong() { expect_exit "$1" "setup strongswan: $2" "$3" at 1 on 1 "$FUSETSU" setup strongswan --token gw1 --label communications "${@:4}"; }
+    wrong 2 "a community of no federation" 'goes with --trust' --community communications
+    wrong 2 "a level of no community" 'go with --trust DIR and --community' --trust "$D/trust1" --level 3
+    wrong 2 "a name that is none" 'letters, digits' --trust "$D/trust1" --community communications --connection 'a { b'
+    wrong 5 "what is not open" 'no certificates for IKE of electricity.*ca cross --ike' --trust "$D/trust1" --community electricity
+    file=$(echo "$D"/1/etc/swanctl/conf.d/fusetsu-*-trust.conf)
+    check_out "the peer is asked for one policy, level and community in one" "^1$" grep -c "cert_policy = $("$FUSETSU" policy communications 3)\$" "$file"
+    check_out "and for revocation, since CRLs are kept" 'revocation = strict' cat "$file"
+    cp -r "$D/trust1" "$plain" && rm -r "$plain/crls" "$plain/communications.crls.pem"
+    check_out "where none are, as the certificates say" 'revocation = ifuri' at 1 on 1 "$FUSETSU" setup strongswan --token gw1 \
+        --label communications --trust "$plain" --community communications --dry-run
+    unread() { swanctl 1 --load-all --noprompt >"$D/loaded" 2>&1 && swanctl 2 --load-all --noprompt >"$D/loaded" 2>&1 && with_log 1 with_log 2 dialled 1 communications; }
+    expect_fail "as long as charon has not read them, nobody comes in" 'RULE_CRL_VALIDATION is SKIPPED, but requires' unread
+    check "a level that JP's gateway has not" swan_setup 1 communications communications --level 4
+    expect_fail "lets it not in" 'constraint requires cert policy .*\.4$' by_strongswan 1 communications
+    check "setup, undone" swan_setup 1 communications communications --undo
+    check "leaves nothing" test ! -e "$file"
+    check "and again" swan_setup 1 communications communications
+}
+
 opens() { # opens N COMMUNITY: N lets the other's gateway in, by every judge
     local judge
     for judge in "${JUDGES[@]}"; do check "$judge of $(nation "$1") lets in $2 of $(nation "${OTHER[$1]}")" "by_$judge" "$1" "$2"; done
@@ -223,6 +246,7 @@ refuses() { # refuses N COMMUNITY PATTERN [TRUSTED]
 same_leaves() { leaves | cmp - "$D/leaves"; }
 
 # --- communications ---------------------------------------------------------------------------------------------------
+[[ ${JUDGES[*]} != *strongswan* ]] || swan_story
 opens 1 communications
 opens 2 communications
 UNKNOWN='unable to get local issuer certificate|no issuer certificate found|UNKNOWN_ISSUER|issuer is not recognized|issuer is unknown'
@@ -242,6 +266,39 @@ opens 1 electricity
 opens 2 electricity
 opens 1 communications
 check "by the same certificates as before" same_leaves
+
+# JP's gateway of electricity comes to a door of communications, and brings the cross-certificate of electricity along.
+cat "$D/cross-1-electricity.pem" "$D/us-cross-ca.pem" >"$D/brought.pem"
+T=$D/trust1/communications
+door() { openssl verify "$@" -untrusted "$D/brought.pem" "$D/2/electricity.pem"; }
+check "what trusts the root and asks for no policy lets it in" door -CAfile "$T.pem"
+expect_fail "not what asks for the policy" 'no explicit policy' door -CAfile "$T.pem" -policy "$(cat "$T.policy")" -policy_check -explicit_policy
+expect_fail "nor what has the anchors" 'unable to get (local )?issuer' door -partial_chain -CAfile "$T.anchors.pem"
+check "which take the gateways of communications" openssl verify -partial_chain -CAfile "$T.anchors.pem" "$D/2/communications.pem"
+at_the_gate() { "$FUSETSU" gate --trust "$D/trust1" --community communications --usage server "$D/2/electricity.pem" "$D/brought.pem"; }
+expect_exit 6 "nor the gate" 'polic' at_the_gate
+openvpn_door() { BROUGHT=$D/brought.pem by_openvpn 1 electricity communications; }
+[[ ${JUDGES[*]} != *openvpn* ]] || expect_fail "nor OpenVPN with what setup writes" 'VERIFY SCRIPT ERROR|is not let in' openvpn_door
+strongswan_door() {
+    connection 1 door communications electricity "cert_policy = $("$FUSETSU" policy communications 3)" 'revocation = strict' &&
+        connection 2 door electricity communications && by_strongswan 1 door
+}
+[[ ${JUDGES[*]} != *strongswan* ]] || expect_fail "nor strongSwan, which trusts the CAs of both" 'constraint requires cert policy .*\.1\.3$' strongswan_door
+if command -v certtool >/dev/null; then
+    by_gnutls() { cat "$D/2/$1.pem" "$D/brought.pem" | certtool --verify --load-ca-certificate "$T.anchors.pem"; }
+    check "GnuTLS with the anchors takes communications" by_gnutls communications
+    expect_fail "and not electricity" 'NOT trusted' by_gnutls electricity
+else skip "GnuTLS" "certtool is missing (Debian: gnutls-bin)"; fi
+if command -v vfychain >/dev/null; then
+    anchored() { # anchored LEAF CERT...
+        local i
+        rm -rf "$D/nss" && mkdir "$D/nss" && certutil -N -d "sql:$D/nss" --empty-password || return 1
+        for i in "$T.d"/{cross,issuing}.pem; do certutil -A -d "sql:$D/nss" -n "${i##*/}" -t C,, -a -i "$i" || return 1; done
+        vfychain -d "sql:$D/nss" -u 1 -a "$@" 2>&1 || return 1
+    }
+    check "NSS with the anchors takes communications" anchored "$D/2/communications.pem"
+    expect_fail "and not electricity" 'issuer is not recognized' anchored "$D/2/electricity.pem" "$D/cross-1-electricity.pem" "$D/us-cross-ca.pem"
+fi
 
 # --- a cut --------------------------------------------------------------------------------------------------------------
 check "US certifies a responder of its Cross CA" with_ca 1 ocsp-responder --for cross --pin-file "$D/pin" --auth none

@@ -9,7 +9,7 @@
 
 #include "ca/crl.h"
 #include "ca/part.h"
-#include "core/federation_crls.h"
+#include "core/federation_trust.h"
 #include "core/gate.h"
 #include "tests/support/unit_ca.h"
 
@@ -378,6 +378,19 @@ static void gate(struct world *w, X509 *leaf, time_t now, enum chain_code want)
     sk_X509_CRL_free(t.crls);
 }
 
+static size_t anchors(struct world *w)
+{
+    struct federation_trust t, a;
+    struct err e = {0};
+
+    good(federation_trust(&w->f, (unsigned)federation_side_of(&w->f, "US"), OID_COMMUNICATIONS,
+                          false, &t, &e),
+         &e);
+    federation_trust_anchors(&t, &w->s, &a);
+    assert_true(a.n != 0 && strcmp(a.name[a.n - 1], "issuing") == 0);
+    return a.n;
+}
+
 static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **state)
 {
     static const struct {
@@ -404,6 +417,7 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
     assert_null(federation_crls_lacking(&w->s, OID_COMMUNICATIONS, NOW + 1));
     good(federation_crls_pem(&w->s, OID_COMMUNICATIONS, &pem, &e), &e);
     gate(w, leaf, NOW + 1, CHAIN_OK);
+    assert_int_equal(anchors(w), 2);
     /* The Cross CA's is good for a day. */
     gate(w, leaf, NOW + 2 * DAY, CHAIN_NO_CRL);
     assert_string_equal(federation_crls_lacking(&w->s, OID_COMMUNICATIONS, NOW + 2 * DAY)->name,
@@ -427,6 +441,8 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
     good(hand_in(w, 0, REGISTRY_CROSS, NOW + 3, &how, &e), &e);
     assert_int_equal(how, FEDERATION_CRLS_NEW);
     gate(w, leaf, NOW + 3, CHAIN_REVOKED);
+    /* An anchor is looked up in no CRL. */
+    assert_int_equal(anchors(w), 1);
     buf_free(&pem);
     X509_free(leaf);
 }

@@ -10,7 +10,7 @@
 #include "ca/registry_clock.h"
 #include "ca/registry_device.h"
 #include "ca/registry_publish.h"
-#include "tests/support/unit_ca.h"
+#include "tests/support/unit_registry.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
@@ -20,83 +20,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define NOW 1800000000
-
-struct place {
-    char *dir;
-    char path[200];
-    struct registry *r;
-};
-
-static int set_up(void **state)
-{
-    struct place *p = test_calloc(1, sizeof(*p));
-    struct err e = {0};
-
-    p->dir = unit_ca_dir();
-    snprintf(p->path, sizeof(p->path), "%s/registry.db", p->dir);
-    if (registry_open(&p->r, p->path, REGISTRY_CREATE, &e) != 0)
-        fail_msg("%s", e.msg);
-    *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    registry_close(p->r);
-    unit_ca_dir_remove(p->dir);
-    test_free(p);
-    return 0;
-}
-
-static struct registry_invitation an_invitation(uint8_t first)
-{
-    struct registry_invitation i = {.nonce = {first, 2, 3},
-                                    .nonce_len = 32,
-                                    .subject = "gw.us.example",
-                                    .community = 1,
-                                    .level = 3,
-                                    .created_at = NOW,
-                                    .expires_at = NOW + 100};
-
-    return i;
-}
+#define NOW UNIT_REGISTRY_NOW
 
 /* SHA-256 of two requests. */
 static const uint8_t one[32] = {1}, other[32] = {2};
-
-static struct bytes nonce_of(const struct registry_invitation *i)
-{
-    return bytes_of(i->nonce, i->nonce_len);
-}
-
-static void reopen(struct place *p, enum registry_mode mode)
-{
-    struct err e = {0};
-
-    registry_close(p->r);
-    p->r = NULL;
-    assert_int_equal(registry_open(&p->r, p->path, mode, &e), 0);
-}
-
-static enum err_code open_code(const char *path, enum registry_mode mode)
-{
-    struct registry *r = NULL;
-    struct err e = {0};
-    int rc = registry_open(&r, path, mode, &e);
-
-    assert_int_equal(rc == 0, r != NULL);
-    registry_close(r);
-    return e.code;
-}
 
 /* --- what it remembers --------------------------------------------------- */
 
 static void test_authority_is_set_once_and_read_back(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
     struct err e = {0};
 
@@ -107,7 +40,7 @@ static void test_authority_is_set_once_and_read_back(void **state)
     assert_int_equal(registry_set_authority(p->r, &a, &e), -1);
     assert_int_equal(e.code, E_EXISTS);
     err_clear(&e);
-    reopen(p, REGISTRY_READ);
+    unit_registry_reopen(p, REGISTRY_READ);
     assert_int_equal(registry_authority(p->r, &got, &e), 0);
     assert_string_equal(got.nation, "US");
     assert_string_equal(got.org, "Organisation");
@@ -118,7 +51,7 @@ static void test_authority_is_set_once_and_read_back(void **state)
 
 static void test_cas_are_found_by_role_and_community(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     struct registry_key key = {.token = "tok", .id = {1, 2}, .id_len = 2}, got;
     struct buf der = {0};
     struct err e = {0};
@@ -159,26 +92,10 @@ static bool count_issued(void *ctx, const struct registry_issued *i)
     return true;
 }
 
-static struct registry_issued an_issued(const char *serial)
-{
-    struct registry_issued i = {.issuer = REGISTRY_ISSUING,
-                                .community = 1,
-                                .subject = "gw.us.example",
-                                .spki_hash = {5},
-                                .has_ek = true,
-                                .ek_hash = {6},
-                                .der = bytes_of("cert", 4),
-                                .issued_at = NOW,
-                                .expires_at = NOW + 100};
-
-    snprintf(i.serial, sizeof(i.serial), "%s", serial);
-    return i;
-}
-
 static void test_serials_are_unique_per_issuer(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("01");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("01");
     struct count c = {0};
     struct err e = {0};
 
@@ -189,7 +106,7 @@ static void test_serials_are_unique_per_issuer(void **state)
     i.issuer = REGISTRY_ATTESTATION;
     i.community = 0;
     assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
-    i = an_issued("02");
+    i = unit_registry_issued("02");
     i.has_ek = false;
     i.has_evidence = true;
     i.evidence_hash[0] = 9;
@@ -206,8 +123,8 @@ static void test_serials_are_unique_per_issuer(void **state)
 
 static void test_rolled_back_entries_are_gone(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("01");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("01");
     struct count c = {0};
     struct err e = {0};
 
@@ -219,7 +136,7 @@ static void test_rolled_back_entries_are_gone(void **state)
     /* Closing inside a transaction undoes it too. */
     assert_int_equal(registry_begin(p->r, &e), 0);
     assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
-    reopen(p, REGISTRY_WRITE);
+    unit_registry_reopen(p, REGISTRY_WRITE);
     assert_int_equal(registry_issued(p->r, count_issued, &c, &e), 0);
     assert_int_equal(c.n, 0);
     assert_int_equal(registry_begin(p->r, &e), 0);
@@ -234,23 +151,23 @@ static void test_rolled_back_entries_are_gone(void **state)
 
 static void test_nonce_is_consumed_once(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
     struct err e = {0};
 
     i.has_ek = true;
     i.ek_hash[3] = 7;
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 1, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW + 1, &got, &e), 0);
     assert_string_equal(got.subject, "gw.us.example");
     assert_int_equal(got.consumed_at, NOW + 1);
     assert_true(got.has_ek);
     assert_int_equal(got.ek_hash[3], 7);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), other, NOW + 2, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), other, NOW + 2, &got, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     assert_non_null(strstr(e.msg, "used already"));
     err_clear(&e);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
     assert_int_equal(got.consumed_at, NOW + 1);
     assert_true(registry_goes_on(&got, one));
     assert_false(registry_is_by(&got, other));
@@ -258,26 +175,26 @@ static void test_nonce_is_consumed_once(void **state)
 
 static void test_expired_nonce_is_refused_and_stays(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 100, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW + 100, &got, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     assert_non_null(strstr(e.msg, "expired"));
     err_clear(&e);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
     assert_int_equal(got.consumed_at, 0);
 }
 
 static void test_unknown_nonce_is_not_found(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
     struct err e = {0};
 
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
     err_clear(&e);
     /* A prefix of a nonce is another nonce. */
@@ -288,8 +205,8 @@ static void test_unknown_nonce_is_not_found(void **state)
 
 static void test_nonces_are_unique_and_of_a_fair_length(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1);
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1);
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
@@ -303,13 +220,13 @@ static void test_nonces_are_unique_and_of_a_fair_length(void **state)
 
 static void test_nonce_is_not_consumed_inside_a_transaction(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
     assert_int_equal(registry_begin(p->r, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_ARG);
     registry_rollback(p->r);
 }
@@ -318,13 +235,13 @@ static void test_nonce_is_not_consumed_inside_a_transaction(void **state)
 static void test_many_processes_share_the_nonces_without_overlap(void **state)
 {
     enum { PROCESSES = 4, NONCES = 25 };
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     struct err e = {0};
     pid_t pid[PROCESSES];
     int total = 0;
 
     for (uint8_t n = 0; n < NONCES; n++) {
-        struct registry_invitation i = an_invitation(n);
+        struct registry_invitation i = unit_registry_invitation(n);
 
         assert_int_equal(registry_invite(p->r, &i, &e), 0);
     }
@@ -340,11 +257,11 @@ static void test_many_processes_share_the_nonces_without_overlap(void **state)
             if (registry_open(&r, p->path, REGISTRY_WRITE, NULL) != 0)
                 _exit(200);
             for (uint8_t n = 0; n < NONCES; n++) {
-                struct registry_invitation i = an_invitation(n), got;
+                struct registry_invitation i = unit_registry_invitation(n), got;
                 struct err why = {0};
 
-                if (registry_consume(r, nonce_of(&i), (const uint8_t[32]){(uint8_t)k, 9}, NOW, &got,
-                                     &why) == 0)
+                if (registry_consume(r, unit_registry_nonce(&i), (const uint8_t[32]){(uint8_t)k, 9},
+                                     NOW, &got, &why) == 0)
                     won++;
                 else if (why.code != E_REJECTED)
                     _exit(201);
@@ -367,7 +284,7 @@ static void test_many_processes_share_the_nonces_without_overlap(void **state)
 
 static void test_file_is_private(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     struct stat st;
 
     assert_int_equal(stat(p->path, &st), 0);
@@ -376,21 +293,21 @@ static void test_file_is_private(void **state)
 
 static void test_existing_file_is_not_made_again(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
 
-    assert_int_equal(open_code(p->path, REGISTRY_CREATE), E_EXISTS);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_CREATE), E_EXISTS);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_OK);
 }
 
 static void test_missing_file_is_said_to_be_missing(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
 
     registry_close(p->r);
     p->r = NULL;
     assert_int_equal(unlink(p->path), 0);
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_NOT_FOUND);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_NOT_FOUND);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_NOT_FOUND);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_NOT_FOUND);
 }
 
 static void write_file(const char *path, const char *text)
@@ -405,27 +322,27 @@ static void write_file(const char *path, const char *text)
 
 static void test_wrong_files_are_refused(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     sqlite3 *db = NULL;
 
     registry_close(p->r);
     p->r = NULL;
     write_file(p->path, "this is no database at all, but long enough to look like a header "
                         "of one hundred bytes or more than that\n");
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_FORMAT);
     /* A database of something else. */
     unlink(p->path);
     assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "CREATE TABLE t (x)", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(chmod(p->path, 0600), 0);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_FORMAT);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_FORMAT);
 }
 
 static void test_grants_are_kept(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("0102");
     struct registry_invitation v = {.nonce_len = 8, .subject = "a@us.example", .community = 1};
     struct clearance_system s, got;
     struct registry_invitation back;
@@ -440,7 +357,7 @@ static void test_grants_are_kept(void **state)
     assert_int_equal(registry_set_clearances(p->r, &s, &e), 0);
     assert_int_equal(registry_set_clearances(p->r, &s, &e), -1);
     err_clear(&e);
-    reopen(p, REGISTRY_READ);
+    unit_registry_reopen(p, REGISTRY_READ);
     assert_int_equal(registry_clearances(p->r, &got, &e), 0);
     assert_memory_equal(&got, &s, sizeof(s));
     assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &cert, &e), 1);
@@ -451,7 +368,7 @@ static void test_grants_are_kept(void **state)
 
 static void test_newer_version_is_refused(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     sqlite3 *db = NULL;
 
     registry_close(p->r);
@@ -459,28 +376,28 @@ static void test_newer_version_is_refused(void **state)
     assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "PRAGMA user_version=99", NULL, NULL, NULL), SQLITE_OK);
     sqlite3_close(db);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_VERSION);
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
 }
 
 static void test_links_and_open_modes_are_refused(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     char link[250];
 
     snprintf(link, sizeof(link), "%s/link.db", p->dir);
     assert_int_equal(symlink(p->path, link), 0);
-    assert_int_equal(open_code(link, REGISTRY_WRITE), E_DENIED);
-    assert_int_equal(open_code(link, REGISTRY_CREATE), E_EXISTS);
+    assert_int_equal(unit_registry_open_code(link, REGISTRY_WRITE), E_DENIED);
+    assert_int_equal(unit_registry_open_code(link, REGISTRY_CREATE), E_EXISTS);
     assert_int_equal(unlink(link), 0);
     assert_int_equal(chmod(p->path, 0666), 0);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_DENIED);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_DENIED);
 }
 
 static void test_damaged_rows_are_refused(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
     struct err e = {0};
     sqlite3 *db = NULL;
 
@@ -489,7 +406,7 @@ static void test_damaged_rows_are_refused(void **state)
     assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_exec(db, "UPDATE invitation SET ek_hash = x'00'", NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), -1);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), -1);
     assert_int_equal(e.code, E_CORRUPT);
     err_clear(&e);
     assert_int_equal(sqlite3_exec(db,
@@ -497,23 +414,23 @@ static void test_damaged_rows_are_refused(void **state)
                                   "subject = printf('%300d', 1)",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), -1);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), -1);
     assert_int_equal(e.code, E_CORRUPT);
     sqlite3_close(db);
 }
 
 static void test_reading_only_refuses_to_write(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1);
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1);
     struct err e = {0};
 
-    reopen(p, REGISTRY_READ);
+    unit_registry_reopen(p, REGISTRY_READ);
     assert_int_equal(registry_invite(p->r, &i, &e), -1);
     assert_int_equal(e.code, E_DENIED);
 }
 
-#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define EACH(f) cmocka_unit_test_setup_teardown(f, unit_registry_up, unit_registry_down)
 
 int main(void)
 {

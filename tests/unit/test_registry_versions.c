@@ -10,99 +10,16 @@
 #include "ca/registry_clock.h"
 #include "ca/registry_device.h"
 #include "ca/registry_publish.h"
-#include "tests/support/unit_ca.h"
+#include "tests/support/unit_registry.h"
 
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
 
-#define NOW 1800000000
-
-struct place {
-    char *dir;
-    char path[200];
-    struct registry *r;
-};
-
-static int set_up(void **state)
-{
-    struct place *p = test_calloc(1, sizeof(*p));
-    struct err e = {0};
-
-    p->dir = unit_ca_dir();
-    snprintf(p->path, sizeof(p->path), "%s/registry.db", p->dir);
-    if (registry_open(&p->r, p->path, REGISTRY_CREATE, &e) != 0)
-        fail_msg("%s", e.msg);
-    *state = p;
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    struct place *p = *state;
-
-    registry_close(p->r);
-    unit_ca_dir_remove(p->dir);
-    test_free(p);
-    return 0;
-}
-
-static struct registry_invitation an_invitation(uint8_t first)
-{
-    struct registry_invitation i = {.nonce = {first, 2, 3},
-                                    .nonce_len = 32,
-                                    .subject = "gw.us.example",
-                                    .community = 1,
-                                    .level = 3,
-                                    .created_at = NOW,
-                                    .expires_at = NOW + 100};
-
-    return i;
-}
+#define NOW UNIT_REGISTRY_NOW
 
 /* SHA-256 of a request. */
 static const uint8_t one[32] = {1};
-
-static struct bytes nonce_of(const struct registry_invitation *i)
-{
-    return bytes_of(i->nonce, i->nonce_len);
-}
-
-static void reopen(struct place *p, enum registry_mode mode)
-{
-    struct err e = {0};
-
-    registry_close(p->r);
-    p->r = NULL;
-    assert_int_equal(registry_open(&p->r, p->path, mode, &e), 0);
-}
-
-static struct registry_issued an_issued(const char *serial)
-{
-    struct registry_issued i = {.issuer = REGISTRY_ISSUING,
-                                .community = 1,
-                                .subject = "gw.us.example",
-                                .spki_hash = {5},
-                                .has_ek = true,
-                                .ek_hash = {6},
-                                .der = bytes_of("cert", 4),
-                                .issued_at = NOW,
-                                .expires_at = NOW + 100};
-
-    snprintf(i.serial, sizeof(i.serial), "%s", serial);
-    return i;
-}
-
-static enum err_code open_code(const char *path, enum registry_mode mode)
-{
-    struct registry *r = NULL;
-    struct err e = {0};
-    int rc = registry_open(&r, path, mode, &e);
-
-    assert_int_equal(rc == 0, r != NULL);
-    registry_close(r);
-    return e.code;
-}
 
 /* What version 7 brought: the last date is found at once. */
 #define WITHOUT_DATES "DROP INDEX issued_date;"
@@ -154,7 +71,7 @@ static void change(const char *path, const char *sql)
 
 static void test_version_1_is_brought_up_to_date(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
     struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
     struct err e = {0};
 
@@ -170,13 +87,13 @@ static void test_version_1_is_brought_up_to_date(void **state)
     assert_string_equal(got.nation, "US");
     assert_false(got.registration);
     assert_int_equal(registry_device_for_name(p->r, "a.us.example", 1, &e), 0);
-    reopen(p, REGISTRY_READ);
+    unit_registry_reopen(p, REGISTRY_READ);
 }
 
 static void test_version_2_is_brought_up_to_date(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("0102");
     struct registry_cert got;
     struct registry_urls urls;
     struct err e = {0};
@@ -185,43 +102,44 @@ static void test_version_2_is_brought_up_to_date(void **state)
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_STATUS "PRAGMA user_version=2");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
     assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
     assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
     assert_int_equal(got.status.state, REGISTRY_GOOD);
     assert_int_equal(registry_revoke(p->r, got.id, REGISTRY_KEY_COMPROMISE, NOW, 0, &e), 0);
     assert_int_equal(registry_urls(p->r, &urls, &e), 0);
     assert_int_equal(urls.crl[0], 0);
-    reopen(p, REGISTRY_READ);
+    unit_registry_reopen(p, REGISTRY_READ);
 }
 
 /* What was taken before stays used: nobody knows by which request. */
 static void test_version_3_is_brought_up_to_date(void **state)
 {
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), open = an_invitation(2), got;
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), open = unit_registry_invitation(2),
+                               got;
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
     assert_int_equal(registry_invite(p->r, &open, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), 0);
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_ANSWERS "PRAGMA user_version=3");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
     assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     assert_non_null(strstr(e.msg, "used already"));
     err_clear(&e);
-    assert_int_equal(registry_consume(p->r, nonce_of(&open), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&open), one, NOW, &got, &e), 0);
 }
 
 /* What was issued before was for gateways, without a clearance. */
 static void test_version_4_is_brought_up_to_date(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("0102");
     struct clearance_system s;
     struct registry_cert got;
     struct err e = {0};
@@ -230,7 +148,7 @@ static void test_version_4_is_brought_up_to_date(void **state)
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_GRANTS "PRAGMA user_version=4");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
     assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
     assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
     assert_string_equal(got.grant.profile, "gateway");
@@ -242,8 +160,8 @@ static void test_version_4_is_brought_up_to_date(void **state)
 
 static void test_version_6_is_brought_up_to_date(void **state)
 {
-    struct place *p = *state;
-    struct registry_issued i = an_issued("0102");
+    struct unit_registry *p = *state;
+    struct registry_issued i = unit_registry_issued("0102");
     struct err e = {0};
 
     i.issued_at = NOW;
@@ -251,7 +169,7 @@ static void test_version_6_is_brought_up_to_date(void **state)
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_DATES "PRAGMA user_version=6");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
     assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
     assert_int_equal(registry_clock(p->r, NOW, &e), 0);
     assert_int_equal(registry_clock(p->r, NOW - 1, &e), -1);
@@ -261,20 +179,20 @@ static void test_version_6_is_brought_up_to_date(void **state)
 /* A step that fails leaves the version that was there, whole. */
 static void test_failed_migration_changes_nothing(void **state)
 {
-    struct place *p = *state;
+    struct unit_registry *p = *state;
 
     registry_close(p->r);
     p->r = NULL;
     change(p->path,
            WITHOUT_STATUS WITHOUT_DEVICES "CREATE TABLE responder (x); PRAGMA user_version=1");
-    assert_int_not_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
+    assert_int_not_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_OK);
     change(p->path, "DROP TABLE responder");
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_VERSION);
-    assert_int_equal(open_code(p->path, REGISTRY_WRITE), E_OK);
-    assert_int_equal(open_code(p->path, REGISTRY_READ), E_OK);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_WRITE), E_OK);
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_OK);
 }
 
-#define EACH(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define EACH(f) cmocka_unit_test_setup_teardown(f, unit_registry_up, unit_registry_down)
 
 int main(void)
 {

@@ -28,9 +28,10 @@ for n in us jp; do
         --communities communications --ek-pins "$EK_CA_PEM"
 done
 # enrol NATION NAME MACHINE TOKEN LABEL [OPTION...]
+type=p256
 enrol() {
     $1 invite --community communications --name "$2" --out "$D/$5.invite" "${@:6}" &&
-        at "$3" "$FUSETSU" request --token "$4" --pin-file "$D/pin" --invite "$D/$5.invite" --type p256 --label "$5" \
+        at "$3" "$FUSETSU" request --token "$4" --pin-file "$D/pin" --invite "$D/$5.invite" --type "$type" --label "$5" \
             --out "$D/$5.request" &&
         $1 issue --pin-file "$D/pin" --request "$D/$5.request" --out "$D/$5.sealed" &&
         at "$3" "$FUSETSU" cert import --token "$4" --pin-file "$D/pin" "$D/$5.sealed" --out "$D/$5.chain" &&
@@ -60,6 +61,17 @@ mine() { at 1 "$FUSETSU" verify --roots "$D/root.pem" --community communications
 check "by ours as well, for the address" mine
 check "with a host's key it is signed too" sign gw host 2
 expect_fail "but its certificate is not for mail" 'unsuitable certificate purpose' verify gw
+
+type=rsa2048
+check "a person with an RSA key" enrol us carol@us.example 1 desk carol
+sealed() { openssl cms -encrypt -aes256 -binary -outform DER -in "$D/text" -out "$D/letter" -recip "$D/carol.pem"; }
+check "mail is sealed to it" sealed
+opened() { # opened KEY
+    at 1 foreign env OPENSSL_CONF="$D/engine.cnf" openssl cms -decrypt -engine pkcs11 -keyform engine -inform DER \
+        -inkey "$(key_uri desk "$1")" -recip "$D/carol.pem" -in "$D/letter"
+}
+check_out "and opened in the TPM" 'words to sign' opened carol
+expect_fail "by nobody else's key" '' opened alice
 
 # --- certificates for SSH ------------------------------------------------------------------------------
 certify() { # certify NATION NAME FILE [OPTION...]

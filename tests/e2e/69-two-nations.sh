@@ -300,6 +300,9 @@ check "what trusts the root and asks for no policy lets it in" door -CAfile "$T.
 expect_fail "not what asks for the policy" 'no explicit policy' door -CAfile "$T.pem" -policy "$(cat "$T.policy")" -policy_check -explicit_policy
 expect_fail "nor what has the anchors" 'unable to get (local )?issuer' door -partial_chain -CAfile "$T.anchors.pem"
 check "which take the gateways of communications" openssl verify -partial_chain -CAfile "$T.anchors.pem" "$D/2/communications.pem"
+door_of_ours() { openssl verify "$@" -untrusted "$D/us-electricity.pem" "$D/1/electricity.pem"; }
+check "the same goes for our own of electricity" door_of_ours -CAfile "$T.pem"
+expect_fail "and the anchors" 'unable to get (local )?issuer' door_of_ours -partial_chain -CAfile "$T.anchors.pem"
 at_the_gate() { "$FUSETSU" gate --trust "$D/trust1" --community communications --usage server "$D/2/electricity.pem" "$D/brought.pem"; }
 expect_exit 6 "nor the gate" 'polic' at_the_gate
 openvpn_door() { BROUGHT=$D/brought.pem by_openvpn 1 electricity communications; }

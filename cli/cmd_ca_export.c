@@ -85,7 +85,9 @@ const struct cli_command cmd_ca_export = {
     .about =
         "WHAT is root, cross, attestation, issuing:COMMUNITY, basic:COMMUNITY, or bundle:COMMUNITY: all that a "
         "relying party needs to honour that community, our root first. Other communities are "
-        "not in a bundle, so that programs that ignore policies keep them out too. With --ike the "
+        "not in a bundle, so that programs that ignore policies keep them out too, as long as no peer "
+        "brings the CA of another one along (`federation apply` has anchors against that). With "
+        "--ike the "
         "bundle has the certificates for IKE instead: those of `ca cross --ike`, and of our issuing "
         "CA the one that `ca init` made for IKE. With --out the "
         "fingerprint of a CA is printed, to be compared with the ally.",

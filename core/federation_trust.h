@@ -6,8 +6,8 @@
 /*
  * What a relying party of one side needs of a federation, for one community: the certificates to
  * trust. The root comes first, then what leads on from it: its Cross CA, what that issued to the
- * ally's CA, and its own issuing CA. Other communities are not among them, so that a verifier that
- * ignores policies keeps them out, too.
+ * ally's CA, and its own issuing CA. Other communities are not among them; a verifier that ignores
+ * policies keeps them out as long as no peer brings the CA of another one along, which the root leads to.
  */
 struct federation_trust {
     const char *name[4]; /* "root", "cross-ca", "cross", "issuing" */

@@ -1,6 +1,7 @@
 #include "ca/part.h"
 
 #include "ca/bundle.h"
+#include "ca/registry_ssh.h"
 #include "ca/registry_status.h"
 
 #include <stdio.h>
@@ -75,6 +76,25 @@ static int take_issued(struct making *m, enum registry_role issuer)
     return registry_certs(authority_registry(m->a), &of, take, m, m->e) != 0 || m->failed ? -1 : 0;
 }
 
+/* The key that certifies for SSH, where there is one. */
+static int copy_ssh(struct making *m, unsigned community, struct federation_community *c)
+{
+    struct buf spki = {0}, line = {0};
+    struct registry_key key;
+    struct err why = {0};
+    int rc = -1;
+
+    if (registry_ssh_ca(authority_registry(m->a), community, &key, &spki, &why) != 0) {
+        rc = why.code == E_NOT_FOUND ? 0 : err_take(m->e, &why);
+    } else if (sshkey_line(buf_bytes(&spki), NULL, &line, m->e) == 0 && buf_cstr(&line) != NULL) {
+        snprintf(c->ssh, sizeof(c->ssh), "%s", buf_cstr(&line));
+        rc = 0;
+    }
+    buf_free(&spki);
+    buf_free(&line);
+    return rc;
+}
+
 static int fill(struct making *m)
 {
     const struct registry_authority *info = authority_info(m->a);
@@ -94,7 +114,8 @@ static int fill(struct making *m)
     for (size_t i = 0; i < m->p->n_community; i++) {
         struct federation_community *c = &s->community[m->p->community[i]];
 
-        if (copy_cert(m, REGISTRY_ISSUING, m->p->community[i], &c->issuing) != 0)
+        if (copy_cert(m, REGISTRY_ISSUING, m->p->community[i], &c->issuing) != 0 ||
+            copy_ssh(m, m->p->community[i], c) != 0)
             return -1;
         c->open = true;
         c->accepts = m->p->accepts;

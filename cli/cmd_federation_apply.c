@@ -110,7 +110,7 @@ const struct cli_command cmd_federation_apply = {
         "none: GnuTLS, NSS, OpenSSL with -partial_chain), COMMUNITY.p12 (the same for Java; the "
         "password is Java's own, changeit), COMMUNITY.d (one file each; with COMMUNITY-ike.d for "
         "strongSwan where there are certificates for it) and COMMUNITY.policy (what to "
-        "ask for). What belongs to a community that is no longer open is removed first.",
+        "ask for), and COMMUNITY.known_hosts for ssh where an authority certifies for SSH. What belongs to a community that is no longer open is removed first.",
     .examples = "fusetsu federation apply --nation US --root us-root.pem --ally-root jp-root.pem "
                 "--to /etc/fusetsu/us-jp us-jp.fed",
     .run = run,

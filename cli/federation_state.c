@@ -116,7 +116,8 @@ static int drop_split(struct federation_state *s, const char *dir, struct err *e
 
 static int close_community(struct federation_state *s, unsigned n, struct err *e)
 {
-    static const char *const ends[] = {".pem", ".anchors.pem", ".p12", ".policy", ".crls.pem"};
+    static const char *const ends[] = {".pem",    ".anchors.pem", ".p12",
+                                       ".policy", ".crls.pem",    ".known_hosts"};
     static const char *const crls[] = {"issuing", "ally"};
     char name[64];
 
@@ -172,6 +173,31 @@ static int put_or_drop(struct federation_state *s, const char *name, const struc
     return there ? put(s, name, buf_bytes(content), e) : drop(s, name, e);
 }
 
+static void add_hosts(const struct federation_side *s, unsigned n, struct buf *out)
+{
+    if (s->community[n].ssh[0] != 0)
+        buf_printf(out, "@cert-authority %s,*.%s %s\n", s->domain, s->domain, s->community[n].ssh);
+}
+
+/* known_hosts: each nation's authority for the names of its own domain. The ally's goes with the cut. */
+static int put_hosts(struct federation_state *s, unsigned n, const struct federation_trust *anchors,
+                     struct err *e)
+{
+    struct buf lines = {0};
+    char name[64];
+    int rc;
+
+    snprintf(name, sizeof(name), "%s.known_hosts", oid_community_name(n));
+    add_hosts(&s->f->side[s->side], n, &lines);
+    for (size_t i = 0; i < anchors->n; i++) {
+        if (strcmp(anchors->name[i], "cross") == 0)
+            add_hosts(&s->f->side[1 - s->side], n, &lines);
+    }
+    rc = put_or_drop(s, name, &lines, lines.len != 0, e);
+    buf_free(&lines);
+    return rc;
+}
+
 /* After a cut there may be none. */
 static int put_anchors(struct federation_state *s, unsigned n, struct err *e)
 {
@@ -188,7 +214,8 @@ static int put_anchors(struct federation_state *s, unsigned n, struct err *e)
     if (federation_trust_pem(&anchors, &pem, e) == 0 &&
         (anchors.n == 0 || federation_trust_p12(&anchors, &p12, e) == 0) &&
         put_or_drop(s, name[0], &pem, anchors.n != 0, e) == 0)
-        rc = put_or_drop(s, name[1], &p12, anchors.n != 0, e);
+        rc = put_or_drop(s, name[1], &p12, anchors.n != 0, e) == 0 ? put_hosts(s, n, &anchors, e)
+                                                                   : -1;
     buf_free(&pem);
     buf_free(&p12);
     return rc;

@@ -64,6 +64,7 @@ static void add_community(struct federation_words *w, const struct federation_si
     snprintf(of, sizeof(of), "%s %s", s->nation, oid_community_name(n));
     snprintf(level, sizeof(level), "%u", (unsigned)c->accepts);
     add(w, level, "%s, accepts level", of);
+    add(w, c->ssh, "%s, certifies for SSH by", of);
     add_cert(w, c->issuing, of, "issuing CA");
     add_cert(w, c->issuing_ike, of, "issuing CA for IKE");
     add_cert(w, c->cross, of, "issued to the ally");

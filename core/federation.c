@@ -41,7 +41,7 @@ int federation_side_of(const struct federation *f, const char *nation)
 
 /* --- what is in a section ------------------------------------------------------------------ */
 
-enum kind { TEXT, NUMBER, HASH, TIME, CERT, OID };
+enum kind { TEXT, NUMBER, HASH, TIME, CERT, OID, SSH };
 
 /* One key of a section, and where its value goes. */
 struct field {
@@ -79,6 +79,7 @@ static const struct field community_fields[] = {
     {"cross", CERT, false, FIELD(federation_community, cross)},
     {"cross_ike", CERT, false, FIELD(federation_community, cross_ike)},
     {"accepts", NUMBER, true, FIELD(federation_community, accepts)},
+    {"ssh", SSH, false, FIELD(federation_community, ssh)},
     END};
 #define CLASS(n) TEXT, false, FIELD(federation_side, class_name[n])
 static const struct field clearance_fields[] = {
@@ -157,6 +158,12 @@ static int read_cert(const char *v, X509 **out, struct err *e)
 static int read_value(const struct field *d, const char *v, void *to, struct err *e)
 {
     switch (d->kind) {
+    case SSH:
+        if (!sshkey_is_line(v))
+            return err_set(e, E_FORMAT, "%s is no public key as OpenSSH writes it, without comment",
+                           d->key);
+        memcpy(to, v, strlen(v) + 1);
+        return 0;
     case TEXT:
         if (v[0] == 0 || strlen(v) >= d->size)
             return err_set(e, E_FORMAT, "%s is empty, or longer than %zu bytes", d->key,
@@ -490,7 +497,7 @@ static void write_time(int64_t at, struct buf *out)
 /* Is there anything to write? */
 static bool is_set(const struct field *d, const void *v)
 {
-    if (d->kind == TEXT || d->kind == OID)
+    if (d->kind == TEXT || d->kind == OID || d->kind == SSH)
         return ((const char *)v)[0] != 0;
     if (d->kind == CERT)
         return *(X509 *const *)v != NULL;
@@ -508,6 +515,7 @@ static int write_fields(const struct field *d, const void *base, bool has_hash, 
         buf_printf(out, "%s = ", d->key);
         switch (d->kind) {
         case TEXT:
+        case SSH:
         case OID: buf_str(out, v); break;
         case NUMBER: buf_printf(out, "%u", *(const uint32_t *)v); break;
         case HASH: buf_hex(out, v, 32); break;

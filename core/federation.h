@@ -3,6 +3,7 @@
 
 #include "core/chain.h"
 #include "core/oid.h"
+#include "core/sshkey.h"
 
 /*
  * What two authorities agree on: one text that both sign (core/federation_cms.h), from which all that
@@ -14,7 +15,8 @@
  *   [authority US]                  org, domain, root, cross_ca, crl, ocsp, log
  *   [community communications US]   issuing, issuing_ike: the CA of US for it; cross, cross_ike: what
  *                                   US issued to that of its ally; accepts: the lowest level of the
- *                                   ally's leaves that US honours
+ *                                   ally's leaves that US honours; ssh: the key by which US certifies
+ *                                   for SSH, as OpenSSH writes it
  *   [clearance US]                  policy: the policyId of its system; then, by the words of RFC
  *                                   5913 (restricted = ...), what the classes are called there
  *   [equivalence US JP]             restricted = confidential: who holds the one under US counts as
@@ -34,6 +36,7 @@ struct federation_community {
     bool open; /* it has a section */
     X509 *issuing, *issuing_ike, *cross, *cross_ike;
     uint32_t accepts;
+    char ssh[SSHKEY_LINE_MAX]; /* the key that certifies for SSH; empty: none */
 };
 
 struct federation_side {

@@ -119,3 +119,38 @@ int sshkey_line(struct bytes spki, const char *comment, struct buf *out, struct 
     buf_free(&blob);
     return rc;
 }
+
+/* Does the key begin with its own type? */
+static bool begins(const uint8_t *blob, size_t len, const char *type, size_t n)
+{
+    return len > 4 + n && blob[0] == 0 && blob[1] == 0 && blob[2] == 0 && blob[3] == n &&
+           memcmp(blob + 4, type, n) == 0;
+}
+
+bool sshkey_is_line(const char *line)
+{
+    static const char *const types[] = {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384",
+                                        "ecdsa-sha2-nistp521", "ssh-ed25519", "ssh-rsa"};
+    uint8_t blob[SSHKEY_LINE_MAX];
+    struct buf again = {0};
+    size_t n = strcspn(line, " "), len = strlen(line), pad = 0;
+    bool known = false, same = false;
+    int got;
+
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        known = known || (strlen(types[i]) == n && strncmp(types[i], line, n) == 0);
+    if (!known || len >= SSHKEY_LINE_MAX || len < n + 1 + 4 || (len - n - 1) % 4 != 0)
+        return false;
+    while (pad < 2 && line[len - 1 - pad] == '=')
+        pad++;
+    got = EVP_DecodeBlock(blob, (const uint8_t *)line + n + 1, (int)(len - n - 1));
+    if (got <= (int)pad || !begins(blob, (size_t)got - pad, line, n))
+        return false;
+    /* White space and stray bits decode, too; written anew they are gone. */
+    buf_add(&again, line, n);
+    buf_u8(&again, ' ');
+    add_base64(&again, bytes_of(blob, (size_t)got - pad));
+    same = bytes_equal(buf_bytes(&again), bytes_of(line, len));
+    buf_free(&again);
+    return same;
+}

@@ -28,6 +28,11 @@ int sshkey_blob(const struct pubkey *k, struct buf *out, struct err *e) MUST_USE
 int sshkey_encode(const char *type, struct bytes blob, const char *comment, struct buf *out,
                   struct err *e) MUST_USE;
 
+/* Is it a type that OpenSSH has and, behind one space, such a key in base64, written in the one way, with
+ * nothing behind it? What the key itself says is not judged. */
+#define SSHKEY_LINE_MAX 800
+bool sshkey_is_line(const char *line);
+
 /* The line of a key that is given as a SubjectPublicKeyInfo in DER. E_UNSUPPORTED. */
 int sshkey_line(struct bytes spki, const char *comment, struct buf *out, struct err *e) MUST_USE;
 

@@ -50,6 +50,8 @@ check "each writes its part" parts communications
 expect_exit 6 "before they have certified each other they do not fit" 'no cross-certificate for communications of JP' draft 1
 check "they certify each other's CA" both communications
 check "and for IKE" both communications --ike
+ssh_ca() { "$1" ca ssh-authority --dir "$D/$1-ca" --community communications --pin-file "$D/pin" --out "$D/$1-ssh.pub"; }
+for who in us jp; do check "$who has a key that certifies for SSH" ssh_ca $who; done
 check "new parts" parts communications
 systems() { # of clearances, which each adds by hand
     printf '\n[clearance US]\npolicy = 1.3.6.1.4.1.32473.8.1\nsecret = SECRET\n' >>"$D/us.part"
@@ -89,6 +91,10 @@ check_out "once more nothing changes" 'in force already' apply 1.fed
 # --- what comes of it --------------------------------------------------------------------------------
 T=$D/trust
 by_openssl_tls() { openssl verify -purpose sslserver -verify_hostname gw.jp.example -CAfile "$T/$1.pem" "$D/$1.leaf"; }
+hosts() { # of each nation, the authority for its own domain
+    printf '@cert-authority %s.example,*.%s.example %s\n' us us "$(cut -d' ' -f1,2 "$D/us-ssh.pub")" jp jp "$(cut -d' ' -f1,2 "$D/jp-ssh.pub")" |
+        cmp - "$T/communications.known_hosts"
+}
 by_policy() { openssl verify -CAfile "$T/$1.pem" -policy "$(cat "$T/$1.policy")" -policy_check -explicit_policy "$D/$2.leaf"; }
 by_gnutls() { certtool --verify --load-ca-certificate "$T/$1.anchors.pem" --verify-hostname gw.jp.example <"$D/$1.leaf"; }
 by_nss() { # by_nss TRUST LEAF
@@ -112,6 +118,7 @@ else skip "NSS" "certutil is missing (Debian: libnss3-tools)"; fi
 if command -v keytool >/dev/null; then
     check_out "Java finds two certificates to trust" '^2$' java_reads communications
 else skip "Java" "keytool is missing (Debian: default-jre-headless)"; fi
+check "ssh is told whom to believe, each for its own names" hosts
 check "our own verifier agrees" "$FUSETSU" verify --roots "$T/communications.pem" --community communications --level 3 --name gw.jp.example "$D/communications.leaf"
 check "for IKE there are certificates that strongSwan can read" test -s "$T/communications-ike.d/cross.pem"
 check "electricity is not open" test ! -e "$T/electricity.pem"

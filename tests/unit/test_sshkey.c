@@ -92,12 +92,46 @@ static void test_what_is_no_key_is_refused(void **state)
     assert_int_equal(out.len, 0);
 }
 
+/* What another nation sends as its key goes into files that ssh reads: one form, or none. */
+static void test_lines_are_read_in_one_form_alone(void **state)
+{
+    static const char *const bad[] = {
+        "",
+        "ecdsa-sha2-nistp256",
+        "ecdsa-sha2-nistp256 ",
+        "ecdsa-sha2-nistp256 AAAA",
+        "ssh-dss AAAAB3NzaC1kc3MAAAAA",
+        " ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "ssh-ed25519  AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f x",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f\n",
+        "ssh-ed25519\tAAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4",
+        "ssh-rsa AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f",
+        "cert-authority ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZ",
+    };
+    char long_line[2000] = "ssh-rsa ";
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+        assert_true(sshkey_is_line(keys[i].line));
+    assert_true(sshkey_is_line(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f"));
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        if (sshkey_is_line(bad[i]))
+            fail_msg("read: '%s'", bad[i]);
+    }
+    memset(long_line + 8, 'A', 1900);
+    assert_false(sshkey_is_line(long_line));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_lines_are_those_of_ssh_keygen),
         cmocka_unit_test(test_a_comment_stays_on_its_line),
         cmocka_unit_test(test_what_is_no_key_is_refused),
+        cmocka_unit_test(test_lines_are_read_in_one_form_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,7 +6,7 @@
 /*
  * What an authority must remember: who it is, its CA certificates and where their
  * keys are, its invitations, and every certificate that it issued. One SQLite file
- * (STRICT tables, foreign keys, rollback journal, synchronous FULL, 5 s busy
+ * (STRICT tables, foreign keys, rollback journal, synchronous EXTRA, 5 s busy
  * timeout, mode 0600). A nonce is consumed by one conditional UPDATE, so that of
  * several requests exactly one gets it.
  *

@@ -64,6 +64,15 @@ static void begin(struct unit_forge *f, const char *state)
         load_keys(f, state);
 }
 
+/* Not the pool's. */
+static void end(struct unit_forge *f)
+{
+    EVP_PKEY_free(f->ek);
+    EVP_PKEY_free(f->ek_root_key);
+    EVP_PKEY_free(f->ek_ca_key);
+    unit_forge_free(f);
+}
+
 static void pins(const char *file, const char *state)
 {
     struct unit_forge f;
@@ -140,7 +149,7 @@ static void make(const char *state, const char *invites, const char *out_dir)
     folder_names_free(names, n);
     folder_close(&in);
     folder_close(&out);
-    unit_forge_free(&f);
+    end(&f);
 }
 
 /* --- answers --------------------------------------------------------------------------------- */
@@ -190,6 +199,7 @@ static void open_all(const char *state, const char *path)
         open_one(f.ek, &dir, names[i]);
     folder_names_free(names, n);
     folder_close(&dir);
+    end(&f);
 }
 
 int main(int argc, char **argv)

@@ -255,93 +255,6 @@ static void test_nonce_is_consumed_once(void **state)
     assert_false(registry_is_by(&got, other));
 }
 
-/* Its first run may have been killed. */
-static void test_the_same_request_goes_on_until_the_invitation_ends(void **state)
-{
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
-    struct err e = {0};
-
-    assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_invitation_of(p->r, one, &got, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 1, &got, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 99, &got, &e), 0);
-    assert_int_equal(got.consumed_at, NOW + 1);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW + 100, &got, &e), -1);
-    assert_int_equal(e.code, E_REJECTED);
-    assert_non_null(strstr(e.msg, "expired"));
-    err_clear(&e);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), other, NOW + 100, &got, &e), -1);
-    assert_non_null(strstr(e.msg, "used already"));
-    err_clear(&e);
-    assert_int_equal(registry_invitation_of(p->r, one, &got, &e), 1);
-    assert_memory_equal(got.nonce, i.nonce, 32);
-    assert_int_equal(registry_invitation_of(p->r, other, &got, &e), 0);
-}
-
-static void test_an_invitation_has_one_answer(void **state)
-{
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
-    struct registry_issued leaf = an_issued("0102"), second = an_issued("0103");
-    struct buf der = {0}, evidence = {0};
-    struct err e = {0};
-
-    assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
-    assert_int_equal(registry_add_issued(p->r, &second, &e), 0);
-    /* Not before it is taken, not for another request, not by a certificate that is not there. */
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), 0);
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), other, "0102", other, &e), 0);
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0104", other, &e), 0);
-    assert_int_equal(registry_resealed(p->r, nonce_of(&i), other, &e), 0);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
-    assert_int_equal(got.issued, 0);
-    assert_false(got.has_sealed);
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 1);
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0103", other, &e), 0);
-    /* Nor is it refused any more. */
-    assert_int_equal(registry_refuse(p->r, nonce_of(&i), one, NOW, &e), 0);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
-    assert_int_equal(got.refused_at, 0);
-    assert_true(registry_is_by(&got, one));
-    assert_false(registry_goes_on(&got, one));
-    assert_true(got.has_sealed);
-    assert_memory_equal(got.sealed_hash, other, 32);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
-    assert_int_equal(e.code, E_REJECTED);
-    err_clear(&e);
-    assert_int_equal(registry_issued_of(p->r, got.issued, &der, &evidence, &e), 0);
-    assert_true(bytes_equal(buf_bytes(&der), leaf.der));
-    assert_true(bytes_equal(buf_bytes(&evidence), leaf.evidence));
-    assert_int_equal(registry_issued_of(p->r, 1000, &der, &evidence, &e), -1);
-    assert_int_equal(e.code, E_CORRUPT);
-    buf_free(&der);
-    buf_free(&evidence);
-}
-
-static void test_what_was_refused_is_not_answered(void **state)
-{
-    struct place *p = *state;
-    struct registry_invitation i = an_invitation(1), got;
-    struct registry_issued leaf = an_issued("0102");
-    struct err e = {0};
-
-    assert_int_equal(registry_invite(p->r, &i, &e), 0);
-    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), 0);
-    assert_int_equal(registry_refuse(p->r, nonce_of(&i), other, NOW, &e), 0);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
-    assert_int_equal(got.refused_at, 0);
-    assert_int_equal(registry_refuse(p->r, nonce_of(&i), one, NOW + 5, &e), 0);
-    assert_int_equal(registry_answer(p->r, nonce_of(&i), one, "0102", other, &e), 0);
-    assert_int_equal(registry_invitation(p->r, nonce_of(&i), &got, &e), 0);
-    assert_int_equal(got.refused_at, NOW + 5);
-    assert_int_equal(registry_consume(p->r, nonce_of(&i), one, NOW, &got, &e), -1);
-    assert_non_null(strstr(e.msg, "used already"));
-}
-
 static void test_expired_nonce_is_refused_and_stays(void **state)
 {
     struct place *p = *state;
@@ -692,9 +605,6 @@ int main(void)
         EACH(test_serials_are_unique_per_issuer),
         EACH(test_rolled_back_entries_are_gone),
         EACH(test_nonce_is_consumed_once),
-        EACH(test_the_same_request_goes_on_until_the_invitation_ends),
-        EACH(test_an_invitation_has_one_answer),
-        EACH(test_what_was_refused_is_not_answered),
         EACH(test_expired_nonce_is_refused_and_stays),
         EACH(test_unknown_nonce_is_not_found),
         EACH(test_nonces_are_unique_and_of_a_fair_length),

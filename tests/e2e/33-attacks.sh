@@ -61,7 +61,6 @@ check "reaches no terminal" bash -c "! grep -qa $'[\e\a]' '$D/out'"
 # --- one nonce, two requests at once ------------------------------------------------
 race() {
     local a b
-    cp "$D/twice.request" "$D/again.request"
     issue twice >"$D/a.out" 2>&1 & a=$!
     issue again >"$D/b.out" 2>&1 & b=$!
     wait "$a"; a=$?
@@ -71,6 +70,8 @@ race() {
 }
 check "invited once" invite twice.us.example twice --ek "$D/ek.pem"
 check "requested once" request twice
+cp "$D/twice.invite" "$D/again.invite"
+check "and once more" request again
 check "two answers at once: one is issued" race
 JQ='[.[] | select(.subject == "twice.us.example")] | length == 1' \
     check "and the registry has one certificate of it" rows

@@ -34,6 +34,10 @@ check "an authority" ca init --any-tpm --token ca --pin-file "$D/pin" --nation U
 printf 'gw.us.example\nGW.other.example\n' >"$D/bad-names"
 refused_names() { ca invite --community communications --names "$D/bad-names" --out "$D/none"; }
 expect_exit 1 "one bad name, and nobody is invited" 'nothing was done' refused_names
+printf 'gw.us.example\0gx.us.example\n' >"$D/binary"
+expect_exit 5 "names are text" 'is no text' ca invite --community communications --names "$D/binary" --out "$D/none"
+printf '# none\n\n' >"$D/empty"
+expect_exit 5 "and there is one at least" 'holds no name' ca invite --community communications --names "$D/empty" --out "$D/none"
 check_out "nobody was" '^\[\]$' ca list --invitations --json
 expect_exit 2 "one name and many" 'one name' ca invite --community communications --names "$D/names" --name a.us.example --out "$D/x"
 expect_exit 2 "one TPM for many" 'one TPM' ca invite --community communications --names "$D/names" --ek "$D/pins" --out "$D/x"

@@ -463,7 +463,6 @@ static int take_nonce(struct run *r)
     struct registry_invitation *i = &r->out->invitation;
     struct err why = {0};
 
-    r->nonce_state = EVIDENCE_NONCE_STALE;
     if (!r->out->invited || (i->consumed_at != 0 && !unended(r)) || i->expires_at <= r->now)
         return 0;
     if (open_keys(r) != 0)
@@ -519,7 +518,8 @@ static bool own_fault(enum err_code code)
 static int enrol(struct authority *a, const struct evidence_request *req, time_t now,
                  struct enrol_outcome *out, struct err *e)
 {
-    struct run r = {.a = a, .req = req, .now = now, .out = out, .e = e};
+    struct run r = {
+        .a = a, .req = req, .now = now, .out = out, .e = e, .nonce_state = EVIDENCE_NONCE_STALE};
     int rc = -1;
 
     if (find(&r) != 0 || (!answered(&r) && take_nonce(&r) != 0) || look_up_device(&r) != 0 ||

@@ -7,10 +7,9 @@
 
 #include <cmocka.h>
 
-#include "ca/part.h"
 #include "core/gate.h"
 #include "core/hash.h"
-#include "tests/support/unit_ca.h"
+#include "tests/support/unit_nations.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -95,80 +94,33 @@ static void test_what_is_no_system(void **state)
 /* --- certificates --------------------------------------------------------------------------- */
 
 struct world {
-    char *dir[2];
-    struct unit_ca_keys keys[2];
-    struct authority *a[2]; /* US, JP */
-    struct federation f;
+    struct unit_nations n;
     struct clearance may; /* what US lets JP grant */
     char reason[300];     /* of the last verdict */
 };
 
-static const char *const nation[] = {"US", "JP"}, *const domain[] = {"us.example", "jp.example"};
-static const unsigned communities[] = {OID_COMMUNICATIONS};
-
-static void good(int rc, const struct err *e)
-{
-    if (rc != 0)
-        fail_msg("%s", e->msg);
-}
-
-/* What `who` gives into the federation, the cross-certificate with this bound. */
-static void part(struct world *w, int who, const struct clearance *may, struct federation *out)
-{
-    struct cross_request r = {.nation = nation[1 - who],
-                              .domain = domain[1 - who],
-                              .community = OID_COMMUNICATIONS,
-                              .clearance = may,
-                              .now = NOW};
-    struct part p = {.ally = nation[1 - who],
-                     .accepts = 3,
-                     .community = communities,
-                     .n_community = 1,
-                     .now = NOW + 1};
-    struct buf pem = {0};
-    struct err e = {0};
-
-    good(authority_cert(w->a[1 - who], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
-    good(authority_cross(w->a[who], &r, &pem, &e), &e);
-    good(part_make(w->a[who], &p, out, &e), &e);
-    buf_free(&pem);
-}
-
 static void federate(struct world *w, const struct clearance *may)
 {
-    struct federation p[2] = {{.n_side = 0}, {.n_side = 0}};
     struct err e = {0};
 
-    federation_free(&w->f);
-    part(w, 0, may, &p[0]);
-    part(w, 1, NULL, &p[1]);
-    w->f = (struct federation){.name = "x", .sequence = 1, .from = NOW, .until = NOW + 86400};
-    good(federation_join(&p[0], &p[1], &w->f, &e), &e);
+    unit_nations_agree(&w->n, may, 86400);
     /* 極秘 counts as SECRET. */
-    w->f.row[0] =
+    w->n.f.row[0] =
         (struct federation_row){.from = 1, .class = CHAIN_CONFIDENTIAL, .as = CHAIN_SECRET};
-    w->f.n_row = 1;
-    good(federation_check(&w->f, NOW + 1, &e), &e);
+    w->n.f.n_row = 1;
+    unit_good(federation_check(&w->n.f, NOW + 1, &e), &e);
 }
 
 static int set_up(void **state)
 {
     struct world *w = test_calloc(1, sizeof(*w));
     struct clearance_system s[2];
-    struct buf pin = {0};
     struct err e = {0};
 
-    good(clearance_system_parse(US, "confidential=CONFIDENTIAL,secret=SECRET", &s[0], &e), &e);
-    good(clearance_system_parse(JP, "restricted=秘,confidential=極秘", &s[1], &e), &e);
-    unit_ca_some_pin(&pin);
-    for (int i = 0; i < 2; i++) {
-        w->dir[i] = unit_ca_dir();
-        unit_ca_clearances = &s[i];
-        w->a[i] = unit_ca_make(w->dir[i], nation[i], domain[i], buf_bytes(&pin), NOW, &w->keys[i]);
-    }
-    unit_ca_clearances = NULL;
-    buf_free(&pin);
-    good(clearance_parse(JP, "restricted,confidential", &w->may, &e), &e);
+    unit_good(clearance_system_parse(US, "confidential=CONFIDENTIAL,secret=SECRET", &s[0], &e), &e);
+    unit_good(clearance_system_parse(JP, "restricted=秘,confidential=極秘", &s[1], &e), &e);
+    unit_nations_up(&w->n, s);
+    unit_good(clearance_parse(JP, "restricted,confidential", &w->may, &e), &e);
     federate(w, &w->may);
     *state = w;
     return 0;
@@ -178,12 +130,7 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
 
-    federation_free(&w->f);
-    for (int i = 0; i < 2; i++) {
-        authority_close(w->a[i]);
-        unit_ca_keys_free(&w->keys[i]);
-        unit_ca_dir_remove(w->dir[i]);
-    }
+    unit_nations_down(&w->n);
     test_free(w);
     return 0;
 }
@@ -191,8 +138,8 @@ static int tear_down(void **state)
 /* A leaf of nation `who` that claims a clearance, whatever its CA may grant; NULL: none. */
 static X509 *claiming(struct world *w, int who, const char *policy, uint32_t classes)
 {
-    struct issue_issuer by = unit_ca_issuer(w->a[who], REGISTRY_ISSUING, OID_COMMUNICATIONS);
-    X509 *x = unit_ca_leaf(w->a[who], OID_COMMUNICATIONS, 3,
+    struct issue_issuer by = unit_ca_issuer(w->n.a[who], REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    X509 *x = unit_ca_leaf(w->n.a[who], OID_COMMUNICATIONS, 3,
                            who == 0 ? "gw.us.example" : "gw.jp.example", NULL, NOW);
     struct clearance c = {.classes = classes};
     struct err e = {0};
@@ -200,7 +147,7 @@ static X509 *claiming(struct world *w, int who, const char *policy, uint32_t cla
     if (policy == NULL)
         return x;
     memcpy(c.policy, policy, strlen(policy) + 1);
-    good(clearance_put(x, &c, &e), &e);
+    unit_good(clearance_put(x, &c, &e), &e);
     unit_ca_resign(&x, &by);
     return x;
 }
@@ -208,7 +155,7 @@ static X509 *claiming(struct world *w, int who, const char *policy, uint32_t cla
 /* Does the gate of US let it in, where this class is wanted? Ends the leaf. */
 static bool let_in(struct world *w, X509 *leaf, int class)
 {
-    struct gate_terms t = {.f = &w->f,
+    struct gate_terms t = {.f = &w->n.f,
                            .side = 0,
                            .community = OID_COMMUNICATIONS,
                            .now = NOW + 1,
@@ -218,7 +165,7 @@ static bool let_in(struct world *w, X509 *leaf, int class)
     struct err e = {0};
     bool in;
 
-    good(gate_check(leaf, NULL, &t, &v, &e), &e);
+    unit_good(gate_check(leaf, NULL, &t, &v, &e), &e);
     in = v.accepted;
     if (!in)
         assert_int_equal(v.code, CHAIN_CLEARANCE);
@@ -272,8 +219,8 @@ static void test_an_ally_never_grants_ours(void **state)
 {
     struct world *w = *state;
     struct clearance ours = {.policy = US, .classes = CHAIN_SECRET};
-    struct federation_community *c = &w->f.side[0].community[OID_COMMUNICATIONS];
-    struct issue_issuer cross = unit_ca_issuer(w->a[0], REGISTRY_CROSS, 0);
+    struct federation_community *c = &w->n.f.side[0].community[OID_COMMUNICATIONS];
+    struct issue_issuer cross = unit_ca_issuer(w->n.a[0], REGISTRY_CROSS, 0);
     ASN1_OBJECT *oid = oid_object(OID_EXT_CLEARANCE_CONSTRAINTS, NULL);
     struct err e = {0};
 
@@ -284,7 +231,7 @@ static void test_an_ally_never_grants_ours(void **state)
     assert_true(let_in(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL), 4));
     assert_false(let_in(w, claiming(w, 1, US, CHAIN_SECRET), 4));
     /* Nor one that was made for it by mistake. */
-    good(clearance_put_bound(c->cross, &ours, &e), &e);
+    unit_good(clearance_put_bound(c->cross, &ours, &e), &e);
     unit_ca_resign(&c->cross, &cross);
     assert_false(let_in(w, claiming(w, 1, US, CHAIN_SECRET), 4));
     ASN1_OBJECT_free(oid);
@@ -293,7 +240,7 @@ static void test_an_ally_never_grants_ours(void **state)
 static void test_no_ca_is_made_to_grant_more(void **state)
 {
     struct world *w = *state;
-    struct issue_issuer by = unit_ca_issuer(w->a[0], REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    struct issue_issuer by = unit_ca_issuer(w->n.a[0], REGISTRY_ISSUING, OID_COMMUNICATIONS);
     struct clearance c = {.policy = US, .classes = CHAIN_TOP_SECRET};
     struct signer *own = unit_ca_signer("P-256");
     static const uint8_t evidence[32] = {1};
@@ -331,11 +278,11 @@ static void test_no_ca_is_made_to_grant_more(void **state)
     assert_non_null(strstr(e.msg, "with a clearance"));
     err_clear(&e);
     s.not_after--;
-    good(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), &e);
+    unit_good(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), &e);
     X509_free(cert);
     /* The ally's own CA has no such bound: somebody mistook the policy. */
-    good(authority_cert(w->a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
-    assert_int_equal(authority_cross(w->a[0], &r, &pem, &e), -1);
+    unit_good(authority_cert(w->n.a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
+    assert_int_equal(authority_cross(w->n.a[0], &r, &pem, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     X509_NAME_free(name);
     signer_free(own);
@@ -355,9 +302,9 @@ static void test_known_bytes(void **state)
     const ASN1_OCTET_STRING *v;
 
     (void)state;
-    good(clearance_put_bound(x, &c, &e), &e);
+    unit_good(clearance_put_bound(x, &c, &e), &e);
     c.classes = CHAIN_UNCLASSIFIED;
-    good(clearance_put_bound(x, &c, &e), &e);
+    unit_good(clearance_put_bound(x, &c, &e), &e);
     v = X509_EXTENSION_get_data(X509_get_ext(x, 0));
     assert_int_equal(ASN1_STRING_length(v), sizeof(bound));
     assert_memory_equal(ASN1_STRING_get0_data(v), bound, sizeof(bound));

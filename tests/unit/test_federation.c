@@ -7,12 +7,11 @@
 
 #include <cmocka.h>
 
-#include "ca/part.h"
 #include "core/asn1.h"
 #include "core/federation_cms.h"
 #include "core/federation_trust.h"
 #include "core/hash.h"
-#include "tests/support/unit_ca.h"
+#include "tests/support/unit_nations.h"
 
 #include <openssl/cms.h>
 #include <openssl/pkcs12.h>
@@ -23,49 +22,10 @@
 #define NOW UNIT_CA_NOW
 
 struct world {
-    char *dir[2];
-    struct unit_ca_keys keys[2];
-    struct authority *a[2];
+    struct unit_nations n;
     X509 *root[2];   /* borrowed */
     struct buf text; /* of a good one, number 1 */
 };
-
-static const unsigned communities[] = {OID_COMMUNICATIONS, OID_ELECTRICITY};
-static const char *const nation[] = {"US", "JP"}, *const domain[] = {"us.example", "jp.example"};
-
-static void good(int rc, const struct err *e)
-{
-    if (rc != 0)
-        fail_msg("%s", e->msg);
-}
-
-/* What `who` issues to the other one's CA. */
-static void cross(struct world *w, int who, unsigned community, bool ike)
-{
-    struct cross_request r = {.nation = nation[1 - who],
-                              .domain = domain[1 - who],
-                              .community = community,
-                              .ike = ike,
-                              .now = NOW};
-    struct buf pem = {0};
-    struct err e = {0};
-
-    good(authority_cert(w->a[1 - who], REGISTRY_ISSUING, community, &r.ally, &e), &e);
-    good(authority_cross(w->a[who], &r, &pem, &e), &e);
-    buf_free(&pem);
-}
-
-static void part(struct world *w, int who, size_t n, struct federation *out)
-{
-    struct part p = {.ally = nation[1 - who],
-                     .accepts = 3,
-                     .community = communities,
-                     .n_community = n,
-                     .now = NOW + 1};
-    struct err e = {0};
-
-    good(part_make(w->a[who], &p, out, &e), &e);
-}
 
 static const char clearances[] = "\n[clearance US]\n"
                                  "policy = 1.3.6.1.4.1.32473.8.1\n"
@@ -86,29 +46,23 @@ static int set_up(void **state)
     struct world *w = test_calloc(1, sizeof(*w));
     struct federation p[2] = {{.n_side = 0}, {.n_side = 0}};
     struct federation f = {.name = "us-jp", .sequence = 1, .from = NOW, .until = NOW + 86400};
-    struct buf pin = {0};
     struct err e = {0};
 
-    unit_ca_some_pin(&pin);
+    unit_nations_up(&w->n, NULL);
     for (int i = 0; i < 2; i++) {
-        w->dir[i] = unit_ca_dir();
-        w->a[i] = unit_ca_make(w->dir[i], nation[i], domain[i], buf_bytes(&pin), NOW, &w->keys[i]);
-        good(authority_cert(w->a[i], REGISTRY_ROOT, 0, &w->root[i], &e), &e);
+        unit_good(authority_cert(w->n.a[i], REGISTRY_ROOT, 0, &w->root[i], &e), &e);
+        unit_nations_cross(&w->n, i, OID_COMMUNICATIONS, false, NULL);
+        unit_nations_cross(&w->n, i, OID_COMMUNICATIONS, true, NULL);
+        unit_nations_part(&w->n, i, 1, &p[i]);
     }
-    buf_free(&pin);
-    for (int i = 0; i < 2; i++) {
-        cross(w, i, OID_COMMUNICATIONS, false);
-        cross(w, i, OID_COMMUNICATIONS, true);
-        part(w, i, 1, &p[i]);
-    }
-    good(federation_join(&p[0], &p[1], &f, &e), &e);
-    good(federation_write(&f, &w->text, &e), &e);
+    unit_good(federation_join(&p[0], &p[1], &f, &e), &e);
+    unit_good(federation_write(&f, &w->text, &e), &e);
     federation_free(&f);
     /* As somebody writes them behind it; and once more in order. */
     buf_str(&w->text, clearances);
-    good(federation_parse(buf_bytes(&w->text), &f, &e), &e);
+    unit_good(federation_parse(buf_bytes(&w->text), &f, &e), &e);
     buf_free(&w->text);
-    good(federation_write(&f, &w->text, &e), &e);
+    unit_good(federation_write(&f, &w->text, &e), &e);
     federation_free(&f);
     *state = w;
     return 0;
@@ -118,11 +72,7 @@ static int tear_down(void **state)
 {
     struct world *w = *state;
 
-    for (int i = 0; i < 2; i++) {
-        authority_close(w->a[i]);
-        unit_ca_keys_free(&w->keys[i]);
-        unit_ca_dir_remove(w->dir[i]);
-    }
+    unit_nations_down(&w->n);
     buf_free(&w->text);
     test_free(w);
     return 0;
@@ -133,7 +83,7 @@ static struct federation parsed(struct bytes text)
     struct federation f = {.n_side = 0};
     struct err e = {0};
 
-    good(federation_parse(text, &f, &e), &e);
+    unit_good(federation_parse(text, &f, &e), &e);
     return f;
 }
 
@@ -162,9 +112,9 @@ static void test_what_is_read_is_written_the_same(void **state)
     struct buf again = {0};
     struct err e = {0};
 
-    good(federation_write(&f, &again, &e), &e);
+    unit_good(federation_write(&f, &again, &e), &e);
     assert_true(bytes_equal(buf_bytes(&again), buf_bytes(&w->text)));
-    good(federation_check(&f, NOW + 1, &e), &e);
+    unit_good(federation_check(&f, NOW + 1, &e), &e);
     assert_int_equal(federation_side_of(&f, "JP"), 1);
     assert_int_equal(federation_side_of(&f, "FR"), -1);
     assert_string_equal(f.side[1].class_name[3], "極秘");
@@ -368,17 +318,17 @@ static void test_what_does_not_fit_is_refused(void **state)
 
 static struct buf sign_by(struct world *w, int who, struct bytes in, const char *refused)
 {
-    struct issue_issuer root = unit_ca_issuer(w->a[who], REGISTRY_ROOT, 0);
+    struct issue_issuer root = unit_ca_issuer(w->n.a[who], REGISTRY_ROOT, 0);
     const EVP_MD *md = NULL;
     EVP_PKEY *key = NULL;
     struct buf out = {0};
     struct err e = {0};
     int rc;
 
-    good(issue_signing(root.signer, &key, &md, &e), &e);
+    unit_good(issue_signing(root.signer, &key, &md, &e), &e);
     rc = federation_sign(in, root.cert, key, md, NOW + 1, &out, &e);
     if (refused == NULL)
-        good(rc, &e);
+        unit_good(rc, &e);
     else if (rc == 0 || strstr(e.msg, refused) == NULL)
         fail_msg("'%s', not '%s'", rc == 0 ? "signed" : e.msg, refused);
     EVP_PKEY_free(key);
@@ -395,7 +345,7 @@ static void opens(struct world *w, struct bytes in, X509 *first, X509 *second, i
     int rc = federation_open(in, pin, now, &f, &text, &e);
 
     if (refused == NULL) {
-        good(rc, &e);
+        unit_good(rc, &e);
         assert_true(bytes_equal(buf_bytes(&text), buf_bytes(&w->text)));
         assert_int_equal(f.sequence, 1);
     } else if (rc == 0 || strstr(e.msg, refused) == NULL) {
@@ -437,18 +387,18 @@ static void test_a_signer_who_is_not_pinned_is_refused(void **state)
     char *dir = unit_ca_dir();
     struct buf pin = {0}, half = sign_by(w, 0, buf_bytes(&w->text), NULL),
                whole = sign_by(w, 1, buf_bytes(&half), NULL), none;
-    struct authority *third, *own = w->a[1];
+    struct authority *third, *own = w->n.a[1];
     struct err e = {0};
     X509 *root;
 
     unit_ca_some_pin(&pin);
     third = unit_ca_make(dir, "JP", "jp.example", buf_bytes(&pin), NOW, &keys);
-    good(authority_cert(third, REGISTRY_ROOT, 0, &root, &e), &e);
+    unit_good(authority_cert(third, REGISTRY_ROOT, 0, &root, &e), &e);
     opens(w, buf_bytes(&whole), w->root[0], root, NOW + 1, "not pinned");
     opens(w, buf_bytes(&half), w->root[0], root, NOW + 1, "only one authority");
-    w->a[1] = third;
+    w->n.a[1] = third;
     none = sign_by(w, 1, buf_bytes(&half), "another root");
-    w->a[1] = own;
+    w->n.a[1] = own;
     authority_close(third);
     unit_ca_keys_free(&keys);
     unit_ca_dir_remove(dir);
@@ -471,11 +421,11 @@ static struct buf forged(struct world *w, const int who[2], const EVP_MD *md,
     in = BIO_new_mem_buf(text.p, (int)text.len);
     cms = CMS_sign(NULL, NULL, NULL, in, CMS_PARTIAL | CMS_BINARY | CMS_NOCERTS);
     for (int i = 0; i < 2; i++) {
-        struct issue_issuer root = unit_ca_issuer(w->a[who[i]], REGISTRY_ROOT, 0);
+        struct issue_issuer root = unit_ca_issuer(w->n.a[who[i]], REGISTRY_ROOT, 0);
         const EVP_MD *own = NULL;
         EVP_PKEY *key = NULL;
 
-        good(issue_signing(root.signer, &key, &own, &e), &e);
+        unit_good(issue_signing(root.signer, &key, &own, &e), &e);
         assert_non_null(CMS_add1_signer(cms, root.cert, key, md != NULL ? md : own,
                                         CMS_NOCERTS | CMS_BINARY | CMS_PARTIAL));
         EVP_PKEY_free(key);
@@ -490,8 +440,8 @@ static struct buf forged(struct world *w, const int who[2], const EVP_MD *md,
         assert_non_null(at);
         at[strlen(spoil_text) - 1] ^= 1;
     }
-    good(asn1_encode(cms, ASN1_ITEM_rptr(CMS_ContentInfo), &der, &e), &e);
-    good(asn1_pem_write("CMS", buf_bytes(&der), &out, &e), &e);
+    unit_good(asn1_encode(cms, ASN1_ITEM_rptr(CMS_ContentInfo), &der, &e), &e);
+    unit_good(asn1_pem_write("CMS", buf_bytes(&der), &out, &e), &e);
     CMS_ContentInfo_free(cms);
     BIO_free(in);
     buf_free(&text);
@@ -533,12 +483,12 @@ static void test_every_changed_byte_of_it_is_noticed(void **state)
                whole = sign_by(w, 1, buf_bytes(&half), NULL), der = {0};
     struct err e = {0};
 
-    good(asn1_pem_read("CMS", buf_bytes(&whole), 1 << 20, &der, &e), &e);
+    unit_good(asn1_pem_read("CMS", buf_bytes(&whole), 1 << 20, &der, &e), &e);
     for (size_t i = 0; i < der.len; i += i < w->text.len ? 97 : 1) {
         struct buf pem = {0}, text = {0};
 
         der.p[i] ^= 0x01;
-        good(asn1_pem_write("CMS", buf_bytes(&der), &pem, &e), &e);
+        unit_good(asn1_pem_write("CMS", buf_bytes(&der), &pem, &e), &e);
         /* What neither signature covers may read otherwise, not what is said. */
         if (federation_open(buf_bytes(&pem), pin, NOW + 1, NULL, &text, NULL) == 0)
             assert_true(bytes_equal(buf_bytes(&text), buf_bytes(&w->text)));
@@ -560,7 +510,7 @@ static void test_it_follows_the_one_before(void **state)
     uint8_t hash[32];
     struct err e = {0};
 
-    good(hash_sha256(buf_bytes(&w->text), hash, &e), &e);
+    unit_good(hash_sha256(buf_bytes(&w->text), hash, &e), &e);
     buf_str(&line, "sequence = 2\nprevious = ");
     buf_hex(&line, hash, sizeof(hash));
     changed(w, "sequence = 1", buf_cstr(&line), &next);
@@ -569,9 +519,9 @@ static void test_it_follows_the_one_before(void **state)
             "sequence = 2\nprevious = "
             "0000000000000000000000000000000000000000000000000000000000000000",
             &loose);
-    good(federation_follows(buf_bytes(&w->text), bytes_of(NULL, 0), &e), &e);
-    good(federation_follows(buf_bytes(&w->text), buf_bytes(&w->text), &e), &e);
-    good(federation_follows(buf_bytes(&next), buf_bytes(&w->text), &e), &e);
+    unit_good(federation_follows(buf_bytes(&w->text), bytes_of(NULL, 0), &e), &e);
+    unit_good(federation_follows(buf_bytes(&w->text), buf_bytes(&w->text), &e), &e);
+    unit_good(federation_follows(buf_bytes(&next), buf_bytes(&w->text), &e), &e);
     assert_int_equal(federation_follows(buf_bytes(&w->text), buf_bytes(&next), &e), -1);
     assert_non_null(strstr(e.msg, "an older one"));
     e = (struct err){0};
@@ -598,17 +548,17 @@ static void test_only_what_is_open_is_trusted(void **state)
     const uint8_t *p;
     PKCS12 *p12;
 
-    good(federation_trust(&f, 0, OID_COMMUNICATIONS, false, &t, &e), &e);
+    unit_good(federation_trust(&f, 0, OID_COMMUNICATIONS, false, &t, &e), &e);
     assert_int_equal(t.n, 4);
     assert_int_equal(X509_cmp(t.cert[0], w->root[0]), 0);
     assert_ptr_equal(t.cert[2], f.side[0].community[OID_COMMUNICATIONS].cross);
-    good(federation_trust_p12(&t, &der, &e), &e);
+    unit_good(federation_trust_p12(&t, &der, &e), &e);
     p = der.p;
     p12 = d2i_PKCS12(NULL, &p, (long)der.len);
     assert_non_null(p12);
     assert_int_equal(PKCS12_verify_mac(p12, FEDERATION_P12_PASSWORD, -1), 1);
     PKCS12_free(p12);
-    good(federation_trust(&f, 1, OID_COMMUNICATIONS, true, &t, &e), &e);
+    unit_good(federation_trust(&f, 1, OID_COMMUNICATIONS, true, &t, &e), &e);
     assert_ptr_equal(t.cert[3], f.side[1].community[OID_COMMUNICATIONS].issuing_ike);
     assert_int_equal(federation_trust(&f, 0, OID_ELECTRICITY, false, &t, &e), -1);
     assert_int_equal(e.code, E_NOT_FOUND);
@@ -619,19 +569,20 @@ static void test_only_what_is_open_is_trusted(void **state)
 
 static void test_parts_of_one_nation_make_no_federation(void **state)
 {
+    static const unsigned communications = OID_COMMUNICATIONS;
     struct world *w = *state;
     struct federation a = {.n_side = 0}, b = {.n_side = 0}, f = {.n_side = 0};
-    struct part p = {.ally = "US", .community = communities, .n_community = 1, .now = NOW};
+    struct part p = {.ally = "US", .community = &communications, .n_community = 1, .now = NOW};
     struct err e = {0};
 
-    part(w, 0, 1, &a);
-    part(w, 0, 1, &b);
+    unit_nations_part(&w->n, 0, 1, &a);
+    unit_nations_part(&w->n, 0, 1, &b);
     assert_int_equal(federation_join(&a, &b, &f, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
     federation_free(&a);
     federation_free(&b);
     e = (struct err){0};
-    assert_int_equal(part_make(w->a[0], &p, &a, &e), -1);
+    assert_int_equal(part_make(w->n.a[0], &p, &a, &e), -1);
     assert_int_equal(e.code, E_ARG);
 }
 

@@ -8,10 +8,9 @@
 #include <cmocka.h>
 
 #include "ca/crl.h"
-#include "ca/part.h"
 #include "core/federation_trust.h"
 #include "core/gate.h"
-#include "tests/support/unit_ca.h"
+#include "tests/support/unit_nations.h"
 
 #include <openssl/ec.h>
 #include <openssl/x509v3.h>
@@ -19,12 +18,6 @@
 
 #define NOW UNIT_CA_NOW
 #define DAY ((time_t)86400)
-
-static void good(int rc, const struct err *e)
-{
-    if (rc != 0)
-        fail_msg("%s", e->msg);
-}
 
 /* --- one CA, and CRLs of any kind by it ------------------------------------------------------------------ */
 
@@ -178,7 +171,7 @@ static void taken(struct toy *t, const struct kind *k, const char *refused)
     int rc = federation_crls_take(&t->s, crl, NOW + 1, &how, &e);
 
     if (refused == NULL) {
-        good(rc, &e);
+        unit_good(rc, &e);
         assert_ptr_equal(t->s.need[0].crl, crl);
     } else {
         assert_int_equal(rc, -1);
@@ -229,7 +222,7 @@ static void test_an_older_one_does_not_come_back(void **state)
 
     taken(t, &(struct kind){.number = 300}, NULL);
     again = t->s.need[0].crl;
-    good(federation_crls_take(&t->s, again, NOW + 1, &how, &e), &e);
+    unit_good(federation_crls_take(&t->s, again, NOW + 1, &how, &e), &e);
     assert_int_equal(how, FEDERATION_CRLS_SAME);
     taken(t, &(struct kind){.number = 299}, "older");
     /* Two of one CA at once: the order does not count. */
@@ -252,7 +245,7 @@ static void test_what_was_kept_comes_back_whatever_its_age(void **state)
     assert_ptr_equal(federation_crls_lacking(&t->s, OID_DEFENSE, NOW), &t->s.need[0]);
     assert_int_equal(federation_crls_restore(&t->s.need[0], foreign, NULL), -1);
     assert_null(t->s.need[0].crl);
-    good(federation_crls_restore(&t->s.need[0], old, &e), &e);
+    unit_good(federation_crls_restore(&t->s.need[0], old, &e), &e);
     assert_null(federation_crls_lacking(&t->s, OID_DEFENSE, NOW + 4));
     assert_ptr_equal(federation_crls_lacking(&t->s, OID_DEFENSE, NOW + 5), &t->s.need[0]);
     assert_false(federation_crls_due(&t->s.need[0], NOW + 3));
@@ -265,54 +258,17 @@ static void test_what_was_kept_comes_back_whatever_its_age(void **state)
 /* --- two authorities ------------------------------------------------------------------------------------------ */
 
 struct world {
-    char *dir[2];
-    struct unit_ca_keys keys[2];
-    struct authority *a[2];
-    struct federation f;
+    struct unit_nations n;
     struct federation_crls s; /* of US */
 };
-
-static const unsigned communities[] = {OID_COMMUNICATIONS};
-static const char *const nation[] = {"US", "JP"}, *const domain[] = {"us.example", "jp.example"};
-
-static void part(struct world *w, int who, struct federation *out)
-{
-    struct cross_request r = {.nation = nation[1 - who],
-                              .domain = domain[1 - who],
-                              .community = OID_COMMUNICATIONS,
-                              .now = NOW};
-    struct part p = {.ally = nation[1 - who],
-                     .accepts = 3,
-                     .community = communities,
-                     .n_community = 1,
-                     .now = NOW + 1};
-    struct buf pem = {0};
-    struct err e = {0};
-
-    good(authority_cert(w->a[1 - who], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
-    good(authority_cross(w->a[who], &r, &pem, &e), &e);
-    good(part_make(w->a[who], &p, out, &e), &e);
-    buf_free(&pem);
-}
 
 static int world_up(void **state)
 {
     struct world *w = test_calloc(1, sizeof(*w));
-    struct federation p[2] = {{.n_side = 0}, {.n_side = 0}};
-    struct buf pin = {0};
-    struct err e = {0};
 
-    unit_ca_some_pin(&pin);
-    for (int i = 0; i < 2; i++) {
-        w->dir[i] = unit_ca_dir();
-        w->a[i] = unit_ca_make(w->dir[i], nation[i], domain[i], buf_bytes(&pin), NOW, &w->keys[i]);
-    }
-    buf_free(&pin);
-    for (int i = 0; i < 2; i++)
-        part(w, i, &p[i]);
-    w->f = (struct federation){.name = "x", .sequence = 1, .from = NOW, .until = NOW + 30 * DAY};
-    good(federation_join(&p[0], &p[1], &w->f, &e), &e);
-    federation_crls_of(&w->f, (unsigned)federation_side_of(&w->f, "US"), &w->s);
+    unit_nations_up(&w->n, NULL);
+    unit_nations_agree(&w->n, NULL, 30 * DAY);
+    federation_crls_of(&w->n.f, (unsigned)federation_side_of(&w->n.f, "US"), &w->s);
     *state = w;
     return 0;
 }
@@ -322,12 +278,7 @@ static int world_down(void **state)
     struct world *w = *state;
 
     federation_crls_free(&w->s);
-    federation_free(&w->f);
-    for (int i = 0; i < 2; i++) {
-        authority_close(w->a[i]);
-        unit_ca_keys_free(&w->keys[i]);
-        unit_ca_dir_remove(w->dir[i]);
-    }
+    unit_nations_down(&w->n);
     test_free(w);
     return 0;
 }
@@ -345,7 +296,7 @@ static int hand_in(struct world *w, int who, enum registry_role role, time_t now
 
     if (role != REGISTRY_ISSUING)
         r.community = 0;
-    good(crl_make(w->a[who], &r, &der, &made, e), e);
+    unit_good(crl_make(w->n.a[who], &r, &der, &made, e), e);
     p = der.p;
     crl = d2i_X509_CRL(NULL, &p, (long)der.len);
     assert_non_null(crl);
@@ -357,8 +308,8 @@ static int hand_in(struct world *w, int who, enum registry_role role, time_t now
 
 static void gate(struct world *w, X509 *leaf, time_t now, enum chain_code want)
 {
-    struct gate_terms t = {.f = &w->f,
-                           .side = (unsigned)federation_side_of(&w->f, "US"),
+    struct gate_terms t = {.f = &w->n.f,
+                           .side = (unsigned)federation_side_of(&w->n.f, "US"),
                            .community = OID_COMMUNICATIONS,
                            .now = now,
                            .usage = "1.3.6.1.5.5.7.3.2",
@@ -371,7 +322,7 @@ static void gate(struct world *w, X509 *leaf, time_t now, enum chain_code want)
         if (w->s.need[i].crl != NULL)
             sk_X509_CRL_push(t.crls, w->s.need[i].crl);
     }
-    good(gate_check(leaf, NULL, &t, &v, &e), &e);
+    unit_good(gate_check(leaf, NULL, &t, &v, &e), &e);
     if (v.code != want)
         fail_msg("%s: %s", chain_code_name(v.code), v.reason);
     chain_free(&v);
@@ -383,9 +334,9 @@ static size_t anchors(struct world *w)
     struct federation_trust t, a;
     struct err e = {0};
 
-    good(federation_trust(&w->f, (unsigned)federation_side_of(&w->f, "US"), OID_COMMUNICATIONS,
-                          false, &t, &e),
-         &e);
+    unit_good(federation_trust(&w->n.f, (unsigned)federation_side_of(&w->n.f, "US"),
+                               OID_COMMUNICATIONS, false, &t, &e),
+              &e);
     federation_trust_anchors(&t, &w->s, &a);
     assert_true(a.n != 0 && strcmp(a.name[a.n - 1], "issuing") == 0);
     return a.n;
@@ -399,7 +350,7 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
     } links[] = {
         {0, REGISTRY_ROOT}, {0, REGISTRY_CROSS}, {0, REGISTRY_ISSUING}, {1, REGISTRY_ISSUING}};
     struct world *w = *state;
-    X509 *leaf = unit_ca_leaf(w->a[1], OID_COMMUNICATIONS, 3, "gw.jp.example", NULL, NOW);
+    X509 *leaf = unit_ca_leaf(w->n.a[1], OID_COMMUNICATIONS, 3, "gw.jp.example", NULL, NOW);
     enum federation_crls_taken how;
     struct registry_cert row;
     char serial[ISSUE_SERIAL_TEXT];
@@ -411,11 +362,11 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
         assert_non_null(federation_crls_lacking(&w->s, OID_COMMUNICATIONS, NOW + 1));
         assert_int_equal(federation_crls_pem(&w->s, OID_COMMUNICATIONS, &pem, NULL), -1);
         gate(w, leaf, NOW + 1, CHAIN_NO_CRL);
-        good(hand_in(w, links[i].who, links[i].role, NOW + 1, &how, &e), &e);
+        unit_good(hand_in(w, links[i].who, links[i].role, NOW + 1, &how, &e), &e);
         assert_int_equal(how, FEDERATION_CRLS_NEW);
     }
     assert_null(federation_crls_lacking(&w->s, OID_COMMUNICATIONS, NOW + 1));
-    good(federation_crls_pem(&w->s, OID_COMMUNICATIONS, &pem, &e), &e);
+    unit_good(federation_crls_pem(&w->s, OID_COMMUNICATIONS, &pem, &e), &e);
     gate(w, leaf, NOW + 1, CHAIN_OK);
     assert_int_equal(anchors(w), 2);
     /* The Cross CA's is good for a day. */
@@ -423,22 +374,23 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
     assert_string_equal(federation_crls_lacking(&w->s, OID_COMMUNICATIONS, NOW + 2 * DAY)->name,
                         "cross-ca");
 
-    good(hand_in(w, 1, REGISTRY_ROOT, NOW + 1, &how, &e), &e);
+    unit_good(hand_in(w, 1, REGISTRY_ROOT, NOW + 1, &how, &e), &e);
     assert_int_equal(how, FEDERATION_CRLS_SPARE);
     assert_int_equal(hand_in(w, 1, REGISTRY_ATTESTATION, NOW + 1, &how, &e), -1);
     assert_non_null(strstr(e.msg, "no CA of this federation"));
     e = (struct err){0};
 
-    good(
-        issue_serial(w->f.side[federation_side_of(&w->f, "US")].community[OID_COMMUNICATIONS].cross,
-                     serial, &e),
+    unit_good(
+        issue_serial(
+            w->n.f.side[federation_side_of(&w->n.f, "US")].community[OID_COMMUNICATIONS].cross,
+            serial, &e),
         &e);
     assert_int_equal(
-        registry_cert(authority_registry(w->a[0]), REGISTRY_CROSS, 0, serial, &row, &e), 1);
-    good(registry_revoke(authority_registry(w->a[0]), row.id, REGISTRY_PRIVILEGE_WITHDRAWN, NOW + 2,
-                         0, &e),
-         &e);
-    good(hand_in(w, 0, REGISTRY_CROSS, NOW + 3, &how, &e), &e);
+        registry_cert(authority_registry(w->n.a[0]), REGISTRY_CROSS, 0, serial, &row, &e), 1);
+    unit_good(registry_revoke(authority_registry(w->n.a[0]), row.id, REGISTRY_PRIVILEGE_WITHDRAWN,
+                              NOW + 2, 0, &e),
+              &e);
+    unit_good(hand_in(w, 0, REGISTRY_CROSS, NOW + 3, &how, &e), &e);
     assert_int_equal(how, FEDERATION_CRLS_NEW);
     gate(w, leaf, NOW + 3, CHAIN_REVOKED);
     /* An anchor is looked up in no CRL. */

@@ -1,10 +1,10 @@
 #include "cli/certs.h"
 
 #include "cli/cli.h"
+#include "cli/pemread.h"
 #include "ca/issue.h"
 #include "core/file.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <stdio.h>
 #include <string.h>
@@ -25,49 +25,34 @@ static int push_der(STACK_OF(X509) * list, struct bytes der, const char *what, s
     return 0;
 }
 
-/* 1: a block was read, 0: no more, -1: failure. */
-static int next_block(BIO *in, STACK_OF(X509) * list, bool others, const char *what, struct err *e)
-{
-    char *name = NULL, *header = NULL;
-    unsigned char *data = NULL;
-    long len = 0;
-    int rc = -1;
+struct reading {
+    STACK_OF(X509) * list;
+    const char *what;
+    bool others; /* blocks of other kinds are passed over */
+};
 
-    if (PEM_read_bio(in, &name, &header, &data, &len) != 1) {
-        if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-            rc = 0;
-        else
-            err_set(e, E_FORMAT, "%s holds a damaged PEM block; copy the file again", what);
-        ERR_clear_error();
-        return rc;
-    }
-    if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0 && others)
-        rc = 1;
-    else if (strcmp(name, PEM_STRING_X509) != 0 && strcmp(name, PEM_STRING_X509_OLD) != 0)
-        err_set(e, E_FORMAT, "%s holds a block \"%.60s\" where a certificate is expected", what,
-                name);
-    else if (push_der(list, bytes_of(data, (size_t)len), what, e) == 0)
-        rc = 1;
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(data);
-    return rc;
+static int take(void *ctx, const char *name, struct bytes der, struct err *e)
+{
+    struct reading *r = ctx;
+
+    if (strcmp(name, PEM_STRING_X509) == 0 || strcmp(name, PEM_STRING_X509_OLD) == 0)
+        return push_der(r->list, der, r->what, e);
+    return r->others
+               ? 0
+               : err_set(e, E_FORMAT, "%s holds a block \"%.60s\" where a certificate is expected",
+                         r->what, name);
 }
 
 static int read_pem(struct bytes in, bool others, STACK_OF(X509) * list, const char *what,
                     struct err *e)
 {
-    BIO *bio = BIO_new_mem_buf(in.len != 0 ? (const void *)in.p : "", (int)in.len);
-    int got;
+    struct reading r = {list, what, others};
 
-    if (bio == NULL)
-        return err_set(e, E_MEMORY, "out of memory for certificates");
-    while ((got = next_block(bio, list, others, what, e)) == 1)
-        continue;
-    BIO_free(bio);
-    if (got == 0 && sk_X509_num(list) == 0 && !others)
+    if (pemread(in, what, take, &r, e) != 0)
+        return -1;
+    if (sk_X509_num(list) == 0 && !others)
         return err_set(e, E_FORMAT, "%s holds no certificate; PEM or DER is expected", what);
-    return got;
+    return 0;
 }
 
 static int parse(struct bytes in, bool others, const char *what, STACK_OF(X509) * *out,

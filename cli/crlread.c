@@ -1,9 +1,9 @@
 #include "cli/crlread.h"
 
+#include "cli/pemread.h"
 #include "core/asn1.h"
 #include "core/file.h"
 
-#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <string.h>
 
@@ -23,45 +23,30 @@ static int push_der(STACK_OF(X509_CRL) * list, struct bytes der, const char *wha
     return 0;
 }
 
-/* 1: a block was read, 0: no more, -1: failure. */
-static int next_block(BIO *in, STACK_OF(X509_CRL) * list, const char *what, struct err *e)
-{
-    char *name = NULL, *header = NULL;
-    unsigned char *data = NULL;
-    long len = 0;
-    int rc = -1;
+struct reading {
+    STACK_OF(X509_CRL) * list;
+    const char *what;
+};
 
-    if (PEM_read_bio(in, &name, &header, &data, &len) != 1) {
-        if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
-            rc = 0;
-        else
-            err_set(e, E_FORMAT, "%s holds a damaged PEM block; fetch the file again", what);
-        ERR_clear_error();
-        return rc;
-    }
+static int take(void *ctx, const char *name, struct bytes der, struct err *e)
+{
+    struct reading *r = ctx;
+
     if (strcmp(name, PEM_STRING_X509_CRL) != 0)
-        err_set(e, E_FORMAT, "%s holds a block \"%.60s\" where a CRL is expected", what, name);
-    else if (push_der(list, bytes_of(data, (size_t)len), what, e) == 0)
-        rc = 1;
-    OPENSSL_free(name);
-    OPENSSL_free(header);
-    OPENSSL_free(data);
-    return rc;
+        return err_set(e, E_FORMAT, "%s holds a block \"%.60s\" where a CRL is expected", r->what,
+                       name);
+    return push_der(r->list, der, r->what, e);
 }
 
 static int read_pem(struct bytes in, STACK_OF(X509_CRL) * list, const char *what, struct err *e)
 {
-    BIO *bio = BIO_new_mem_buf(in.len != 0 ? (const void *)in.p : "", (int)in.len);
-    int got;
+    struct reading r = {list, what};
 
-    if (bio == NULL)
-        return err_set(e, E_MEMORY, "out of memory for CRLs");
-    while ((got = next_block(bio, list, what, e)) == 1)
-        continue;
-    BIO_free(bio);
-    if (got == 0 && sk_X509_CRL_num(list) == 0)
+    if (pemread(in, what, take, &r, e) != 0)
+        return -1;
+    if (sk_X509_CRL_num(list) == 0)
         return err_set(e, E_FORMAT, "%s holds no CRL; PEM or DER is expected", what);
-    return got;
+    return 0;
 }
 
 int crlread_parse(struct bytes in, const char *what, STACK_OF(X509_CRL) * *out, struct err *e)

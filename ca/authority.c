@@ -249,6 +249,12 @@ int authority_cross(struct authority *a, const struct cross_request *r, struct b
     struct buf text = {0};
     int rc = -1;
 
+    if (r->clearance != NULL && strcmp(r->clearance->policy, a->clearances.policy) == 0)
+        return err_set(
+            e, E_ARG,
+            "%.60s is our own system of clearances: an ally grants its own, and a row of "
+            "the federation says as what of ours that counts",
+            r->clearance->policy);
     /* First what needs no key, so that nobody is asked for a PIN in vain. */
     if (cross_judge(r, e) != 0 || authority_clock(a, r->now, e) != 0 ||
         authority_issuer(a, REGISTRY_CROSS, 0, &cross_ca, e) != 0 ||

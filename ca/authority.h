@@ -118,7 +118,8 @@ int authority_may_invite(struct authority *a, const struct authority_invite *p,
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
                      struct err *e) MUST_USE;
 
-/* Cross-certifies and records it; the rules are ca/cross.h's. Appends PEM. */
+/* Cross-certifies and records it; the rules are ca/cross.h's. Appends PEM. E_ARG, too, when the ally is
+ * to grant clearances of our own system. */
 int authority_cross(struct authority *a, const struct cross_request *r, struct buf *pem,
                     struct err *e) MUST_USE;
 

@@ -41,6 +41,19 @@ static int read_ally(const char *path, STACK_OF(X509) * *list, struct err *e)
     return 0;
 }
 
+static void say_clearances(const struct clearance *may)
+{
+    static const struct clearance_system standard = {.policy = ""};
+    struct buf names = {0};
+
+    if (may == NULL)
+        return;
+    clearance_text(&standard, may->classes, &names);
+    out_para(stdout, "It may grant these clearances of its own system (%s): %s.", may->policy,
+             buf_cstr(&names) != NULL ? buf_cstr(&names) : "?");
+    buf_free(&names);
+}
+
 static void say_done(struct cli *c, const struct cross_request *r)
 {
     const char *community = oid_community_name(r->community);
@@ -55,6 +68,7 @@ static void say_done(struct cli *c, const struct cross_request *r)
              "of the ally is. Where the ally does not read the same fingerprint, do not publish "
              "it.",
              r->domain, community);
+    say_clearances(r->clearance);
     printf("Publish it with `fusetsu ca export --dir ");
     out_text(stdout, cli_option(c, "dir"));
     printf(" bundle:%s%s`.\n", community, r->ike ? " --ike" : "");

@@ -19,6 +19,7 @@ static const struct cli_option options[] = {
     {"community", "NAME", "the community whose leaves are let in", true},
     {"level", "N", "the lowest level, 1 to 4 (default: as the federation says)", false},
     {"name", "NAME", "the DNS name or mail address that it must have", false},
+    {"persons", NULL, "let persons in as well, who are named by a mail address", false},
     {"usage", "WHAT", "what it is for: server, client (default), ike or mail", false},
     {"clearance", "CLASS",
      "the clearance that it must have, such as secret: of our own system, or "
@@ -113,6 +114,7 @@ static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
     t->f = &in->f;
     t->now = (int64_t)time(NULL);
     t->name = cli_option(c, "name");
+    t->persons = cli_flag(c, "persons");
     if (community_parse(cli_option(c, "community"), &t->community, e) != 0 ||
         cli_number(c, "level", 1, OID_LEVELS, 0, &t->level, e) != 0 ||
         usage_parse(usage != NULL ? usage : "client", &t->usage, e) != 0 ||
@@ -128,29 +130,32 @@ static int read_inputs(const struct cli *c, struct inputs *in, struct err *e)
 static int tell(struct cli *c, X509 *leaf, const struct inputs *in, const struct chain_verdict *v,
                 struct err *e)
 {
-    char subject[CERTS_TEXT];
+    char subject[CERTS_TEXT], name[256];
+    bool bounded = gate_name(leaf, name, sizeof(name));
+    /* A person's common name is free text: it is the bounded name that counts. */
+    const char *who = bounded ? name : subject;
 
     certs_name(X509_get_subject_name(leaf), subject);
     if (cli_flag(c, "json")) {
         if (cli_json(c,
-                     json_pack("{s:b,s:o,s:s,s:o,s:s?}", "accepted", v->accepted ? 1 : 0, "subject",
+                     json_pack("{s:b,s:o,s:o,s:s,s:o,s:s?}", "accepted", v->accepted ? 1 : 0,
+                               "name", bounded ? out_json_text(name) : json_null(), "subject",
                                out_json_text(subject), "code", chain_code_name(v->code), "reason",
                                out_json_text(v->reason), "clause", v->clause),
                      e) != 0)
             return -1;
     } else if (v->accepted) {
-        out_para(stdout, "%s is let in.", subject);
+        out_para(stdout, "%s is let in.", who);
     }
     if (v->code == CHAIN_NO_CRL && in->lacking != NULL)
         return err_set(
             e, E_REJECTED,
             "%s is not let in: the CRL \"%s\" is %s; hand the newest to `fusetsu federation "
             "crls` (%s)",
-            subject, in->lacking->name, in->lacking->crl == NULL ? "missing" : "not of now",
-            v->clause);
+            who, in->lacking->name, in->lacking->crl == NULL ? "missing" : "not of now", v->clause);
     return v->accepted
                ? 0
-               : err_set(e, E_REJECTED, "%s is not let in: %s (%s)", subject, v->reason, v->clause);
+               : err_set(e, E_REJECTED, "%s is not let in: %s (%s)", who, v->reason, v->clause);
 }
 
 static int run(struct cli *c, struct err *e)

@@ -4,7 +4,17 @@
 #include <string.h>
 #include <strings.h>
 
-/* What leads from the side's root to both nations' leaves of the community, and what came along. */
+/* Is it by the side's root itself? That it signed is seen on the way. */
+static bool by_root(const struct federation_side *s, X509 *x)
+{
+    return X509_check_issued(s->root, x) == X509_V_OK;
+}
+
+/*
+ * What leads from the side's root to both nations' leaves of the community. Of what came along, only
+ * what the root itself has issued, such as the CA of the lower levels: whom else the side lets in the
+ * federation alone says, and a cross-certificate of the past, or of a third nation, is none of it.
+ */
 static STACK_OF(X509) * between(const struct gate_terms *t, STACK_OF(X509) * sent, struct err *e)
 {
     const struct federation_side *s = &t->f->side[t->side];
@@ -16,7 +26,7 @@ static STACK_OF(X509) * between(const struct gate_terms *t, STACK_OF(X509) * sen
     for (size_t i = 0; ok && i < ARRAY_LEN(own); i++)
         ok = own[i] == NULL || sk_X509_push(out, own[i]) > 0;
     for (int i = 0; ok && i < sk_X509_num(sent); i++)
-        ok = sk_X509_push(out, sk_X509_value(sent, i)) > 0;
+        ok = !by_root(s, sk_X509_value(sent, i)) || sk_X509_push(out, sk_X509_value(sent, i)) > 0;
     if (ok)
         return out;
     sk_X509_free(out);
@@ -24,8 +34,8 @@ static STACK_OF(X509) * between(const struct gate_terms *t, STACK_OF(X509) * sen
     return NULL;
 }
 
-/* Is every alternative name a DNS name or a mail address, and is there one? Name constraints of
- * other kinds are not enforced by every verifier. */
+/* Is there an alternative name, and are all DNS names, of a device, or all mail addresses, of a person?
+ * Name constraints of other kinds are not enforced by every verifier. */
 static bool plain_names(const GENERAL_NAMES *names)
 {
     bool plain = sk_GENERAL_NAME_num(names) > 0;
@@ -34,6 +44,7 @@ static bool plain_names(const GENERAL_NAMES *names)
         const GENERAL_NAME *gn = sk_GENERAL_NAME_value(names, i);
 
         plain = plain && (gn->type == GEN_DNS || gn->type == GEN_EMAIL) &&
+                gn->type == sk_GENERAL_NAME_value(names, 0)->type &&
                 ASN1_STRING_length(gn->d.ia5) > 0 &&
                 memchr(ASN1_STRING_get0_data(gn->d.ia5), 0,
                        (size_t)ASN1_STRING_length(gn->d.ia5)) == NULL;
@@ -98,7 +109,7 @@ const char *gate_leaf_fault(X509 *leaf)
     char name[256];
 
     if (!gate_name(leaf, name, sizeof(name)))
-        return "the certificate must name DNS names and mail addresses and nothing else in its "
+        return "the certificate must name DNS names, or mail addresses, and nothing else in its "
                "subjectAltName: name constraints of other kinds are not enforced by every verifier";
     if (foreign(leaf, NID_commonName))
         return "the common name of the certificate looks like a DNS name or a mail address and is "
@@ -120,14 +131,10 @@ static void refuse(struct chain_verdict *out, enum chain_code code, const char *
     snprintf(out->reason, sizeof(out->reason), "%s", why);
 }
 
-/* Does the path lead through what the side issued to its ally? */
-static bool by_ally(const struct gate_terms *t, const struct chain_verdict *v)
+/* Does the path lead over anything but one CA that our root has issued? */
+static bool by_ally(const struct federation_side *s, const struct chain_verdict *v)
 {
-    const struct federation_community *c = &t->f->side[t->side].community[t->community];
-    X509 *issuer = sk_X509_num(v->path) > 1 ? sk_X509_value(v->path, 1) : NULL;
-
-    return issuer != NULL && ((c->cross != NULL && X509_cmp(issuer, c->cross) == 0) ||
-                              (c->cross_ike != NULL && X509_cmp(issuer, c->cross_ike) == 0));
+    return sk_X509_num(v->path) != 3 || !by_root(s, sk_X509_value(v->path, 1));
 }
 
 /* A cross-certificate's own bound forbids it; one that has none shall not let it pass. */
@@ -138,6 +145,13 @@ static bool claims_ours(const struct federation_side *s, const struct chain_verd
             return true;
     }
     return false;
+}
+
+static bool is_person(X509 *leaf)
+{
+    char name[256];
+
+    return gate_name(leaf, name, sizeof(name)) && strchr(name, '@') != NULL;
 }
 
 /* Not judged by any path. */
@@ -202,7 +216,7 @@ static int check(X509 *leaf, STACK_OF(X509) * all, const struct gate_terms *t,
     rc = chain_check(leaf, &terms, out, e);
     if (rc == 0 && !out->accepted && out->code == CHAIN_CLEARANCE)
         rc = explain(leaf, t, &terms, out, e);
-    if (rc == 0 && out->accepted && t->clearance >= 0 && by_ally(t, out) && claims_ours(s, out))
+    if (rc == 0 && out->accepted && t->clearance >= 0 && by_ally(s, out) && claims_ours(s, out))
         refuse(out, CHAIN_CLEARANCE, "RFC 5913, 4",
                "an ally's certificate claims a clearance of our own system");
 out:
@@ -234,6 +248,10 @@ int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
         return -1;
     rc = check(leaf, all, t, out, e);
     sk_X509_free(all);
+    if (rc == 0 && out->accepted && !t->persons && is_person(leaf) &&
+        (t->name == NULL || strchr(t->name, '@') == NULL))
+        refuse(out, CHAIN_WANTED_NAME, "the gate",
+               "the certificate is a person's, and only devices are asked for (--persons)");
     if (rc == 0 && out->accepted && (fault = gate_leaf_fault(leaf)) != NULL)
         refuse(out, CHAIN_STRICT_NAME, "RFC 6125, 6.4.4", fault);
     return rc;

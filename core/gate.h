@@ -16,14 +16,16 @@ struct gate_terms {
     int64_t now;
     const char *usage; /* extended key usage, dotted */
     const char *name;  /* DNS name or mail address; NULL: any that is bounded */
+    bool persons;      /* let persons in, too; a `name` with an @ asks for one */
     int clearance;     /* number of a class of the side's own system that is wanted; -1: none */
     STACK_OF(X509_CRL) * crls; /* NULL: revocation is not judged; else every link needs one */
 };
 
 /*
- * Beside chain_check's rules: every alternative name must be bounded by the path, and a common name
- * that looks like a host's must be one of the alternative names, since applications look at it.
- * `sent` are certificates that came along; NULL: none. 0: judged, see chain_check.
+ * Beside chain_check's rules: whom else the side lets in the federation alone says, so that of what came
+ * along (`sent`; NULL: nothing) only what the side's own root has issued leads on; every alternative
+ * name must be bounded by the path, and a common name that looks like a host's or a mail address must
+ * be one of them, since applications look at it. 0: judged, see chain_check.
  */
 int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
                struct chain_verdict *out, struct err *e) MUST_USE;
@@ -33,7 +35,7 @@ int gate_check(X509 *leaf, STACK_OF(X509) * sent, const struct gate_terms *t,
  * them, a CA. NULL: nothing. */
 const char *gate_leaf_fault(X509 *leaf);
 
-/* The first name of a certificate whose alternative names are DNS names and mail addresses alone;
+/* The first name of a certificate whose alternative names are all DNS names, or all mail addresses;
  * false for any other, as name constraints do not reach everywhere over other kinds. */
 bool gate_name(X509 *leaf, char *out, size_t size);
 

@@ -58,6 +58,14 @@ check "is let in with it" gate --clearance secret "$D/cleared.pem"
 check "and with what is below" gate --clearance confidential "$D/cleared.pem"
 check "another, for CONFIDENTIAL" enrol less confidential
 refuses "is not, where SECRET is wanted" 'CONFIDENTIAL of US; wanted is SECRET of US' --clearance secret "$D/less.pem"
+person() { # Mallory by address, Alice by free text
+    certify person "/C=JP/O=JP Test/CN=Alice Example of US" jp-issuing "$(section leaf good person)"
+}
+check "a person of JP" person
+refuses "a person, where devices are asked for" "a person's" "$D/person.pem"
+check_out "who is let in by the name that is bounded, where persons are" '^mallory@jp.example is let in' gate --persons "$D/person.pem"
+check_out "and so it says in JSON" '"name": "mallory@jp.example"' gate --persons --json "$D/person.pem"
+check "and by that name" gate --name mallory@jp.example "$D/person.pem"
 month() { openssl x509 -in "$D/cleared.pem" -noout -checkend $((31 * 86400)) && return 1; openssl x509 -in "$D/cleared.pem" -noout -checkend $((29 * 86400)); }
 check "for 30 days, not 90" month
 expect_exit 1 "we have no such class" 'no such class' gate --clearance top-secret "$D/confidential.pem"

@@ -304,7 +304,7 @@ door_of_ours() { openssl verify "$@" -untrusted "$D/us-electricity.pem" "$D/1/el
 check "the same goes for our own of electricity" door_of_ours -CAfile "$T.pem"
 expect_fail "and the anchors" 'unable to get (local )?issuer' door_of_ours -partial_chain -CAfile "$T.anchors.pem"
 at_the_gate() { "$FUSETSU" gate --trust "$D/trust1" --community communications --usage server "$D/2/electricity.pem" "$D/brought.pem"; }
-expect_exit 6 "nor the gate" 'polic' at_the_gate
+expect_exit 6 "nor the gate" 'no trust anchor or certificate that was given leads' at_the_gate
 openvpn_door() { BROUGHT=$D/brought.pem by_openvpn 1 electricity communications; }
 [[ ${JUDGES[*]} != *openvpn* ]] || expect_fail "nor OpenVPN with what setup writes" 'VERIFY SCRIPT ERROR|is not let in' openvpn_door
 strongswan_door() {

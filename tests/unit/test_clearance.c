@@ -237,6 +237,71 @@ static void test_an_ally_never_grants_ours(void **state)
     ASN1_OBJECT_free(oid);
 }
 
+static bool let_in_with(struct world *w, X509 *leaf, X509 *sent, int class)
+{
+    struct gate_terms t = {.f = &w->n.f,
+                           .community = OID_COMMUNICATIONS,
+                           .now = NOW + 1,
+                           .usage = "1.3.6.1.5.5.7.3.2",
+                           .clearance = class};
+    STACK_OF(X509) *along = sk_X509_new_null();
+    struct chain_verdict v;
+    struct err e = {0};
+    bool in;
+
+    assert_true(sk_X509_push(along, sent) > 0);
+    unit_good(gate_check(leaf, along, &t, &v, &e), &e);
+    in = v.accepted;
+    chain_free(&v);
+    sk_X509_free(along);
+    X509_free(leaf);
+    return in;
+}
+
+/* A cross-certificate that was replaced and has not ended: its bound was another. The peer sends it. */
+static void test_a_replaced_cross_certificate_does_not_count(void **state)
+{
+    struct world *w = *state;
+    struct clearance less = w->may, ours = {.policy = US, .classes = CHAIN_SECRET};
+    struct issue_issuer cross = unit_ca_issuer(w->n.a[0], REGISTRY_CROSS, 0);
+    X509 *wide = X509_dup(w->n.f.side[0].community[OID_COMMUNICATIONS].cross);
+    X509 *unbound = X509_dup(wide);
+    ASN1_OBJECT *oid = oid_object(OID_EXT_CLEARANCE_CONSTRAINTS, NULL);
+    struct err e = {0};
+
+    X509_EXTENSION_free(X509_delete_ext(unbound, X509_get_ext_by_OBJ(unbound, oid, -1)));
+    unit_good(clearance_put_bound(unbound, &ours, &e), &e);
+    unit_ca_resign(&unbound, &cross);
+    less.classes = CHAIN_RESTRICTED;
+    federate(w, &less);
+    assert_false(let_in_with(w, claiming(w, 1, US, CHAIN_SECRET), unbound, 4));
+    assert_false(let_in_with(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL), wide, 4));
+    federate(w, &w->may);
+    assert_true(let_in_with(w, claiming(w, 1, JP, CHAIN_CONFIDENTIAL), wide, 4));
+    assert_false(let_in_with(w, claiming(w, 1, US, CHAIN_SECRET), unbound, 4));
+    ASN1_OBJECT_free(oid);
+    X509_free(wide);
+    X509_free(unbound);
+}
+
+static void test_an_ally_is_not_granted_ours(void **state)
+{
+    struct world *w = *state;
+    struct clearance ours = {.policy = US, .classes = CHAIN_SECRET};
+    struct cross_request r = {.nation = "JP",
+                              .domain = "jp.example",
+                              .community = OID_COMMUNICATIONS,
+                              .clearance = &ours,
+                              .now = NOW};
+    struct buf pem = {0};
+    struct err e = {0};
+
+    unit_good(authority_cert(w->n.a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
+    assert_int_equal(authority_cross(w->n.a[0], &r, &pem, &e), -1);
+    assert_int_equal(e.code, E_ARG);
+    assert_int_equal(pem.len, 0);
+}
+
 static void test_no_ca_is_made_to_grant_more(void **state)
 {
     struct world *w = *state;
@@ -281,6 +346,7 @@ static void test_no_ca_is_made_to_grant_more(void **state)
     unit_good(issue_certificate(PROFILE_GATEWAY, &by, &s, &cert, &e), &e);
     X509_free(cert);
     /* The ally's own CA has no such bound: somebody mistook the policy. */
+    memcpy(c.policy, "1.3.6.1.4.1.32473.8.3", sizeof("1.3.6.1.4.1.32473.8.3"));
     unit_good(authority_cert(w->n.a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
     assert_int_equal(authority_cross(w->n.a[0], &r, &pem, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
@@ -326,6 +392,8 @@ int main(void)
         EACH(test_what_is_granted_is_read_back),
         EACH(test_an_ally_grants_what_its_cross_certificate_says),
         EACH(test_an_ally_never_grants_ours),
+        EACH(test_a_replaced_cross_certificate_does_not_count),
+        EACH(test_an_ally_is_not_granted_ours),
         EACH(test_no_ca_is_made_to_grant_more),
     };
 

@@ -145,6 +145,77 @@ static void test_a_name_that_applications_fall_for(void **state)
     X509_NAME_free(name);
 }
 
+/* The side has certified a third nation as well, which is another federation's matter. */
+static void test_a_third_nation_is_not_let_in(void **state)
+{
+    struct unit_nations *w = *state;
+    struct gate_terms t = terms(w, 0);
+    struct cross_request r = {
+        .nation = "KR", .domain = "kr.example", .community = OID_COMMUNICATIONS, .now = NOW};
+    struct issue_issuer cross = unit_ca_issuer(w->a[0], REGISTRY_CROSS, 0);
+    struct unit_ca_keys keys = {.n = 0};
+    STACK_OF(X509) *sent = sk_X509_new_null();
+    struct chain_verdict v;
+    struct buf pin = {0};
+    struct authority *kr;
+    X509 *x, *third = NULL;
+    struct err e = {0};
+    char *dir = unit_ca_dir();
+
+    unit_ca_some_pin(&pin);
+    kr = unit_ca_make(dir, "KR", "kr.example", buf_bytes(&pin), NOW, &keys);
+    unit_good(authority_cert(kr, REGISTRY_ISSUING, OID_COMMUNICATIONS, &r.ally, &e), &e);
+    unit_good(cross_issue(&cross, "US", "us.example", &r, &third, &e), &e);
+    x = unit_ca_leaf(kr, OID_COMMUNICATIONS, 3, "gw.kr.example", NULL, NOW);
+    assert_true(sk_X509_push(sent, third) > 0);
+    unit_good(gate_check(x, sent, &t, &v, &e), &e);
+    assert_false(v.accepted);
+    assert_int_equal(v.code, CHAIN_NO_PATH);
+    chain_free(&v);
+    sk_X509_free(sent);
+    X509_free(third);
+    X509_free(x);
+    authority_close(kr);
+    unit_ca_keys_free(&keys);
+    unit_ca_dir_remove(dir);
+    buf_free(&pin);
+}
+
+/* A leaf with one alternative name of that kind in place of its own. */
+static X509 *named(struct unit_nations *w, const char *san)
+{
+    struct issue_issuer by = unit_ca_issuer(w->a[1], REGISTRY_ISSUING, OID_COMMUNICATIONS);
+    X509 *x = leaf(w, 1, OID_COMMUNICATIONS, 3, "gw.jp.example");
+    X509_NAME *name = X509_NAME_dup(X509_get_subject_name(x));
+
+    X509_NAME_ENTRY_free(
+        X509_NAME_delete_entry(name, X509_NAME_get_index_by_NID(name, NID_commonName, -1)));
+    assert_int_equal(X509_set_subject_name(x, name), 1);
+    unit_ca_set_ext(x, NID_subject_alt_name, san);
+    unit_ca_resign(&x, &by);
+    X509_NAME_free(name);
+    return x;
+}
+
+static void test_persons_are_let_in_where_they_are_asked_for(void **state)
+{
+    struct unit_nations *w = *state;
+    struct gate_terms t = terms(w, 0), both = t, alice = t, bob = t;
+
+    both.persons = true;
+    alice.name = "alice@jp.example";
+    bob.name = "bob@jp.example";
+    judged(named(w, "email:alice@jp.example"), &t, "a person's");
+    judged(named(w, "email:alice@jp.example"), &both, NULL);
+    judged(named(w, "DNS:gw.jp.example"), &both, NULL);
+    judged(named(w, "email:alice@jp.example"), &alice, NULL);
+    judged(named(w, "email:alice@jp.example"), &bob, "");
+    judged(named(w, "email:alice@us.example"), &both, "");
+    /* One thing or the other. */
+    judged(named(w, "DNS:gw.jp.example,email:alice@jp.example"), &both, "DNS names, or mail");
+    judged(named(w, "email:alice@jp.example,DNS:gw.jp.example"), &both, "DNS names, or mail");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -152,6 +223,8 @@ int main(void)
         cmocka_unit_test(test_nothing_else_is),
         cmocka_unit_test(test_what_cannot_be_asked),
         cmocka_unit_test(test_a_name_that_applications_fall_for),
+        cmocka_unit_test(test_a_third_nation_is_not_let_in),
+        cmocka_unit_test(test_persons_are_let_in_where_they_are_asked_for),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -76,14 +76,10 @@ static int grant_clearance(struct authority *a, const struct authority_invite *p
                            struct registry_grant *g, struct err *e)
 {
     struct clearance c;
-    X509 *issuing;
 
     if (p->clearance == NULL)
         return 0;
-    if (clearance_grant(authority_clearances(a), p->clearance, &c, e) != 0 ||
-        authority_cert(a, registry_leaf_ca(authority_registry(a), p->community, p->level),
-                       p->community, &issuing, e) != 0 ||
-        clearance_within(issuing, &c, e) != 0)
+    if (clearance_grant(authority_clearances(a), p->clearance, &c, e) != 0)
         return -1;
     g->clearance = c.classes;
     return 0;
@@ -113,7 +109,8 @@ static int check(struct authority *a, const struct authority_invite *p, struct r
                        "mail address there",
                        p->name, info->domain);
     if (grant_profile(p, g, e) != 0 || grant_person(p, g, e) != 0 ||
-        grant_clearance(a, p, g, e) != 0)
+        grant_clearance(a, p, g, e) != 0 ||
+        authority_can_issue(a, p->community, p->level, g, p->now, e) != 0)
         return -1;
     /* What will be the subject must be one (a commonName has at most 64 characters). */
     name = issue_name(info->nation, info->org, oid_community_name(p->community),

@@ -29,6 +29,14 @@ int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
                       const struct subject *subject, X509 **out, struct err *e) MUST_USE;
 
 /*
+ * Could this CA issue such a certificate at `now`, for all that its own certificate says: when it is
+ * valid, what for (extended key usage), which clearances it may grant (`c`; NULL: none)? Nothing is
+ * signed. E_REJECTED says what it lacks.
+ */
+int issue_may(enum profile_id id, X509 *issuer, const struct clearance *c, time_t now,
+              struct err *e) MUST_USE;
+
+/*
  * A serial number: 16 octets, positive, never shorter, with 126 random bits (RFC 5280, 4.1.2.2;
  * CAs of the public web need 64). They come from OpenSSL's DRBG (SP 800-90A), which the kernel
  * seeds and, where a CA's key is in a TPM, that TPM's generator too, or nothing is signed

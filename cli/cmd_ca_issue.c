@@ -89,7 +89,9 @@ static int issue_one(struct cli *c, struct authority *a, struct bytes request, s
     struct err printing = {0};
     int rc = enrol_pem(a, request, time(NULL), &o, &pem, e);
 
-    if ((rc == 0 || e->code == E_REJECTED) && finish(c, &o, buf_bytes(&pem), &printing) != 0) {
+    /* The authority's own fault is no verdict on the request. */
+    if ((rc == 0 || (o.refused && e->code == E_REJECTED)) &&
+        finish(c, &o, buf_bytes(&pem), &printing) != 0) {
         /* A refusal stays the reason of the exit code, whatever befell its report. */
         rc = err_set(e, printing.code, "%s", printing.msg);
     }

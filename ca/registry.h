@@ -131,6 +131,19 @@ int registry_invitation_of(struct registry *r, const uint8_t request[32],
 bool registry_is_by(const struct registry_invitation *i, const uint8_t request[32]);
 bool registry_goes_on(const struct registry_invitation *i, const uint8_t request[32]);
 
+/* What became of it. */
+enum registry_outcome {
+    REGISTRY_OPEN,
+    REGISTRY_EXPIRED, /* without an answer */
+    REGISTRY_TAKEN,   /* by a request that came to no end yet, and may come again */
+    REGISTRY_ANSWERED,
+    REGISTRY_REFUSED,
+    REGISTRY_USED /* by an older program, which did not write down what for */
+};
+enum registry_outcome registry_outcome(const struct registry_invitation *i, int64_t now);
+/* "open", "expired", "taken", "issued", "refused", "used". */
+const char *registry_outcome_name(enum registry_outcome o);
+
 /*
  * Takes the nonce for the request with this SHA-256, atomically: of all requests, in all
  * processes, one gets 0. The same request gets it again as long as nothing came of it: its first

@@ -250,6 +250,26 @@ bool registry_goes_on(const struct registry_invitation *i, const uint8_t request
     return registry_is_by(i, request) && i->issued == 0 && i->refused_at == 0;
 }
 
+enum registry_outcome registry_outcome(const struct registry_invitation *i, int64_t now)
+{
+    if (i->issued != 0)
+        return REGISTRY_ANSWERED;
+    if (i->refused_at != 0)
+        return REGISTRY_REFUSED;
+    if (i->consumed_at != 0 && !i->has_request)
+        return REGISTRY_USED;
+    if (i->expires_at <= now)
+        return REGISTRY_EXPIRED;
+    return i->consumed_at != 0 ? REGISTRY_TAKEN : REGISTRY_OPEN;
+}
+
+const char *registry_outcome_name(enum registry_outcome o)
+{
+    static const char *const names[] = {"open", "expired", "taken", "issued", "refused", "used"};
+
+    return (unsigned)o < ARRAY_LEN(names) ? names[o] : NULL;
+}
+
 int registry_consume(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
                      struct registry_invitation *i, struct err *e)
 {

@@ -123,7 +123,7 @@ const struct cli_command cmd_ca_invite = {
         "Draws a nonce and writes it to a file for the applicant. The authority decides here "
         "what will be certified: name, community, level, what for, and a clearance if any; the "
         "request can change none of it. With --names every name in the file is invited on the same terms, in NAME.invite; "
-        "one whose invitation is there is passed over, so a command that was interrupted is "
+        "one whose invitation is there is passed over, unless that came to nothing, so a command that was interrupted is "
         "simply repeated. Needs no PIN.",
     .examples = "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
                 "--out gw.invite\n"

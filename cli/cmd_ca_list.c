@@ -65,19 +65,12 @@ static bool add_issued(void *ctx, const struct registry_cert *i)
     return !g->failed;
 }
 
-static const char *invitation_state(const struct registry_invitation *i, int64_t now)
-{
-    if (i->consumed_at != 0)
-        return "used";
-    return i->expires_at < now ? "expired" : "open";
-}
-
 static bool add_invitation(void *ctx, const struct registry_invitation *i)
 {
     char created[OUT_TIME], until[OUT_TIME], from_day[OUT_DAY], to_day[OUT_DAY], level[12];
     const char *community = oid_community_name(i->community);
     struct gather *g = ctx;
-    const char *state = invitation_state(i, g->now);
+    const char *state = registry_outcome_name(registry_outcome(i, g->now));
 
     out_time(i->created_at, created, from_day);
     out_time(i->expires_at, until, to_day);

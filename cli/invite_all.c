@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NAMES_MAX ((size_t)16 << 20) /* bytes */
 /* In one transaction: each costs the disk a few waits, however many it holds. */
@@ -90,6 +91,13 @@ static const char *file_of(const char *name, char path[NAME_MAX + 1])
     return path;
 }
 
+/* Is its file still good for something, or was it? What an older program took was answered as a
+ * rule; who knows better moves the file away. */
+static bool stands(enum registry_outcome o)
+{
+    return o != REGISTRY_EXPIRED && o != REGISTRY_REFUSED;
+}
+
 /* 1: it is invited; 0: it is to be; -1. */
 static int is_there(struct batch *b, const char *name, struct err *e)
 {
@@ -112,7 +120,7 @@ static int is_there(struct batch *b, const char *name, struct err *e)
                 b->out.path, path);
     else if (registry_invitation(authority_registry(b->a), bytes_of(v.nonce, v.nonce_len), &i,
                                  &why) == 0)
-        got = i.consumed_at != 0 || i.expires_at > b->terms.now;
+        got = stands(registry_outcome(&i, time(NULL)));
     else if (why.code != E_NOT_FOUND)
         err_take(e, &why);
     else
@@ -136,6 +144,8 @@ static int flush(struct batch *b, struct err *e)
         return -1;
     for (i = 0; i < b->rows; i++) {
         b->terms.name = b->row[i].name;
+        /* A run may be long, and somebody else sign meanwhile. */
+        b->terms.now = time(NULL);
         buf_free(&b->row[i].pem);
         if (authority_invite(b->a, &b->terms, &b->row[i].pem, e) != 0) {
             registry_rollback(r);

@@ -107,6 +107,35 @@ static void test_what_was_refused_is_not_answered(void **state)
     assert_non_null(strstr(e.msg, "used already"));
 }
 
+static void test_what_became_of_one(void **state)
+{
+    const int64_t end = NOW + 100;
+    static const struct {
+        int64_t consumed, issued, refused;
+        bool request;
+        enum registry_outcome before, after; /* its end */
+        const char *name;
+    } rows[] = {{0, 0, 0, false, REGISTRY_OPEN, REGISTRY_EXPIRED, "open"},
+                {NOW, 0, 0, true, REGISTRY_TAKEN, REGISTRY_EXPIRED, "taken"},
+                {NOW, 7, 0, true, REGISTRY_ANSWERED, REGISTRY_ANSWERED, "issued"},
+                {NOW, 0, NOW, true, REGISTRY_REFUSED, REGISTRY_REFUSED, "refused"},
+                {NOW, 0, 0, false, REGISTRY_USED, REGISTRY_USED, "used"}};
+
+    (void)state;
+    for (size_t n = 0; n < ARRAY_LEN(rows); n++) {
+        struct registry_invitation i = {.expires_at = end,
+                                        .consumed_at = rows[n].consumed,
+                                        .has_request = rows[n].request,
+                                        .issued = rows[n].issued,
+                                        .refused_at = rows[n].refused};
+
+        assert_int_equal(registry_outcome(&i, end - 1), rows[n].before);
+        assert_int_equal(registry_outcome(&i, end), rows[n].after);
+        assert_string_equal(registry_outcome_name(rows[n].before), rows[n].name);
+    }
+    assert_string_equal(registry_outcome_name(REGISTRY_EXPIRED), "expired");
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, unit_registry_up, unit_registry_down)
 
 int main(void)
@@ -115,6 +144,7 @@ int main(void)
         EACH(test_the_same_request_goes_on_until_the_invitation_ends),
         EACH(test_an_invitation_has_one_answer),
         EACH(test_what_was_refused_is_not_answered),
+        cmocka_unit_test(test_what_became_of_one),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

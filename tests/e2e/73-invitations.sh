@@ -1,0 +1,40 @@
+#!/bin/bash
+# Goal: many are invited on one set of terms, and only on these: what is there for other terms is not passed
+# over, what came to nothing is made anew. What is granted, and to whom, is said and listed.
+set -uo pipefail
+cd "$(dirname "$0")/../.." || exit 1
+# shellcheck source=tests/e2e/lib.sh
+. tests/e2e/lib.sh
+story 1 "$@"
+
+ca() { local c=$1; shift; timeout -k 5 "$LIMIT" "$FUSETSU" ca "$c" --dir "$D/ca" "$@"; }
+sql() { sqlite3 -readonly "$D/ca/registry.db" "$1"; }
+forge() { sqlite3 "$D/ca/registry.db" "$1"; }
+invite() { ca invite --community communications "$@"; }
+
+check "the authority's token" "$FUSETSU" token init --label ca --so-pin-file "$D/so" --pin-file "$D/pin"
+check "an EK, and who made it" "$B/forgemany" pins "$D/pins" "$D/state"
+check "an authority with clearances" ca init --any-tpm --token ca --pin-file "$D/pin" --nation US --org Test --domain us.example \
+    --communities communications --ek-pins "$D/pins" --clearance-policy 1.3.6.1.4.1.32473.8.1 \
+    --clearances 'restricted=For Some,secret=SECRET'
+
+# --- what came to nothing ---------------------------------------------------------------------------
+
+mkdir "$D/asked" "$D/answered"
+many() { invite --names "$D/names" --out "$D/invites" "$@"; }
+printf 'gw1.us.example\ngw2.us.example\n' >"$D/names"
+check_out "two are invited to what they cannot prove" '^2 invited, 0 were' many --level 4
+check_out "who asks again is told so" '^0 invited, 2 were there already' many --level 4
+check "both ask" "$B/forgemany" make "$D/state" "$D/invites" "$D/asked"
+mv "$D/asked/gw2.us.example.request" "$D/gw2.request"
+issue() { ca issue --pin-file "$D/pin" --requests "$D/asked" --out "$D/answered" "$@"; }
+expect_exit 6 "one is refused" '^0 issued, 1 refused' issue
+check_out "and may be invited anew" '^1 invited, 1 were there already' many --level 4
+check_out "once" '^0 invited, 2 were there already' many --level 4
+forge "UPDATE invitation SET expires_at = created_at WHERE subject = 'gw2.us.example'"
+check_out "so is one whose invitation has ended" '^1 invited, 1 were there already' many --level 4
+forge "UPDATE invitation SET consumed_at = created_at WHERE subject = 'gw2.us.example'"
+check_out "what an older program took is there" '^0 invited, 2 were there already' many --level 4
+states() { ca list --invitations --json | jq -r '.[].state' | tr '\n' ' '; }
+check_out "the list says what became of each" '^refused used open used $' states
+finish

@@ -116,10 +116,10 @@ struct authority_invite {
     time_t now;
 };
 
-/* Would that be an invitation? E_ARG or E_NOT_FOUND with what is wrong, E_REJECTED as
- * authority_can_issue; nothing is done. */
+/* Would that be an invitation, and what would it grant (`out`, may be NULL)? E_ARG or E_NOT_FOUND
+ * with what is wrong, E_REJECTED as authority_can_issue; nothing is done. */
 int authority_may_invite(struct authority *a, const struct authority_invite *p,
-                         struct err *e) MUST_USE;
+                         struct registry_grant *out, struct err *e) MUST_USE;
 
 /* Draws a nonce, records the invitation and appends it as PEM ("FUSETSU
  * INVITATION"). E_NOT_FOUND when there is no issuing CA for the community; E_REJECTED as

@@ -119,11 +119,16 @@ static int check(struct authority *a, const struct authority_invite *p, struct r
     return name != NULL ? check_registered(a, p, e) : -1;
 }
 
-int authority_may_invite(struct authority *a, const struct authority_invite *p, struct err *e)
+int authority_may_invite(struct authority *a, const struct authority_invite *p,
+                         struct registry_grant *out, struct err *e)
 {
     struct registry_grant g = {.clearance = 0};
 
-    return check(a, p, &g, e);
+    if (check(a, p, &g, e) != 0)
+        return -1;
+    if (out != NULL)
+        *out = g;
+    return 0;
 }
 
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,

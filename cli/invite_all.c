@@ -77,7 +77,7 @@ static int read_names(struct batch *b, const char *path, struct err *e)
         return err_set(e, E_FORMAT, "%s holds no name; it is to hold one a line", path);
     for (size_t i = 0; i < b->n; i++) {
         b->terms.name = b->names[i];
-        if (authority_may_invite(b->a, &b->terms, e) != 0)
+        if (authority_may_invite(b->a, &b->terms, NULL, e) != 0)
             return err_prefix(e, "%s: nothing was done", path);
     }
     return 0;
@@ -96,6 +96,26 @@ static const char *file_of(const char *name, char path[NAME_MAX + 1])
 static bool stands(enum registry_outcome o)
 {
     return o != REGISTRY_EXPIRED && o != REGISTRY_REFUSED;
+}
+
+/* Is it an invitation to what the others are invited to? A person's name may be another: here it
+ * cannot be given. */
+static int same_terms(struct batch *b, const char *name, const struct registry_invitation *i,
+                      const char *path, struct err *e)
+{
+    struct registry_grant want = {.clearance = 0};
+
+    b->terms.name = name;
+    if (authority_may_invite(b->a, &b->terms, &want, e) != 0)
+        return -1;
+    if (strcmp(i->subject, name) == 0 && i->community == b->terms.community &&
+        i->level == b->terms.level && strcmp(i->grant.profile, want.profile) == 0 &&
+        i->grant.clearance == want.clearance)
+        return 0;
+    return err_set(e, E_EXISTS,
+                   "%s/%s is an invitation on other terms (what for, or the clearance); move it "
+                   "away, or name another directory",
+                   b->out.path, path);
 }
 
 /* 1: it is invited; 0: it is to be; -1. */
@@ -120,7 +140,9 @@ static int is_there(struct batch *b, const char *name, struct err *e)
                 b->out.path, path);
     else if (registry_invitation(authority_registry(b->a), bytes_of(v.nonce, v.nonce_len), &i,
                                  &why) == 0)
-        got = stands(registry_outcome(&i, time(NULL)));
+        got = !stands(registry_outcome(&i, time(NULL))) ? 0
+              : same_terms(b, name, &i, path, e) == 0   ? 1
+                                                        : -1;
     else if (why.code != E_NOT_FOUND)
         err_take(e, &why);
     else

@@ -37,4 +37,27 @@ forge "UPDATE invitation SET consumed_at = created_at WHERE subject = 'gw2.us.ex
 check_out "what an older program took is there" '^0 invited, 2 were there already' many --level 4
 states() { ca list --invitations --json | jq -r '.[].state' | tr '\n' ' '; }
 check_out "the list says what became of each" '^refused used open used $' states
+
+# --- other terms ------------------------------------------------------------------------------------
+
+host() { invite --names "$D/host" --out "$D/hosts" "$@"; }
+echo h.us.example >"$D/host"
+check_out "a server is invited" '^1 invited' host --profile server
+expect_exit 5 "not passed over as a gateway" 'h.us.example.invite is an invitation on other terms' host
+expect_exit 5 "nor with a clearance" 'other terms' host --profile server --clearance restricted
+check_out "but for the same" '^0 invited, 1 were there already' host --profile server
+crew() { invite --names "$D/crew" --out "$D/crews" "$@"; }
+printf 'alice@us.example\nbob@us.example\n' >"$D/crew"
+check_out "persons are invited, cleared for the highest" '^2 invited' crew --clearance secret
+check_out "in the nation's own word it is the same" '^0 invited, 2 were' crew --clearance SECRET
+expect_exit 5 "a lower clearance is another" 'other terms' crew --clearance restricted
+expect_exit 5 "and so is none" 'other terms' crew
+check "nothing has changed" [ "$(sql "SELECT group_concat(DISTINCT clearance) FROM invitation WHERE subject LIKE '%@%'")" = 20 ]
+invite --name carol@us.example --person 'Carol C' --clearance secret --out "$D/crews/carol@us.example.invite" >/dev/null
+echo carol@us.example >>"$D/crew"
+check_out "a person's name is no other term" '^0 invited, 3 were' crew --clearance secret
+forge "UPDATE invitation SET refused_at = created_at WHERE subject = 'bob@us.example'"
+expect_exit 5 "what is wrong with one is said before the next is invited" 'alice.* other terms' crew --clearance restricted
+rm "$D/crews/alice@us.example.invite" "$D/crews/carol@us.example.invite"
+check_out "what was refused is in nobody's way" '^3 invited, 0 were' crew --clearance restricted
 finish

@@ -147,7 +147,7 @@ static void not_invited(struct unit_enrol *w, const char *name, const char *why)
     struct buf pem = {0};
 
     p.name = name;
-    assert_int_equal(authority_may_invite(w->us, &p, &w->e), -1);
+    assert_int_equal(authority_may_invite(w->us, &p, NULL, &w->e), -1);
     assert_int_equal(w->e.code, E_REJECTED);
     err_clear(&w->e);
     assert_int_equal(authority_invite(w->us, &p, &pem, &w->e), -1);
@@ -169,7 +169,7 @@ static void test_nobody_is_invited_to_it(void **state)
     X509_free(cert);
     not_invited(w, ALICE, "not certified for what");
     /* A host's it may. */
-    assert_int_equal(authority_may_invite(w->us, &host, &w->e), 0);
+    assert_int_equal(authority_may_invite(w->us, &host, NULL, &w->e), 0);
     cert = changed(w, REGISTRY_ATTESTATION, 0, NULL, host.now);
     replace(w, REGISTRY_ATTESTATION, 0, cert);
     X509_free(cert);
@@ -177,7 +177,7 @@ static void test_nobody_is_invited_to_it(void **state)
     cert = changed(w, REGISTRY_ATTESTATION, 0, NULL, host.now + 1);
     replace(w, REGISTRY_ATTESTATION, 0, cert);
     X509_free(cert);
-    assert_int_equal(authority_may_invite(w->us, &host, &w->e), 0);
+    assert_int_equal(authority_may_invite(w->us, &host, NULL, &w->e), 0);
     cert = changed(w, REGISTRY_ISSUING, OID_COMMUNICATIONS, NULL, host.now);
     replace(w, REGISTRY_ISSUING, OID_COMMUNICATIONS, cert);
     X509_free(cert);

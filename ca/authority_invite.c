@@ -1,5 +1,6 @@
 /* Invitations: what will be certified is decided here, before anybody asks. */
 #include "ca/authority_priv.h"
+#include "ca/plain.h"
 #include "ca/registry_device.h"
 #include "core/evidence.h"
 #include "core/oid.h"
@@ -63,10 +64,12 @@ static int grant_person(const struct authority_invite *p, struct registry_grant 
             g->person[s - p->name] = *s == '.' ? ' ' : *s;
         return 0;
     }
-    if (n < 1 || n >= sizeof(g->person) || strpbrk(p->person, ".@") != NULL)
+    if (n >= sizeof(g->person) || !plain_is(bytes_of(p->person, n)) ||
+        plain_like_address(bytes_of(p->person, n)))
         return err_set(e, E_ARG,
-                       "a person's name has 1 to %zu bytes, and neither a full stop nor an @, by "
-                       "which it could be taken for another name",
+                       "a person's name is one line of 1 to %zu bytes of UTF-8, without marks that "
+                       "are not seen, and with neither a full stop nor an @, by which it could be "
+                       "taken for another name",
                        sizeof(g->person) - 1);
     memcpy(g->person, p->person, n);
     return 0;

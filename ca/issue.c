@@ -67,11 +67,11 @@ int issue_check_mail(const char *mail, struct err *e)
     size_t n = at != NULL ? (size_t)(at - mail) : 0;
 
     if (n < 1 || n > 64 || strlen(mail) > 128 ||
-        strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._+-") != n || mail[0] == '.' ||
-        mail[n - 1] == '.' || strstr(mail, "..") != NULL)
+        strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n ||
+        strchr("._-", mail[0]) != NULL || mail[n - 1] == '.' || strstr(mail, "..") != NULL)
         return err_set(e, E_ARG,
-                       "\"%.80s\" is not a mail address of lower-case letters, digits and . _ + - "
-                       "before the @",
+                       "\"%.80s\" is not a mail address of lower-case letters, digits and . _ - "
+                       "before the @, the first a letter or a digit",
                        mail != NULL ? mail : "");
     return issue_check_dns(at + 1, e);
 }

@@ -77,9 +77,10 @@ X509_NAME *issue_name(const char *nation, const char *org, const char *unit, con
 int issue_check_dns(const char *dns, struct err *e) MUST_USE;
 
 /*
- * 0 when `mail` is an address of lower-case letters, digits and . _ + - before the @ (at most 64, 128 in all),
- * and a DNS name by issue_check_dns behind it (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2): a subset, so that
- * nobody has two addresses that some program takes for the same. E_ARG.
+ * 0 when `mail` is an address of lower-case letters, digits and . _ - before the @ (at most 64, 128
+ * in all; a letter or a digit first, so that no program takes it for an option), and a DNS name by
+ * issue_check_dns behind it (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2). A subset: neither case nor + makes
+ * two addresses of what most servers deliver to one person. E_ARG.
  */
 int issue_check_mail(const char *mail, struct err *e) MUST_USE;
 

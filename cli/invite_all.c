@@ -1,9 +1,12 @@
 #include "cli/invite_all.h"
 
 #include "cli/folder.h"
+#include "cli/granted.h"
+#include "cli/out.h"
 #include "cli/progress.h"
 #include "core/evidence.h"
 #include "core/file.h"
+#include "core/oid.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -22,6 +25,7 @@ struct batch {
     struct buf text;    /* the file; line ends are NULs */
     const char **names; /* into it */
     size_t n, invited, there;
+    struct registry_grant grant; /* of all, but for persons' names */
     /* Recorded together, and then written. */
     struct {
         const char *name;
@@ -63,6 +67,8 @@ static int split(struct batch *b, struct err *e)
 
 static int read_names(struct batch *b, const char *path, struct err *e)
 {
+    struct registry_grant g = {.clearance = 0};
+
     if (file_read(path, NAMES_MAX, &b->text, e) != 0)
         return -1;
     if (memchr(b->text.p != NULL ? b->text.p : (const uint8_t *)"", 0, b->text.len) != NULL)
@@ -77,8 +83,12 @@ static int read_names(struct batch *b, const char *path, struct err *e)
         return err_set(e, E_FORMAT, "%s holds no name; it is to hold one a line", path);
     for (size_t i = 0; i < b->n; i++) {
         b->terms.name = b->names[i];
-        if (authority_may_invite(b->a, &b->terms, NULL, e) != 0)
+        if (authority_may_invite(b->a, &b->terms, &g, e) != 0)
             return err_prefix(e, "%s: nothing was done", path);
+        g.person[0] = 0;
+        if (i > 0 && strcmp(b->grant.profile, g.profile) != 0)
+            snprintf(g.profile, sizeof(g.profile), "gateway, person");
+        b->grant = g;
     }
     return 0;
 }
@@ -219,6 +229,22 @@ static int each(struct batch *b, struct err *e)
     return rc;
 }
 
+static int report(struct batch *b, struct err *e)
+{
+    struct buf what = {0};
+    int rc;
+
+    granted_text(authority_clearances(b->a), &b->grant, &what);
+    rc = buf_ok(&what, e);
+    if (rc == 0 && buf_cstr(&what) != NULL) {
+        printf("%zu invited, %zu were there already.\n", b->invited, b->there);
+        out_para(stdout, "All of them: %s, level %u; %s.", oid_community_name(b->terms.community),
+                 b->terms.level, buf_cstr(&what));
+    }
+    buf_free(&what);
+    return rc;
+}
+
 int invite_all(struct authority *a, const struct authority_invite *p, const char *names,
                const char *out, struct err *e)
 {
@@ -228,7 +254,7 @@ int invite_all(struct authority *a, const struct authority_invite *p, const char
     if (read_names(&b, names, e) == 0 && folder_fill(&b.out, out, e) == 0)
         rc = each(&b, e);
     if (rc == 0)
-        printf("%zu invited, %zu were there already.\n", b.invited, b.there);
+        rc = report(&b, e);
     for (size_t i = 0; i < AT_ONCE; i++)
         buf_free(&b.row[i].pem);
     free(b.names);

@@ -60,4 +60,29 @@ forge "UPDATE invitation SET refused_at = created_at WHERE subject = 'bob@us.exa
 expect_exit 5 "what is wrong with one is said before the next is invited" 'alice.* other terms' crew --clearance restricted
 rm "$D/crews/alice@us.example.invite" "$D/crews/carol@us.example.invite"
 check_out "what was refused is in nobody's way" '^3 invited, 0 were' crew --clearance restricted
+
+# --- what is granted is said and listed ---------------------------------------------------------------
+
+echo mixed.us.example >>"$D/crew"
+rm -r "$D/crews"
+check_out "of many: on which terms" '^All of them: communications, level 3; gateway, person, cleared for SECRET, For$' crew --clearance secret
+carol() { invite --name carol@us.example --person 'Carol 第一課' "$@" --out "$D/c/carol@us.example.invite"; }
+mkdir "$D/c"
+check_out "of one" '^Invitation for carol@us.example \(communications, level 3; person Carol 第一課,$' carol --clearance secret
+check "she asks" "$B/forgemany" make "$D/state" "$D/c" "$D/c"
+one() { ca issue --pin-file "$D/pin" --request "$D/c/carol@us.example.request" --out "$D/c/sealed" "$@"; }
+check_out "of what is issued" '^Issued to carol@us.example: .*; person Carol 第一課, cleared for SECRET, For Some\.$' one
+check_out "as JSON" '^\["person","Carol 第一課",\["SECRET","For Some"\]\]$' sh -c "'$FUSETSU' ca issue --dir '$D/ca' --pin-file '$D/pin' \
+    --request '$D/c/carol@us.example.request' --out '$D/c/sealed' --json | jq -c '[.profile, .person, .clearances]'"
+check_out "the list has the address, and the highest clearance" '^carol@us.example +issuing +communications +person, SECRET +20' ca list
+listed() { ca list --json | jq -c '.[] | select(.name == "carol@us.example") | [.profile, .person, .clearances]'; }
+check_out "as JSON all" '^\["person","Carol 第一課",\["SECRET","For Some"\]\]$' listed
+check_out "attestation keys and CAs are granted nothing" '^\[null,null\]$' sh -c "'$FUSETSU' ca list --dir '$D/ca' --json |
+    jq -c '[.[] | select(.issuer != \"issuing\") | .profile] | unique + [null] | .[0:2]'"
+check_out "the invitations too" '^carol@us.example +communications +3 +person, SECRET +issued +20' ca list --invitations
+invitations() { ca list --invitations --json | jq -c 'map(select(.subject == "h.us.example"))[0] | [.profile, .person, .clearances]'; }
+check_out "as JSON" '^\["server",null,\[\]\]$' invitations
+narrow() { ca list >"$D/list" && ! grep -E '.{101}' "$D/list"; }
+check "the list fits a hundred columns" narrow
+check "by the name that it has there, it is revoked" ca revoke --name carol@us.example --reason superseded
 finish

@@ -385,6 +385,24 @@ static int hand_out_again(struct run *r)
     return 0;
 }
 
+/* What was decided by the first run, which may have been killed before it said so. */
+static int refuse_again(struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+    struct buf why = {0};
+    int rc =
+        registry_refusal(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), &why, r->e);
+
+    r->out->refused_before = true;
+    if (rc == 0 && buf_cstr(&why) != NULL && why.len > 0)
+        rc = err_set(r->e, E_REJECTED,
+                     "the invitation for %.100s was used already, by this request, which was "
+                     "refused (%.220s); ask the authority for a new one",
+                     i->subject, buf_cstr(&why));
+    buf_free(&why);
+    return rc;
+}
+
 /* Says first what the applicant can do about a nonce that is not good any more. */
 static int refuse_stale(struct run *r)
 {
@@ -398,7 +416,8 @@ static int refuse_stale(struct run *r)
     r->e = e;
     if (judged != 0 && other.code != E_REJECTED)
         return err_set(e, other.code, "%s", other.msg);
-    r->out->refused_before = registry_is_by(i, r->request) && i->refused_at != 0;
+    if (registry_is_by(i, r->request) && i->refused_at != 0 && refuse_again(r) != 0)
+        return -1;
     if (!r->out->invited)
         return err_set(e, E_REJECTED,
                        "the evidence answers no invitation of this authority; make the request "
@@ -514,7 +533,7 @@ static void use_up(struct run *r)
     struct err ignored = {0}; /* then the same request is refused once more */
 
     if (registry_refuse(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->request,
-                        r->now, &ignored) != 0)
+                        r->now, r->e->msg, &ignored) != 0)
         return;
 }
 

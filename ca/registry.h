@@ -163,9 +163,13 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 /* The same certificate was sealed once more. */
 int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
                       struct err *e) MUST_USE;
-/* The request was refused, for good; nothing when it was answered meanwhile. */
+/* The request was refused, for good, and `why`; nothing when it was answered meanwhile. */
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
-                    struct err *e) MUST_USE;
+                    const char *why, struct err *e) MUST_USE;
+/* Appends why the request that took it was refused; nothing for one that was not, or by an older
+ * program. E_NOT_FOUND when no invitation has that nonce. */
+int registry_refusal(struct registry *r, struct bytes nonce, struct buf *why,
+                     struct err *e) MUST_USE;
 
 /* Calls `each` for all invitations, oldest first, until it answers false. */
 int registry_invitations(struct registry *r,

@@ -321,12 +321,31 @@ int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t seal
 }
 
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
-                    struct err *e)
+                    const char *why, struct err *e)
 {
     return registry_db_run(r, e,
-                           "UPDATE invitation SET refused_at = ? WHERE nonce = ? AND request_hash "
-                           "= ? AND issued IS NULL AND refused_at = 0",
-                           "ibb", now, nonce, bytes_of(request, 32));
+                           "UPDATE invitation SET refused_at = ?, refusal = ? WHERE nonce = ? AND "
+                           "request_hash = ? AND issued IS NULL AND refused_at = 0",
+                           "itbb", now, why, nonce, bytes_of(request, 32));
+}
+
+int registry_refusal(struct registry *r, struct bytes nonce, struct buf *why, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e, "SELECT refusal FROM invitation WHERE nonce = ?", "b",
+                            nonce) != 0)
+        return -1;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND, "no invitation of this authority has that nonce");
+    if (row == 1) {
+        buf_add_bytes(why, registry_db_blob(st, 0));
+        rc = buf_ok(why, e);
+    }
+    sqlite3_finalize(st);
+    return rc;
 }
 
 /* Each row of a statement, which is ended. */

@@ -113,8 +113,12 @@ static const char ssh[] =
 /* Version 7. What was issued last (ca/registry_clock.h) is found without reading everything. */
 static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);";
 
+/* Version 8. Why a request was refused, in one sentence: whoever was to write it down may be killed. */
+static const char reasons[] = "ALTER TABLE invitation ADD COLUMN refusal TEXT NOT NULL DEFAULT '';";
+
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation, answers, grants, ssh, dates};
+static const char *const steps[] = {schema, devices, revocation, answers,
+                                    grants, ssh,     dates,      reasons};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */

@@ -46,7 +46,8 @@ static int write_reasons(struct batch *b, const char *name, const struct enrol_o
     if (f == NULL)
         return err_set(e, E_MEMORY, "out of memory for the reasons of a refusal");
     out_words(f, 0, why->msg);
-    if (o->judged)
+    /* Of an earlier refusal the reason is in the words; what is judged now is a nonce that is used. */
+    if (o->judged && !o->refused_before)
         verdict_print_failures(f, &o->verdict);
     if (fclose(f) != 0)
         err_set(e, E_MEMORY, "out of memory for the reasons of a refusal");
@@ -76,7 +77,7 @@ static int refuse(struct batch *b, const char *name, const struct enrol_outcome 
     int has = 0;
 
     b->refused++;
-    /* The first time there were better reasons than that the invitation is used up. */
+    /* The first time there was more to say than what the registry keeps. */
     if (o->refused_before)
         has = folder_read(&b->out, file_of(name, ".refused", path), EVIDENCE_MAX, &there, e);
     buf_free(&there);

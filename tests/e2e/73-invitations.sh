@@ -29,6 +29,10 @@ check "both ask" "$B/forgemany" make "$D/state" "$D/invites" "$D/asked"
 mv "$D/asked/gw2.us.example.request" "$D/gw2.request"
 issue() { ca issue --pin-file "$D/pin" --requests "$D/asked" --out "$D/answered" "$@"; }
 expect_exit 6 "one is refused" '^0 issued, 1 refused' issue
+check "as if it had been ended before it wrote why" rm "$D/answered/gw1.us.example.refused"
+expect_exit 6 "the next one" '^0 issued, 1 refused' issue
+check_out "writes why" 'refused \(the evidence proves level 3, the invitation is for' cat "$D/answered/gw1.us.example.refused"
+expect_fail "and nothing of a nonce that is used" 'no match' sh -c "grep 'check 16' '$D/answered/gw1.us.example.refused' || { echo no match; false; }"
 check_out "and may be invited anew" '^1 invited, 1 were there already' many --level 4
 check_out "once" '^0 invited, 2 were there already' many --level 4
 forge "UPDATE invitation SET expires_at = created_at WHERE subject = 'gw2.us.example'"

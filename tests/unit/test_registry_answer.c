@@ -67,7 +67,7 @@ static void test_an_invitation_has_one_answer(void **state)
     assert_int_equal(registry_answer(p->r, unit_registry_nonce(&i), one, "0102", other, &e), 1);
     assert_int_equal(registry_answer(p->r, unit_registry_nonce(&i), one, "0103", other, &e), 0);
     /* Nor is it refused any more. */
-    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW, &e), 0);
+    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW, "late", &e), 0);
     assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
     assert_int_equal(got.refused_at, 0);
     assert_true(registry_is_by(&got, one));
@@ -91,20 +91,27 @@ static void test_what_was_refused_is_not_answered(void **state)
     struct unit_registry *p = *state;
     struct registry_invitation i = unit_registry_invitation(1), got;
     struct registry_issued leaf = unit_registry_issued("0102");
+    struct buf why = {0};
     struct err e = {0};
 
     assert_int_equal(registry_invite(p->r, &i, &e), 0);
     assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
     assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), 0);
-    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), other, NOW, &e), 0);
+    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), other, NOW, "not this", &e), 0);
     assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
     assert_int_equal(got.refused_at, 0);
-    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW + 5, &e), 0);
+    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW + 5, "why", &e), 0);
     assert_int_equal(registry_answer(p->r, unit_registry_nonce(&i), one, "0102", other, &e), 0);
     assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
     assert_int_equal(got.refused_at, NOW + 5);
     assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), -1);
     assert_non_null(strstr(e.msg, "used already"));
+    err_clear(&e);
+    assert_int_equal(registry_refusal(p->r, unit_registry_nonce(&i), &why, &e), 0);
+    assert_string_equal(buf_cstr(&why), "why");
+    assert_int_equal(registry_refusal(p->r, bytes_of("12345678", 8), &why, &e), -1);
+    assert_int_equal(e.code, E_NOT_FOUND);
+    buf_free(&why);
 }
 
 static void test_what_became_of_one(void **state)

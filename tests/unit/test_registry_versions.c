@@ -21,8 +21,11 @@
 /* SHA-256 of a request. */
 static const uint8_t one[32] = {1};
 
+/* What version 8 brought: why a request was refused. */
+#define WITHOUT_REASONS "ALTER TABLE invitation DROP COLUMN refusal;"
+
 /* What version 7 brought: the last date is found at once. */
-#define WITHOUT_DATES "DROP INDEX issued_date;"
+#define WITHOUT_DATES WITHOUT_REASONS "DROP INDEX issued_date;"
 
 /* What version 6 brought: certificates for SSH. */
 #define WITHOUT_SSH WITHOUT_DATES "DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
@@ -176,6 +179,28 @@ static void test_version_6_is_brought_up_to_date(void **state)
     assert_int_equal(e.code, E_REJECTED);
 }
 
+/* Of what was refused before nobody knows why. */
+static void test_version_7_is_brought_up_to_date(void **state)
+{
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
+    struct buf why = {0};
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW, "x", &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_REASONS "PRAGMA user_version=7");
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
+    assert_int_equal(got.refused_at, NOW);
+    assert_int_equal(registry_refusal(p->r, unit_registry_nonce(&i), &why, &e), 0);
+    assert_int_equal(why.len, 0);
+}
+
 /* A step that fails leaves the version that was there, whole. */
 static void test_failed_migration_changes_nothing(void **state)
 {
@@ -197,9 +222,10 @@ static void test_failed_migration_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_version_1_is_brought_up_to_date), EACH(test_version_2_is_brought_up_to_date),
-        EACH(test_version_3_is_brought_up_to_date), EACH(test_version_4_is_brought_up_to_date),
-        EACH(test_version_6_is_brought_up_to_date), EACH(test_failed_migration_changes_nothing),
+        EACH(test_version_1_is_brought_up_to_date),  EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_version_3_is_brought_up_to_date),  EACH(test_version_4_is_brought_up_to_date),
+        EACH(test_version_6_is_brought_up_to_date),  EACH(test_version_7_is_brought_up_to_date),
+        EACH(test_failed_migration_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -163,6 +163,9 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 /* The same certificate was sealed once more. */
 int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
                       struct err *e) MUST_USE;
+/* Was that SealedCredential handed out for it, the last time or before? 1, 0, -1. */
+int registry_was_sealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                        struct err *e) MUST_USE;
 /* The request was refused, for good, and `why`; nothing when it was answered meanwhile. */
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
                     const char *why, struct err *e) MUST_USE;

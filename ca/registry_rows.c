@@ -313,11 +313,35 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
                       struct err *e)
 {
+    /* Killed between the two, it is known twice. */
+    if (registry_db_run(r, e,
+                        "INSERT OR IGNORE INTO sealed SELECT id, sealed_hash FROM invitation WHERE "
+                        "nonce = ? AND issued IS NOT NULL AND sealed_hash IS NOT NULL",
+                        "b", nonce) != 0)
+        return -1;
     return registry_db_run(
         r, e,
         "UPDATE invitation SET sealed_hash = ? WHERE nonce = ? AND issued IS NOT "
         "NULL",
         "bb", bytes_of(sealed, 32), nonce);
+}
+
+int registry_was_sealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                        struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int row;
+
+    if (registry_db_prepare(
+            r, &st, e,
+            "SELECT 1 FROM invitation i WHERE nonce = ?1 AND issued IS NOT NULL AND "
+            "(sealed_hash = ?2 OR EXISTS (SELECT 1 FROM sealed s WHERE "
+            "s.invitation = i.id AND s.hash = ?2))",
+            "bb", nonce, bytes_of(sealed, 32)) != 0)
+        return -1;
+    row = registry_db_step(r, st, e);
+    sqlite3_finalize(st);
+    return row;
 }
 
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,

@@ -89,4 +89,23 @@ check_out "as JSON" '^\["server",null,\[\]\]$' invitations
 narrow() { ca list >"$D/list" && ! grep -E '.{101}' "$D/list"; }
 check "the list fits a hundred columns" narrow
 check "by the name that it has there, it is revoked" ca revoke --name carol@us.example --reason superseded
+
+# --- two directories, one request under two names ------------------------------------------------------
+
+issue_into() { ca issue --pin-file "$D/pin" --requests "$D/two" --out "$1"; }
+mkdir "$D/two" "$D/two-invites"
+check "a host is invited" invite --name two.us.example --out "$D/two-invites/two.us.example.invite"
+check "it asks" "$B/forgemany" make "$D/state" "$D/two-invites" "$D/two"
+cp "$D/two/two.us.example.request" "$D/two/twin.request"
+check_out "one request under two names is one certificate" '^1 issued, 0 refused, 0 were there already, 1 issued before' issue_into "$D/a"
+check_out "and then answered" '^0 issued, 0 refused, 2 were there already\.$' issue_into "$D/a"
+check_out "another directory has files of its own" '^0 issued, 0 refused, 0 were there already, 2 issued before' issue_into "$D/b"
+check_out "which are good" '^0 issued, 0 refused, 2 were there already\.$' issue_into "$D/b"
+check_out "and those in the first still are" '^0 issued, 0 refused, 2 were there already\.$' issue_into "$D/a"
+check "it is revoked" ca revoke --name two.us.example --reason superseded
+rm "$D/a/twin.sealed"
+truncate -s -40 "$D/a/two.us.example.sealed"
+expect_exit 6 "what would be sealed again is refused then" '^0 issued, 2 refused' issue_into "$D/a"
+one_answer() { [ "$(cd "$D/a" && echo *)" = "twin.refused two.us.example.refused" ]; }
+check "and a name has one answer" one_answer
 finish

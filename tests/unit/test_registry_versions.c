@@ -21,8 +21,8 @@
 /* SHA-256 of a request. */
 static const uint8_t one[32] = {1};
 
-/* What version 8 brought: why a request was refused. */
-#define WITHOUT_REASONS "ALTER TABLE invitation DROP COLUMN refusal;"
+/* What version 8 brought: why a request was refused, and what was handed out before the last. */
+#define WITHOUT_REASONS "DROP TABLE sealed; ALTER TABLE invitation DROP COLUMN refusal;"
 
 /* What version 7 brought: the last date is found at once. */
 #define WITHOUT_DATES WITHOUT_REASONS "DROP INDEX issued_date;"
@@ -201,6 +201,34 @@ static void test_version_7_is_brought_up_to_date(void **state)
     assert_int_equal(why.len, 0);
 }
 
+/* Of what was handed out before only the last is known. */
+static void test_what_was_handed_out_stays_known(void **state)
+{
+    static const uint8_t sealed[4][32] = {{1}, {2}, {3}, {4}};
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
+    struct registry_issued leaf = unit_registry_issued("0102");
+    struct bytes nonce = unit_registry_nonce(&i);
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce, one, NOW, &got, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
+    assert_int_equal(registry_answer(p->r, nonce, one, "0102", sealed[0], &e), 1);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[1], &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_REASONS "PRAGMA user_version=7");
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[2], &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[2], &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[1], &e), 0);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[0], &e), 0);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[1], &e), 1);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[2], &e), 1);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[3], &e), 0);
+}
+
 /* A step that fails leaves the version that was there, whole. */
 static void test_failed_migration_changes_nothing(void **state)
 {
@@ -222,10 +250,10 @@ static void test_failed_migration_changes_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        EACH(test_version_1_is_brought_up_to_date),  EACH(test_version_2_is_brought_up_to_date),
-        EACH(test_version_3_is_brought_up_to_date),  EACH(test_version_4_is_brought_up_to_date),
-        EACH(test_version_6_is_brought_up_to_date),  EACH(test_version_7_is_brought_up_to_date),
-        EACH(test_failed_migration_changes_nothing),
+        EACH(test_version_1_is_brought_up_to_date), EACH(test_version_2_is_brought_up_to_date),
+        EACH(test_version_3_is_brought_up_to_date), EACH(test_version_4_is_brought_up_to_date),
+        EACH(test_version_6_is_brought_up_to_date), EACH(test_version_7_is_brought_up_to_date),
+        EACH(test_what_was_handed_out_stays_known), EACH(test_failed_migration_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

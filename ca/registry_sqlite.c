@@ -114,12 +114,15 @@ static const char ssh[] =
 static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);";
 
 /* Version 8. Why a request was refused, in one sentence: whoever was to write it down may be killed.
- * What was handed out before the last is as good as that: there are several directories. */
+ * What was handed out before the last is as good as that: there are several directories. Version 5
+ * called everything a gateway's, CAs, attestation keys and responders, too. */
 static const char reasons[] =
     "ALTER TABLE invitation ADD COLUMN refusal TEXT NOT NULL DEFAULT '';"
     "CREATE TABLE sealed ("
     " invitation INTEGER NOT NULL REFERENCES invitation (id), hash BLOB NOT NULL,"
-    " PRIMARY KEY (invitation, hash)) STRICT;";
+    " PRIMARY KEY (invitation, hash)) STRICT;"
+    /* 3 is REGISTRY_ISSUING. */
+    "UPDATE issued SET profile = '' WHERE role < 3 OR evidence_hash IS NULL;";
 
 /* Step i makes version i + 1 of version i. */
 static const char *const steps[] = {schema, devices, revocation, answers,

@@ -138,16 +138,22 @@ static void test_version_3_is_brought_up_to_date(void **state)
     assert_int_equal(registry_consume(p->r, unit_registry_nonce(&open), one, NOW, &got, &e), 0);
 }
 
-/* What was issued before was for gateways, without a clearance. */
+/* What leaves were issued before were for gateways, without a clearance; all else is for nothing. */
 static void test_version_4_is_brought_up_to_date(void **state)
 {
     struct unit_registry *p = *state;
-    struct registry_issued i = unit_registry_issued("0102");
+    struct registry_issued i = unit_registry_issued("0102"), ak = i, responder = i;
     struct clearance_system s;
-    struct registry_cert got;
+    struct registry_cert got, other;
     struct err e = {0};
 
+    memcpy(ak.serial, "0103", 5);
+    ak.issuer = REGISTRY_ATTESTATION;
+    memcpy(responder.serial, "0104", 5);
+    i.has_evidence = ak.has_evidence = true;
     assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &ak, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &responder, &e), 0);
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_GRANTS "PRAGMA user_version=4");
@@ -156,6 +162,10 @@ static void test_version_4_is_brought_up_to_date(void **state)
     assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
     assert_string_equal(got.grant.profile, "gateway");
     assert_int_equal(got.grant.clearance, 0);
+    assert_int_equal(registry_cert(p->r, REGISTRY_ATTESTATION, 0, "0103", &other, &e), 1);
+    assert_string_equal(other.grant.profile, "");
+    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0104", &other, &e), 1);
+    assert_string_equal(other.grant.profile, "");
     assert_string_equal(got.grant.person, "");
     assert_int_equal(registry_clearances(p->r, &s, &e), 0);
     assert_string_equal(s.policy, "");

@@ -81,7 +81,7 @@ out:
     return rc;
 }
 
-bool again_is(const struct registry_invitation *i, struct bytes sealed_pem)
+bool again_is(struct authority *a, const struct registry_invitation *i, struct bytes sealed_pem)
 {
     struct credential_sealed s = {0};
     struct buf der = {0};
@@ -89,9 +89,10 @@ bool again_is(const struct registry_invitation *i, struct bytes sealed_pem)
     bool is;
 
     /* Read and written anew: what stands around the PEM block makes no other file of it. */
-    is = i->issued != 0 && i->has_sealed && credential_from_pem(sealed_pem, &s, NULL) == 0 &&
+    is = i->issued != 0 && credential_from_pem(sealed_pem, &s, NULL) == 0 &&
          credential_encode(&s, &der, NULL) == 0 && hash_sha256(buf_bytes(&der), hash, NULL) == 0 &&
-         bytes_equal(bytes_of(hash, 32), bytes_of(i->sealed_hash, 32));
+         registry_was_sealed(authority_registry(a), bytes_of(i->nonce, i->nonce_len), hash, NULL) ==
+             1;
     credential_sealed_free(&s);
     buf_free(&der);
     return is;

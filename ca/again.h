@@ -10,12 +10,12 @@
  * it but another file that only the same TPM opens.
  *
  * `leaf` is the caller's; `der` gets the DER of the SealedCredential, whose SHA-256 the registry
- * has from then on. E_CORRUPT when certificate and evidence do not belong together.
+ * has from then on, beside those of before. E_CORRUPT when certificate and evidence do not belong together.
  */
 int again_issued(struct authority *a, const struct registry_invitation *i, int64_t now, X509 **leaf,
                  struct buf *der, struct err *e) MUST_USE;
 
-/* Is this file (PEM of a SealedCredential) the one that was handed out last for it? */
-bool again_is(const struct registry_invitation *i, struct bytes sealed_pem);
+/* Is this file (PEM of a SealedCredential) one that was handed out for it? */
+bool again_is(struct authority *a, const struct registry_invitation *i, struct bytes sealed_pem);
 
 #endif

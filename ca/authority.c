@@ -239,6 +239,23 @@ int authority_issuer(struct authority *a, enum registry_role role, unsigned comm
     return 0;
 }
 
+int authority_can_issue(struct authority *a, unsigned community, unsigned level,
+                        const struct registry_grant *g, time_t now, struct err *e)
+{
+    struct clearance c = {.classes = g->clearance};
+    X509 *leaf_ca, *attestation;
+    enum profile_id id;
+
+    memcpy(c.policy, a->clearances.policy, sizeof(c.policy));
+    if (profile_named(g->profile, &id, e) != 0 ||
+        authority_cert(a, registry_leaf_ca(a->registry, community, level), community, &leaf_ca,
+                       e) != 0 ||
+        authority_cert(a, REGISTRY_ATTESTATION, 0, &attestation, e) != 0 ||
+        issue_may(id, leaf_ca, c.classes != 0 ? &c : NULL, now, e) != 0)
+        return -1;
+    return issue_may(PROFILE_AK, attestation, NULL, now, e);
+}
+
 /* --- cross-certificates --------------------------------------------------- */
 
 int authority_cross(struct authority *a, const struct cross_request *r, struct buf *pem,

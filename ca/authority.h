@@ -81,6 +81,14 @@ int authority_cert(struct authority *a, enum registry_role role, unsigned commun
  */
 int authority_clock(struct authority *a, time_t now, struct err *e) MUST_USE;
 
+/*
+ * Could a leaf of that community, level and grant be issued at `now`, for all that the certificates
+ * of the authority's own CAs say? Asked before an invitation is made and again before its nonce is
+ * taken. Opens no key. E_REJECTED says what the authority lacks.
+ */
+int authority_can_issue(struct authority *a, unsigned community, unsigned level,
+                        const struct registry_grant *g, time_t now, struct err *e) MUST_USE;
+
 /* One issued certificate for the registry; the optional parts may be NULL or empty. */
 struct authority_entry {
     enum registry_role issuer;
@@ -108,13 +116,14 @@ struct authority_invite {
     time_t now;
 };
 
-/* Would that be an invitation? E_ARG or E_NOT_FOUND with what is wrong; nothing is done. */
+/* Would that be an invitation, and what would it grant (`out`, may be NULL)? E_ARG or E_NOT_FOUND
+ * with what is wrong, E_REJECTED as authority_can_issue; nothing is done. */
 int authority_may_invite(struct authority *a, const struct authority_invite *p,
-                         struct err *e) MUST_USE;
+                         struct registry_grant *out, struct err *e) MUST_USE;
 
 /* Draws a nonce, records the invitation and appends it as PEM ("FUSETSU
  * INVITATION"). E_NOT_FOUND when there is no issuing CA for the community; E_REJECTED as
- * authority_clock. */
+ * authority_clock and authority_can_issue. */
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,
                      struct err *e) MUST_USE;
 

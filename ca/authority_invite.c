@@ -1,5 +1,6 @@
 /* Invitations: what will be certified is decided here, before anybody asks. */
 #include "ca/authority_priv.h"
+#include "ca/plain.h"
 #include "ca/registry_device.h"
 #include "core/evidence.h"
 #include "core/oid.h"
@@ -63,10 +64,12 @@ static int grant_person(const struct authority_invite *p, struct registry_grant 
             g->person[s - p->name] = *s == '.' ? ' ' : *s;
         return 0;
     }
-    if (n < 1 || n >= sizeof(g->person) || strpbrk(p->person, ".@") != NULL)
+    if (n >= sizeof(g->person) || !plain_is(bytes_of(p->person, n)) ||
+        plain_like_address(bytes_of(p->person, n)))
         return err_set(e, E_ARG,
-                       "a person's name has 1 to %zu bytes, and neither a full stop nor an @, by "
-                       "which it could be taken for another name",
+                       "a person's name is one line of 1 to %zu bytes of UTF-8, without marks that "
+                       "are not seen, and with neither a full stop nor an @, by which it could be "
+                       "taken for another name",
                        sizeof(g->person) - 1);
     memcpy(g->person, p->person, n);
     return 0;
@@ -76,14 +79,10 @@ static int grant_clearance(struct authority *a, const struct authority_invite *p
                            struct registry_grant *g, struct err *e)
 {
     struct clearance c;
-    X509 *issuing;
 
     if (p->clearance == NULL)
         return 0;
-    if (clearance_grant(authority_clearances(a), p->clearance, &c, e) != 0 ||
-        authority_cert(a, registry_leaf_ca(authority_registry(a), p->community, p->level),
-                       p->community, &issuing, e) != 0 ||
-        clearance_within(issuing, &c, e) != 0)
+    if (clearance_grant(authority_clearances(a), p->clearance, &c, e) != 0)
         return -1;
     g->clearance = c.classes;
     return 0;
@@ -113,7 +112,8 @@ static int check(struct authority *a, const struct authority_invite *p, struct r
                        "mail address there",
                        p->name, info->domain);
     if (grant_profile(p, g, e) != 0 || grant_person(p, g, e) != 0 ||
-        grant_clearance(a, p, g, e) != 0)
+        grant_clearance(a, p, g, e) != 0 ||
+        authority_can_issue(a, p->community, p->level, g, p->now, e) != 0)
         return -1;
     /* What will be the subject must be one (a commonName has at most 64 characters). */
     name = issue_name(info->nation, info->org, oid_community_name(p->community),
@@ -122,11 +122,16 @@ static int check(struct authority *a, const struct authority_invite *p, struct r
     return name != NULL ? check_registered(a, p, e) : -1;
 }
 
-int authority_may_invite(struct authority *a, const struct authority_invite *p, struct err *e)
+int authority_may_invite(struct authority *a, const struct authority_invite *p,
+                         struct registry_grant *out, struct err *e)
 {
     struct registry_grant g = {.clearance = 0};
 
-    return check(a, p, &g, e);
+    if (check(a, p, &g, e) != 0)
+        return -1;
+    if (out != NULL)
+        *out = g;
+    return 0;
 }
 
 int authority_invite(struct authority *a, const struct authority_invite *p, struct buf *pem,

@@ -1,9 +1,11 @@
 #include "ca/clearance.h"
 
+#include "ca/plain.h"
 #include "core/asn1.h"
 
 #include <openssl/err.h>
 #include <string.h>
+#include <strings.h>
 
 #define NAMES_MAX 600 /* of a list on the command line */
 
@@ -59,11 +61,19 @@ static bool next_part(const char **list, struct bytes *out)
 /* A name that is one line of text, wherever it is shown. */
 static bool is_name(struct bytes b)
 {
-    bool ok = b.len >= 1 && b.len < FEDERATION_NAME;
+    return b.len < FEDERATION_NAME && plain_is(b) && memchr(b.p, '"', b.len) == NULL &&
+           memchr(b.p, '\\', b.len) == NULL;
+}
 
-    for (size_t i = 0; ok && i < b.len; i++)
-        ok = b.p[i] >= 0x20 && b.p[i] != 0x7f && b.p[i] != '"' && b.p[i] != '\\';
-    return ok && b.p[0] != ' ' && b.p[b.len - 1] != ' ';
+/* Is what a class is called, in whichever case, another one's word or name? */
+static bool is_taken(const struct clearance_system *s, unsigned bit)
+{
+    for (unsigned n = 0; n < FEDERATION_CLASSES; n++) {
+        if (n != bit && (strcasecmp(s->name[bit], federation_class(n)) == 0 ||
+                         strcasecmp(s->name[bit], s->name[n]) == 0))
+            return true;
+    }
+    return false;
 }
 
 int clearance_system_parse(const char *policy, const char *names, struct clearance_system *out,
@@ -86,10 +96,15 @@ int clearance_system_parse(const char *policy, const char *names, struct clearan
             return -1;
         if (!is_name(name) || s.name[bit][0] != 0)
             return err_set(e, E_ARG,
-                           "each class of clearances is named once, with 1 to %d bytes: "
-                           "secret=SECRET,confidential=CONFIDENTIAL",
+                           "each class of clearances is named once, with 1 to %d bytes of plain "
+                           "UTF-8: secret=SECRET,confidential=CONFIDENTIAL",
                            FEDERATION_NAME - 1);
         memcpy(s.name[bit], name.p, name.len);
+        if (is_taken(&s, bit))
+            return err_set(e, E_ARG,
+                           "\"%s\" would be the name of two classes of clearances; give each its "
+                           "own, and none the standard's word for another",
+                           s.name[bit]);
     }
     if (clearance_system_classes(&s) == 0)
         return err_set(e, E_ARG, "a system of clearances has at least one class");
@@ -110,6 +125,7 @@ int clearance_grant(const struct clearance_system *s, const char *name, struct c
                     struct err *e)
 {
     uint32_t all = clearance_system_classes(s);
+    unsigned bit = FEDERATION_CLASSES;
     struct buf has = {0};
 
     if (s->policy[0] == 0)
@@ -120,7 +136,14 @@ int clearance_grant(const struct clearance_system *s, const char *name, struct c
         if (s->name[n][0] == 0 ||
             (strcmp(name, federation_class(n)) != 0 && strcmp(name, s->name[n]) != 0))
             continue;
-        *out = (struct clearance){.classes = all & ((2u << n) - 1)};
+        /* As a system that was made before clearance_system_parse refused it. */
+        if (bit != FEDERATION_CLASSES)
+            return err_set(e, E_ARG, "\"%.60s\" is the name of two clearances here; use another",
+                           name);
+        bit = n;
+    }
+    if (bit != FEDERATION_CLASSES) {
+        *out = (struct clearance){.classes = all & ((2u << bit) - 1)};
         memcpy(out->policy, s->policy, sizeof(out->policy));
         return 0;
     }

@@ -19,7 +19,8 @@ struct clearance_system {
     char name[FEDERATION_CLASSES][FEDERATION_NAME]; /* by the bit's number; empty: no such class */
 };
 
-/* Reads "secret=SECRET,confidential=CONFIDENTIAL": the standard's words and the nation's own. E_ARG. */
+/* Reads "secret=SECRET,confidential=CONFIDENTIAL": the standard's words and the nation's own,
+ * which are plain UTF-8 (ca/plain.h) and in no case the word or name of another class. E_ARG. */
 int clearance_system_parse(const char *policy, const char *names, struct clearance_system *out,
                            struct err *e) MUST_USE;
 

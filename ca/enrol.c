@@ -29,7 +29,7 @@ struct run {
     struct err *e;
     uint8_t request[32]; /* SHA-256 of its DER */
     struct issue_issuer issuing, attestation;
-    bool locked_out; /* the CA keys could not be opened */
+    bool ours; /* it failed by the authority's own state: the same request may come again */
     enum evidence_nonce_state nonce_state;
     bool renewing; /* `old` is there: what the new certificate follows */
     struct registry_cert old;
@@ -385,6 +385,24 @@ static int hand_out_again(struct run *r)
     return 0;
 }
 
+/* What was decided by the first run, which may have been killed before it said so. */
+static int refuse_again(struct run *r)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+    struct buf why = {0};
+    int rc =
+        registry_refusal(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), &why, r->e);
+
+    r->out->refused_before = true;
+    if (rc == 0 && buf_cstr(&why) != NULL && why.len > 0)
+        rc = err_set(r->e, E_REJECTED,
+                     "the invitation for %.100s was used already, by this request, which was "
+                     "refused (%.220s); ask the authority for a new one",
+                     i->subject, buf_cstr(&why));
+    buf_free(&why);
+    return rc;
+}
+
 /* Says first what the applicant can do about a nonce that is not good any more. */
 static int refuse_stale(struct run *r)
 {
@@ -398,7 +416,8 @@ static int refuse_stale(struct run *r)
     r->e = e;
     if (judged != 0 && other.code != E_REJECTED)
         return err_set(e, other.code, "%s", other.msg);
-    r->out->refused_before = registry_is_by(i, r->request) && i->refused_at != 0;
+    if (registry_is_by(i, r->request) && i->refused_at != 0 && refuse_again(r) != 0)
+        return -1;
     if (!r->out->invited)
         return err_set(e, E_REJECTED,
                        "the evidence answers no invitation of this authority; make the request "
@@ -441,21 +460,31 @@ out:
 
 /* --- the run ------------------------------------------------------------- */
 
+/* Is the authority able to issue what was granted: by its clock, and by its CAs' certificates? */
+static int able(struct run *r, struct err *e)
+{
+    const struct registry_invitation *i = &r->out->invitation;
+
+    if (authority_clock(r->a, r->now, e) != 0)
+        return -1;
+    return authority_can_issue(r->a, i->community, i->level, &i->grant, r->now, e);
+}
+
 static int open_keys(struct run *r)
 {
     unsigned community = r->out->invitation.community;
 
-    if (authority_clock(r->a, r->now, r->e) == 0 &&
+    if (able(r, r->e) == 0 &&
         authority_issuer(r->a, leaf_ca(r), community, &r->issuing, r->e) == 0 &&
         authority_issuer(r->a, REGISTRY_ATTESTATION, 0, &r->attestation, r->e) == 0)
         return 0;
-    r->locked_out = true;
+    r->ours = true;
     return -1;
 }
 
 /*
- * Opens the keys, then takes the nonce: a missing token or a wrong PIN shall not cost
- * the applicant the invitation. A nonce that is used or expired does not end the run:
+ * Looks at the authority itself and opens the keys, then takes the nonce: a CA that has ended, a
+ * missing token or a wrong PIN shall not cost the applicant the invitation. A nonce that is used or expired does not end the run:
  * the verdict says so beside all other checks.
  */
 static int take_nonce(struct run *r)
@@ -504,11 +533,20 @@ static void use_up(struct run *r)
     struct err ignored = {0}; /* then the same request is refused once more */
 
     if (registry_refuse(authority_registry(r->a), bytes_of(i->nonce, i->nonce_len), r->request,
-                        r->now, &ignored) != 0)
+                        r->now, r->e->msg, &ignored) != 0)
         return;
 }
 
-/* What a request itself is to blame for, and not the authority's own state. */
+/* Issuing failed. The authority was able to when the nonce was taken; where it is not any more - its
+ * clock, or another process that recorded something of a later date - the request is not to blame. */
+static void find_fault(struct run *r)
+{
+    struct err why = {0};
+
+    r->ours = r->e->code == E_REJECTED && able(r, &why) != 0;
+}
+
+/* Codes by which a request itself is to blame, unless `ours` says otherwise. */
 static bool own_fault(enum err_code code)
 {
     return code == E_REJECTED || code == E_FORMAT || code == E_VERSION || code == E_DATA ||
@@ -529,15 +567,17 @@ static int enrol(struct authority *a, const struct evidence_request *req, time_t
         rc = hand_out_again(&r);
     else if (r.nonce_state != EVIDENCE_NONCE_FRESH)
         rc = refuse_stale(&r);
-    else if (judge(&r) == 0)
-        rc = issue(&r);
-    if (r.nonce_state == EVIDENCE_NONCE_FRESH && rc != 0 && e->code == E_REJECTED)
+    else if (judge(&r) == 0 && (rc = issue(&r)) != 0)
+        find_fault(&r);
+    if (r.nonce_state == EVIDENCE_NONCE_FRESH && rc != 0 && e->code == E_REJECTED && !r.ours)
         use_up(&r);
     /* A nonce that is not good any more proves nothing of the TPM. */
     if (r.nonce_state == EVIDENCE_NONCE_FRESH && follow_up(&r) != 0)
         rc = -1;
 out:
-    out->refused = rc != 0 && !r.locked_out && own_fault(e->code);
+    out->refused = rc != 0 && !r.ours && own_fault(e->code);
+    if (r.ours && e->code == E_REJECTED)
+        err_prefix(e, "not the request's fault, and it may come again");
     sk_X509_free(r.roots);
     sk_X509_free(r.between);
     X509_free(r.ak_cert);

@@ -22,8 +22,8 @@ struct enrol_outcome {
 
 /*
  * Judges the DER of an EnrolmentRequest and issues. The invitation is the one whose
- * nonce the evidence was made over, or the certificate that is renewed (ca/renew.h). Order: the CA
- * keys are opened; the nonce is taken for this request, once and for all; every check runs; the
+ * nonce the evidence was made over, or the certificate that is renewed (ca/renew.h). Order: the
+ * authority's clock and its CAs' certificates are looked at, the CA keys are opened; the nonce is taken for this request, once and for all; every check runs; the
  * attestation key's certificate, the leaf and the evidence record are made, judged once more as an
  * ally would, and sealed to the EK; both certificates are recorded as the invitation's answer in
  * one transaction; then `out` gets the bytes. All that the certificate says was decided by the
@@ -36,8 +36,9 @@ struct enrol_outcome {
  * certificate. Whoever has seen a request and sends it gets what only its own TPM can open. Any
  * other request with that nonce is refused.
  *
- * 0: issued. -1 with E_REJECTED: refused; nothing was issued and nothing used up
- * but the nonce. Other errors: E_FORMAT (not a request), failures of the registry or
+ * 0: issued. -1 with `out->refused`: nothing was issued and nothing used up but, with E_REJECTED,
+ * the nonce. -1 without: the authority's own fault (its clock, a CA that has ended or may not, a
+ * key, a full disk); the same request may come again. Errors: E_REJECTED, E_FORMAT (not a request), failures of the registry or
  * of a key. `out` is written in any case and freed with enrol_free.
  */
 int enrol_run(struct authority *a, struct bytes request_der, time_t now, struct enrol_outcome *out,

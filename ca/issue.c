@@ -67,11 +67,11 @@ int issue_check_mail(const char *mail, struct err *e)
     size_t n = at != NULL ? (size_t)(at - mail) : 0;
 
     if (n < 1 || n > 64 || strlen(mail) > 128 ||
-        strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._+-") != n || mail[0] == '.' ||
-        mail[n - 1] == '.' || strstr(mail, "..") != NULL)
+        strspn(mail, "abcdefghijklmnopqrstuvwxyz0123456789._-") != n ||
+        strchr("._-", mail[0]) != NULL || mail[n - 1] == '.' || strstr(mail, "..") != NULL)
         return err_set(e, E_ARG,
-                       "\"%.80s\" is not a mail address of lower-case letters, digits and . _ + - "
-                       "before the @",
+                       "\"%.80s\" is not a mail address of lower-case letters, digits and . _ - "
+                       "before the @, the first a letter or a digit",
                        mail != NULL ? mail : "");
     return issue_check_dns(at + 1, e);
 }
@@ -235,7 +235,8 @@ static int complete(const struct profile *p, const struct subject *s, struct err
 
 /* Is the certificate good under its issuer for all that it is for (the extended key usages of CAs
  * bound what is below them, for most verifiers), and for its clearance? */
-static int admit_uses(const struct profile *p, X509 *issuer, const struct subject *s, struct err *e)
+static int admit_uses(const struct profile *p, X509 *issuer, const struct clearance *c,
+                      struct err *e)
 {
     EXTENDED_KEY_USAGE *eku = X509_get_ext_d2i(issuer, NID_ext_key_usage, NULL, NULL);
     bool all = true;
@@ -255,9 +256,27 @@ static int admit_uses(const struct profile *p, X509 *issuer, const struct subjec
                        "its issuer is not certified for what a %s is for (extended key usage); an "
                        "authority that was made by an older fusetsu cannot issue it",
                        p->name);
-    return p->clearance == PROFILE_CLEARANCE_GRANTED && s->clearance != NULL
-               ? clearance_within(issuer, s->clearance, e)
-               : 0;
+    return p->clearance == PROFILE_CLEARANCE_GRANTED && c != NULL ? clearance_within(issuer, c, e)
+                                                                  : 0;
+}
+
+int issue_may(enum profile_id id, X509 *issuer, const struct clearance *c, time_t now,
+              struct err *e)
+{
+    const struct profile *p = profile_get(id);
+    int64_t from, to;
+
+    if (p == NULL)
+        return err_set(e, E_ARG, "there is no such kind of certificate");
+    if (issue_time(X509_get0_notBefore(issuer), &from, e) != 0 ||
+        issue_time(X509_get0_notAfter(issuer), &to, e) != 0)
+        return -1;
+    if ((int64_t)now < from || (int64_t)now >= to)
+        return err_set(e, E_REJECTED,
+                       "the CA that issues a %s %s; look at the clock, and at the authority's own "
+                       "certificates",
+                       p->name, (int64_t)now < from ? "is not valid yet" : "has ended");
+    return admit_uses(p, issuer, c, e);
 }
 
 /* Is the subject one that the row admits, under this issuer? */
@@ -275,7 +294,11 @@ static int admit(const struct profile *p, const struct issue_issuer *issuer,
     if (least == 0 || bits < least)
         return err_set(e, E_REJECTED, "a key of kind %s is too weak for a %s; make a stronger one",
                        pubkey_name(s->key), p->name);
-    if (s->not_after <= s->not_before || (int64_t)s->not_after - s->not_before > most)
+    if (s->not_after <= s->not_before)
+        return err_set(e, E_REJECTED,
+                       "a %s would end before it begins; its issuer may have ended itself",
+                       p->name);
+    if ((int64_t)s->not_after - s->not_before > most)
         return err_set(e, E_REJECTED, "a %s%s is valid for at most %lld days", p->name,
                        most < p->max_seconds ? " with a clearance" : "", (long long)(most / 86400));
     if (issuer->cert == NULL)
@@ -296,7 +319,7 @@ static int admit(const struct profile *p, const struct issue_issuer *issuer,
                        "a %s would be valid outside its issuer's own validity; "
                        "ask for fewer days or renew the issuer",
                        p->name);
-    return admit_uses(p, issuer->cert, s, e);
+    return admit_uses(p, issuer->cert, s->clearance, e);
 }
 
 int issue_draw_serial(uint8_t out[ISSUE_SERIAL_BYTES], struct err *e)

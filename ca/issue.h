@@ -29,6 +29,14 @@ int issue_certificate(enum profile_id id, const struct issue_issuer *issuer,
                       const struct subject *subject, X509 **out, struct err *e) MUST_USE;
 
 /*
+ * Could this CA issue such a certificate at `now`, for all that its own certificate says: when it is
+ * valid, what for (extended key usage), which clearances it may grant (`c`; NULL: none)? Nothing is
+ * signed. E_REJECTED says what it lacks.
+ */
+int issue_may(enum profile_id id, X509 *issuer, const struct clearance *c, time_t now,
+              struct err *e) MUST_USE;
+
+/*
  * A serial number: 16 octets, positive, never shorter, with 126 random bits (RFC 5280, 4.1.2.2;
  * CAs of the public web need 64). They come from OpenSSL's DRBG (SP 800-90A), which the kernel
  * seeds and, where a CA's key is in a TPM, that TPM's generator too, or nothing is signed
@@ -69,9 +77,10 @@ X509_NAME *issue_name(const char *nation, const char *org, const char *unit, con
 int issue_check_dns(const char *dns, struct err *e) MUST_USE;
 
 /*
- * 0 when `mail` is an address of lower-case letters, digits and . _ + - before the @ (at most 64, 128 in all),
- * and a DNS name by issue_check_dns behind it (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2): a subset, so that
- * nobody has two addresses that some program takes for the same. E_ARG.
+ * 0 when `mail` is an address of lower-case letters, digits and . _ - before the @ (at most 64, 128
+ * in all; a letter or a digit first, so that no program takes it for an option), and a DNS name by
+ * issue_check_dns behind it (RFC 5280, 4.2.1.6; RFC 5321, 4.1.2). A subset: neither case nor + makes
+ * two addresses of what most servers deliver to one person. E_ARG.
  */
 int issue_check_mail(const char *mail, struct err *e) MUST_USE;
 

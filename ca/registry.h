@@ -131,6 +131,19 @@ int registry_invitation_of(struct registry *r, const uint8_t request[32],
 bool registry_is_by(const struct registry_invitation *i, const uint8_t request[32]);
 bool registry_goes_on(const struct registry_invitation *i, const uint8_t request[32]);
 
+/* What became of it. */
+enum registry_outcome {
+    REGISTRY_OPEN,
+    REGISTRY_EXPIRED, /* without an answer */
+    REGISTRY_TAKEN,   /* by a request that came to no end yet, and may come again */
+    REGISTRY_ANSWERED,
+    REGISTRY_REFUSED,
+    REGISTRY_USED /* by an older program, which did not write down what for */
+};
+enum registry_outcome registry_outcome(const struct registry_invitation *i, int64_t now);
+/* "open", "expired", "taken", "issued", "refused", "used". */
+const char *registry_outcome_name(enum registry_outcome o);
+
 /*
  * Takes the nonce for the request with this SHA-256, atomically: of all requests, in all
  * processes, one gets 0. The same request gets it again as long as nothing came of it: its first
@@ -150,9 +163,16 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 /* The same certificate was sealed once more. */
 int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
                       struct err *e) MUST_USE;
-/* The request was refused, for good; nothing when it was answered meanwhile. */
+/* Was that SealedCredential handed out for it, the last time or before? 1, 0, -1. */
+int registry_was_sealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                        struct err *e) MUST_USE;
+/* The request was refused, for good, and `why`; nothing when it was answered meanwhile. */
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
-                    struct err *e) MUST_USE;
+                    const char *why, struct err *e) MUST_USE;
+/* Appends why the request that took it was refused; nothing for one that was not, or by an older
+ * program. E_NOT_FOUND when no invitation has that nonce. */
+int registry_refusal(struct registry *r, struct bytes nonce, struct buf *why,
+                     struct err *e) MUST_USE;
 
 /* Calls `each` for all invitations, oldest first, until it answers false. */
 int registry_invitations(struct registry *r,

@@ -250,6 +250,26 @@ bool registry_goes_on(const struct registry_invitation *i, const uint8_t request
     return registry_is_by(i, request) && i->issued == 0 && i->refused_at == 0;
 }
 
+enum registry_outcome registry_outcome(const struct registry_invitation *i, int64_t now)
+{
+    if (i->issued != 0)
+        return REGISTRY_ANSWERED;
+    if (i->refused_at != 0)
+        return REGISTRY_REFUSED;
+    if (i->consumed_at != 0 && !i->has_request)
+        return REGISTRY_USED;
+    if (i->expires_at <= now)
+        return REGISTRY_EXPIRED;
+    return i->consumed_at != 0 ? REGISTRY_TAKEN : REGISTRY_OPEN;
+}
+
+const char *registry_outcome_name(enum registry_outcome o)
+{
+    static const char *const names[] = {"open", "expired", "taken", "issued", "refused", "used"};
+
+    return (unsigned)o < ARRAY_LEN(names) ? names[o] : NULL;
+}
+
 int registry_consume(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
                      struct registry_invitation *i, struct err *e)
 {
@@ -293,6 +313,12 @@ int registry_answer(struct registry *r, struct bytes nonce, const uint8_t reques
 int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
                       struct err *e)
 {
+    /* Killed between the two, it is known twice. */
+    if (registry_db_run(r, e,
+                        "INSERT OR IGNORE INTO sealed SELECT id, sealed_hash FROM invitation WHERE "
+                        "nonce = ? AND issued IS NOT NULL AND sealed_hash IS NOT NULL",
+                        "b", nonce) != 0)
+        return -1;
     return registry_db_run(
         r, e,
         "UPDATE invitation SET sealed_hash = ? WHERE nonce = ? AND issued IS NOT "
@@ -300,13 +326,50 @@ int registry_resealed(struct registry *r, struct bytes nonce, const uint8_t seal
         "bb", bytes_of(sealed, 32), nonce);
 }
 
+int registry_was_sealed(struct registry *r, struct bytes nonce, const uint8_t sealed[32],
+                        struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int row;
+
+    if (registry_db_prepare(
+            r, &st, e,
+            "SELECT 1 FROM invitation i WHERE nonce = ?1 AND issued IS NOT NULL AND "
+            "(sealed_hash = ?2 OR EXISTS (SELECT 1 FROM sealed s WHERE "
+            "s.invitation = i.id AND s.hash = ?2))",
+            "bb", nonce, bytes_of(sealed, 32)) != 0)
+        return -1;
+    row = registry_db_step(r, st, e);
+    sqlite3_finalize(st);
+    return row;
+}
+
 int registry_refuse(struct registry *r, struct bytes nonce, const uint8_t request[32], int64_t now,
-                    struct err *e)
+                    const char *why, struct err *e)
 {
     return registry_db_run(r, e,
-                           "UPDATE invitation SET refused_at = ? WHERE nonce = ? AND request_hash "
-                           "= ? AND issued IS NULL AND refused_at = 0",
-                           "ibb", now, nonce, bytes_of(request, 32));
+                           "UPDATE invitation SET refused_at = ?, refusal = ? WHERE nonce = ? AND "
+                           "request_hash = ? AND issued IS NULL AND refused_at = 0",
+                           "itbb", now, why, nonce, bytes_of(request, 32));
+}
+
+int registry_refusal(struct registry *r, struct bytes nonce, struct buf *why, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1, row;
+
+    if (registry_db_prepare(r, &st, e, "SELECT refusal FROM invitation WHERE nonce = ?", "b",
+                            nonce) != 0)
+        return -1;
+    row = registry_db_step(r, st, e);
+    if (row == 0)
+        err_set(e, E_NOT_FOUND, "no invitation of this authority has that nonce");
+    if (row == 1) {
+        buf_add_bytes(why, registry_db_blob(st, 0));
+        rc = buf_ok(why, e);
+    }
+    sqlite3_finalize(st);
+    return rc;
 }
 
 /* Each row of a statement, which is ended. */

@@ -113,8 +113,20 @@ static const char ssh[] =
 /* Version 7. What was issued last (ca/registry_clock.h) is found without reading everything. */
 static const char dates[] = "CREATE INDEX issued_date ON issued (issued_at);";
 
+/* Version 8. Why a request was refused, in one sentence: whoever was to write it down may be killed.
+ * What was handed out before the last is as good as that: there are several directories. Version 5
+ * called everything a gateway's, CAs, attestation keys and responders, too. */
+static const char reasons[] =
+    "ALTER TABLE invitation ADD COLUMN refusal TEXT NOT NULL DEFAULT '';"
+    "CREATE TABLE sealed ("
+    " invitation INTEGER NOT NULL REFERENCES invitation (id), hash BLOB NOT NULL,"
+    " PRIMARY KEY (invitation, hash)) STRICT;"
+    /* 3 is REGISTRY_ISSUING. */
+    "UPDATE issued SET profile = '' WHERE role < 3 OR evidence_hash IS NULL;";
+
 /* Step i makes version i + 1 of version i. */
-static const char *const steps[] = {schema, devices, revocation, answers, grants, ssh, dates};
+static const char *const steps[] = {schema, devices, revocation, answers,
+                                    grants, ssh,     dates,      reasons};
 #define SCHEMA_VERSION ((int64_t)ARRAY_LEN(steps))
 
 /* --- errors -------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "cli/certs.h"
 #include "cli/commands.h"
 #include "cli/community.h"
+#include "cli/granted.h"
 #include "cli/invite_all.h"
 #include "cli/out.h"
 #include "core/file.h"
@@ -53,20 +54,25 @@ static int read_ek(const char *path, uint8_t id[32], struct err *e)
 static int invite_one(struct authority *a, const struct authority_invite *p, const char *out,
                       struct err *e)
 {
-    struct buf pem = {0};
+    struct registry_grant g = {.clearance = 0};
+    struct buf pem = {0}, what = {0};
     int rc = -1;
 
-    if (authority_invite(a, p, &pem, e) != 0 || file_write(out, buf_bytes(&pem), 0600, e) != 0)
+    if (authority_may_invite(a, p, &g, e) != 0 || authority_invite(a, p, &pem, e) != 0 ||
+        file_write(out, buf_bytes(&pem), 0600, e) != 0)
         goto out;
     if (strcmp(out, "-") != 0) {
-        out_para(stdout, "Invitation for %s (%s, level %u), good for %d days and one answer%s.",
-                 p->name, oid_community_name(p->community), p->level, p->days,
+        granted_text(authority_clearances(a), &g, &what);
+        out_para(stdout, "Invitation for %s (%s, level %u; %s), good for %d days and one answer%s.",
+                 p->name, oid_community_name(p->community), p->level,
+                 buf_cstr(&what) != NULL ? buf_cstr(&what) : g.profile, p->days,
                  p->ek_hash != NULL ? " from the one TPM named" : "");
         printf("The applicant gives the file to `fusetsu request --invite`.\n");
     }
     rc = 0;
 out:
     buf_free(&pem);
+    buf_free(&what);
     return rc;
 }
 
@@ -123,7 +129,7 @@ const struct cli_command cmd_ca_invite = {
         "Draws a nonce and writes it to a file for the applicant. The authority decides here "
         "what will be certified: name, community, level, what for, and a clearance if any; the "
         "request can change none of it. With --names every name in the file is invited on the same terms, in NAME.invite; "
-        "one whose invitation is there is passed over, so a command that was interrupted is "
+        "one whose invitation is there is passed over, unless that came to nothing, so a command that was interrupted is "
         "simply repeated. Needs no PIN.",
     .examples = "fusetsu ca invite --dir us-ca --community communications --name gw.us.example "
                 "--out gw.invite\n"

@@ -2,6 +2,7 @@
 #include "cli/cakeys.h"
 #include "cli/certs.h"
 #include "cli/commands.h"
+#include "cli/granted.h"
 #include "cli/issue_all.h"
 #include "cli/out.h"
 #include "cli/verdict.h"
@@ -22,7 +23,8 @@ static const struct cli_option options[] = {
     {0},
 };
 
-static int report_json(struct cli *c, const struct enrol_outcome *o, struct err *e)
+static int report_json(struct cli *c, struct authority *a, const struct enrol_outcome *o,
+                       struct err *e)
 {
     json_t *doc = json_pack("{s:b,s:b,s:o}", "issued", o->cert != NULL ? 1 : 0, "again",
                             o->again ? 1 : 0, "verdict",
@@ -32,22 +34,28 @@ static int report_json(struct cli *c, const struct enrol_outcome *o, struct err 
         (json_object_set_new(doc, "subject", out_json_text(o->invitation.subject)) != 0 ||
          json_object_set_new(doc, "community",
                              json_string(oid_community_name(o->invitation.community))) != 0 ||
-         json_object_set_new(doc, "level", json_integer(o->invitation.level)) != 0)) {
+         json_object_set_new(doc, "level", json_integer(o->invitation.level)) != 0 ||
+         granted_json(doc, authority_clearances(a), &o->invitation.grant, e) != 0)) {
         json_decref(doc);
         doc = NULL;
     }
     return cli_json(c, doc, e);
 }
 
-static void say_issued(FILE *f, const struct enrol_outcome *o)
+static void say_issued(FILE *f, struct authority *a, const struct enrol_outcome *o)
 {
+    const struct registry_invitation *i = &o->invitation;
+    struct buf what = {0};
     char until[CERTS_TEXT];
 
     certs_time(X509_get0_notAfter(o->cert), until);
     fprintf(f, o->again ? "Was issued before to " : "Issued to ");
-    out_text(f, o->invitation.subject);
-    fprintf(f, ": %s, level %u, until %s.\n", oid_community_name(o->invitation.community),
-            o->invitation.level, until);
+    out_text(f, i->subject);
+    granted_text(authority_clearances(a), &i->grant, &what);
+    fprintf(f, ": %s, level %u, until %s; ", oid_community_name(i->community), i->level, until);
+    out_text(f, buf_cstr(&what) != NULL ? buf_cstr(&what) : i->grant.profile);
+    fprintf(f, ".\n");
+    buf_free(&what);
     fprintf(f, "%s Only the TPM that asked can open the file.\n",
             o->again ? "It is the same certificate, sealed once more."
                      : "Every check of its evidence passed.");
@@ -67,16 +75,17 @@ static void say_refused(FILE *f, const struct enrol_outcome *o)
 /* The certificate itself is written nowhere but into the sealed file: until a TPM has opened
  * that, nothing proves that the attestation key is in one.
  * Says what came out, on standard error where the credential goes to standard output. */
-static int finish(struct cli *c, const struct enrol_outcome *o, struct bytes pem, struct err *e)
+static int finish(struct cli *c, struct authority *a, const struct enrol_outcome *o,
+                  struct bytes pem, struct err *e)
 {
     FILE *f = strcmp(cli_option(c, "out"), "-") == 0 ? stderr : stdout;
 
     if (o->cert != NULL && file_write(cli_option(c, "out"), pem, 0644, e) != 0)
         return -1;
     if (cli_flag(c, "json"))
-        return report_json(c, o, e);
+        return report_json(c, a, o, e);
     if (o->cert != NULL)
-        say_issued(f, o);
+        say_issued(f, a, o);
     else
         say_refused(f, o);
     return 0;
@@ -89,7 +98,9 @@ static int issue_one(struct cli *c, struct authority *a, struct bytes request, s
     struct err printing = {0};
     int rc = enrol_pem(a, request, time(NULL), &o, &pem, e);
 
-    if ((rc == 0 || e->code == E_REJECTED) && finish(c, &o, buf_bytes(&pem), &printing) != 0) {
+    /* The authority's own fault is no verdict on the request. */
+    if ((rc == 0 || (o.refused && e->code == E_REJECTED)) &&
+        finish(c, a, &o, buf_bytes(&pem), &printing) != 0) {
         /* A refusal stays the reason of the exit code, whatever befell its report. */
         rc = err_set(e, printing.code, "%s", printing.msg);
     }

@@ -1,14 +1,18 @@
 #include "cli/invite_all.h"
 
 #include "cli/folder.h"
+#include "cli/granted.h"
+#include "cli/out.h"
 #include "cli/progress.h"
 #include "core/evidence.h"
 #include "core/file.h"
+#include "core/oid.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define NAMES_MAX ((size_t)16 << 20) /* bytes */
 /* In one transaction: each costs the disk a few waits, however many it holds. */
@@ -21,6 +25,7 @@ struct batch {
     struct buf text;    /* the file; line ends are NULs */
     const char **names; /* into it */
     size_t n, invited, there;
+    struct registry_grant grant; /* of all, but for persons' names */
     /* Recorded together, and then written. */
     struct {
         const char *name;
@@ -62,6 +67,8 @@ static int split(struct batch *b, struct err *e)
 
 static int read_names(struct batch *b, const char *path, struct err *e)
 {
+    struct registry_grant g = {.clearance = 0};
+
     if (file_read(path, NAMES_MAX, &b->text, e) != 0)
         return -1;
     if (memchr(b->text.p != NULL ? b->text.p : (const uint8_t *)"", 0, b->text.len) != NULL)
@@ -76,8 +83,12 @@ static int read_names(struct batch *b, const char *path, struct err *e)
         return err_set(e, E_FORMAT, "%s holds no name; it is to hold one a line", path);
     for (size_t i = 0; i < b->n; i++) {
         b->terms.name = b->names[i];
-        if (authority_may_invite(b->a, &b->terms, e) != 0)
+        if (authority_may_invite(b->a, &b->terms, &g, e) != 0)
             return err_prefix(e, "%s: nothing was done", path);
+        g.person[0] = 0;
+        if (i > 0 && strcmp(b->grant.profile, g.profile) != 0)
+            snprintf(g.profile, sizeof(g.profile), "gateway, person");
+        b->grant = g;
     }
     return 0;
 }
@@ -88,6 +99,33 @@ static const char *file_of(const char *name, char path[NAME_MAX + 1])
 {
     snprintf(path, NAME_MAX + 1, "%s.invite", name); /* a name has at most 128 bytes */
     return path;
+}
+
+/* Is its file still good for something, or was it? What an older program took was answered as a
+ * rule; who knows better moves the file away. */
+static bool stands(enum registry_outcome o)
+{
+    return o != REGISTRY_EXPIRED && o != REGISTRY_REFUSED;
+}
+
+/* Is it an invitation to what the others are invited to? A person's name may be another: here it
+ * cannot be given. */
+static int same_terms(struct batch *b, const char *name, const struct registry_invitation *i,
+                      const char *path, struct err *e)
+{
+    struct registry_grant want = {.clearance = 0};
+
+    b->terms.name = name;
+    if (authority_may_invite(b->a, &b->terms, &want, e) != 0)
+        return -1;
+    if (strcmp(i->subject, name) == 0 && i->community == b->terms.community &&
+        i->level == b->terms.level && strcmp(i->grant.profile, want.profile) == 0 &&
+        i->grant.clearance == want.clearance)
+        return 0;
+    return err_set(e, E_EXISTS,
+                   "%s/%s is an invitation on other terms (what for, or the clearance); move it "
+                   "away, or name another directory",
+                   b->out.path, path);
 }
 
 /* 1: it is invited; 0: it is to be; -1. */
@@ -112,7 +150,9 @@ static int is_there(struct batch *b, const char *name, struct err *e)
                 b->out.path, path);
     else if (registry_invitation(authority_registry(b->a), bytes_of(v.nonce, v.nonce_len), &i,
                                  &why) == 0)
-        got = i.consumed_at != 0 || i.expires_at > b->terms.now;
+        got = !stands(registry_outcome(&i, time(NULL))) ? 0
+              : same_terms(b, name, &i, path, e) == 0   ? 1
+                                                        : -1;
     else if (why.code != E_NOT_FOUND)
         err_take(e, &why);
     else
@@ -136,6 +176,8 @@ static int flush(struct batch *b, struct err *e)
         return -1;
     for (i = 0; i < b->rows; i++) {
         b->terms.name = b->row[i].name;
+        /* A run may be long, and somebody else sign meanwhile. */
+        b->terms.now = time(NULL);
         buf_free(&b->row[i].pem);
         if (authority_invite(b->a, &b->terms, &b->row[i].pem, e) != 0) {
             registry_rollback(r);
@@ -187,6 +229,22 @@ static int each(struct batch *b, struct err *e)
     return rc;
 }
 
+static int report(struct batch *b, struct err *e)
+{
+    struct buf what = {0};
+    int rc;
+
+    granted_text(authority_clearances(b->a), &b->grant, &what);
+    rc = buf_ok(&what, e);
+    if (rc == 0 && buf_cstr(&what) != NULL) {
+        printf("%zu invited, %zu were there already.\n", b->invited, b->there);
+        out_para(stdout, "All of them: %s, level %u; %s.", oid_community_name(b->terms.community),
+                 b->terms.level, buf_cstr(&what));
+    }
+    buf_free(&what);
+    return rc;
+}
+
 int invite_all(struct authority *a, const struct authority_invite *p, const char *names,
                const char *out, struct err *e)
 {
@@ -196,7 +254,7 @@ int invite_all(struct authority *a, const struct authority_invite *p, const char
     if (read_names(&b, names, e) == 0 && folder_fill(&b.out, out, e) == 0)
         rc = each(&b, e);
     if (rc == 0)
-        printf("%zu invited, %zu were there already.\n", b.invited, b.there);
+        rc = report(&b, e);
     for (size_t i = 0; i < AT_ONCE; i++)
         buf_free(&b.row[i].pem);
     free(b.names);

@@ -46,7 +46,8 @@ static int write_reasons(struct batch *b, const char *name, const struct enrol_o
     if (f == NULL)
         return err_set(e, E_MEMORY, "out of memory for the reasons of a refusal");
     out_words(f, 0, why->msg);
-    if (o->judged)
+    /* Of an earlier refusal the reason is in the words; what is judged now is a nonce that is used. */
+    if (o->judged && !o->refused_before)
         verdict_print_failures(f, &o->verdict);
     if (fclose(f) != 0)
         err_set(e, E_MEMORY, "out of memory for the reasons of a refusal");
@@ -76,7 +77,10 @@ static int refuse(struct batch *b, const char *name, const struct enrol_outcome 
     int has = 0;
 
     b->refused++;
-    /* The first time there were better reasons than that the invitation is used up. */
+    /* First: with that file there it would not be asked again. A name has one answer. */
+    if (folder_remove(&b->out, file_of(name, ".sealed", path), e) != 0)
+        return -1;
+    /* The first time there was more to say than what the registry keeps. */
     if (o->refused_before)
         has = folder_read(&b->out, file_of(name, ".refused", path), EVIDENCE_MAX, &there, e);
     buf_free(&there);
@@ -98,7 +102,8 @@ static bool is_there(struct batch *b, const char *name, struct bytes request)
 
     there = folder_read(&b->out, file_of(name, ".sealed", path), 2 * CREDENTIAL_MAX, &sealed,
                         &ignored) == 1 &&
-            enrol_before(b->a, request, &i, &ignored) == 1 && again_is(&i, buf_bytes(&sealed));
+            enrol_before(b->a, request, &i, &ignored) == 1 &&
+            again_is(b->a, &i, buf_bytes(&sealed));
     buf_free(&sealed);
     return there;
 }

@@ -6,7 +6,7 @@
 
 /*
  * Answers every NAME.request of one directory in the order of their names: NAME.sealed in the
- * other, or NAME.refused with the reasons. What is answered already, in the registry and by a
+ * other, or NAME.refused with the reasons; never both. What is answered already, in the registry and by a
  * whole file, is passed over; so the same call goes on after kill -9 at any moment, loses nothing
  * and issues nothing twice (ca/enrol.h). Memory does not grow with the number but for the names.
  *

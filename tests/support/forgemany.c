@@ -103,7 +103,7 @@ static void new_keys(struct unit_forge *f)
 static void make_one(struct unit_forge *f, const struct folder *in, const struct folder *out,
                      const char *name)
 {
-    char invite[300], request[300];
+    char invite[300], request[300], mail[300];
     struct evidence_invitation v;
     struct buf text = {0}, pem = {0};
     struct err e = {0};
@@ -120,7 +120,9 @@ static void make_one(struct unit_forge *f, const struct folder *in, const struct
         v.nonce_len != sizeof(f->nonce))
         die(invite, &e);
     memcpy(f->nonce, v.nonce, sizeof(f->nonce));
-    f->cn = f->san = v.subject;
+    snprintf(mail, sizeof(mail), "email:%s", v.subject);
+    f->cn = v.subject;
+    f->san = strchr(v.subject, '@') != NULL ? mail : v.subject;
     new_keys(f);
     unit_forge_build(f);
     if (evidence_request_to_pem(&f->request, &pem, &e) != 0 ||

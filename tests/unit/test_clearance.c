@@ -51,6 +51,26 @@ static void test_systems_are_read(void **state)
     assert_int_equal(c.classes, CHAIN_SECRET | CHAIN_TOP_SECRET);
 }
 
+/* Both words of one class may be the same. */
+static void test_a_name_is_one_class(void **state)
+{
+    struct clearance_system s;
+    struct clearance c;
+    struct err e = {0};
+
+    (void)state;
+    assert_int_equal(clearance_system_parse(US, "secret=secret,restricted=Restricted", &s, &e), 0);
+    assert_int_equal(clearance_grant(&s, "secret", &c, &e), 0);
+    assert_int_equal(c.classes, CHAIN_SECRET | CHAIN_RESTRICTED);
+    /* One that was made before: neither is granted by that name. */
+    memcpy(s.name[2], "secret", sizeof("secret"));
+    assert_int_equal(clearance_grant(&s, "secret", &c, &e), -1);
+    assert_int_equal(e.code, E_ARG);
+    err_clear(&e);
+    assert_int_equal(clearance_grant(&s, "restricted", &c, &e), 0);
+    assert_int_equal(c.classes, CHAIN_RESTRICTED);
+}
+
 static void test_what_is_no_system(void **state)
 {
     static const char *const lists[] = {
@@ -60,6 +80,15 @@ static void test_what_is_no_system(void **state)
         "most-secret=S",
         "secret=A,secret=B",
         "secret=a\n",
+        "secret=\xff",
+        "secret=S\xc0\xae",
+        "secret=\xe2\x80\xaeS",
+        "secret=S\xe2\x80\x8b",
+        "restricted=secret,secret=TOP",
+        "secret=TOP,restricted=secret",
+        "restricted=Top-Secret",
+        "restricted=X,secret=X",
+        "restricted=X,secret=x",
         "secret=A,,",
         "secret= A",
         "secret=A ",
@@ -387,6 +416,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_systems_are_read),
+        cmocka_unit_test(test_a_name_is_one_class),
         cmocka_unit_test(test_what_is_no_system),
         cmocka_unit_test(test_known_bytes),
         EACH(test_what_is_granted_is_read_back),

@@ -276,10 +276,35 @@ static void test_what_is_not_granted(void **state)
         "a@other.example",
         "a@notcomms.example",
         "a\n@comms.example",
+        "alice+x@comms.example",
+        "alice+@comms.example",
+        "-rf@comms.example",
+        "_a@comms.example",
         "a23456789012345678901234567890123456789012345678901234567890123465@comms.example"};
     static const char *const persons[] = {
         "", "gw1.comms.example", "Dr. Alice", "alice@comms.example",
-        "a234567890123456789012345678901234567890123456789012345678901234X"};
+        "a234567890123456789012345678901234567890123456789012345678901234X",
+        /* What is not seen, or is seen otherwise: */
+        "Al\nice", "Al\x7fice", "Al\xc2\x85ice", " Alice", "Alice ", "\xe2\x80\xaegnp\xe2\x80\xac",
+        "Al\xe2\x80\x8bice", "Al\xe2\x81\xa6ice", "Al\xd8\x9cice", "Al\xc2\xadice",
+        "Al\xef\xbb\xbfice",
+        /* a full stop and an @ of other widths; */
+        "gw1\xef\xbc\x8e"
+        "comms",
+        "gw1\xe3\x80\x82"
+        "comms",
+        "gw1\xef\xbd\xa1"
+        "comms",
+        "gw1\xe2\x80\xa4"
+        "comms",
+        "gw1\xef\xb9\x92"
+        "comms",
+        "alice\xef\xbc\xa0"
+        "comms",
+        "alice\xef\xb9\xab"
+        "comms",
+        /* and no UTF-8. */
+        "Al\xff", "Al\xc0\xae", "Al\xed\xa0\x80", "Al\xf4\x90\x80\x80", "Al\xe2\x80"};
     struct unit_enrol *w = *state;
     struct authority_invite p;
 

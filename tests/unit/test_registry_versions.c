@@ -21,8 +21,11 @@
 /* SHA-256 of a request. */
 static const uint8_t one[32] = {1};
 
+/* What version 8 brought: why a request was refused, and what was handed out before the last. */
+#define WITHOUT_REASONS "DROP TABLE sealed; ALTER TABLE invitation DROP COLUMN refusal;"
+
 /* What version 7 brought: the last date is found at once. */
-#define WITHOUT_DATES "DROP INDEX issued_date;"
+#define WITHOUT_DATES WITHOUT_REASONS "DROP INDEX issued_date;"
 
 /* What version 6 brought: certificates for SSH. */
 #define WITHOUT_SSH WITHOUT_DATES "DROP TABLE ssh_cert; DROP TABLE ssh_ca;"
@@ -135,16 +138,22 @@ static void test_version_3_is_brought_up_to_date(void **state)
     assert_int_equal(registry_consume(p->r, unit_registry_nonce(&open), one, NOW, &got, &e), 0);
 }
 
-/* What was issued before was for gateways, without a clearance. */
+/* What leaves were issued before were for gateways, without a clearance; all else is for nothing. */
 static void test_version_4_is_brought_up_to_date(void **state)
 {
     struct unit_registry *p = *state;
-    struct registry_issued i = unit_registry_issued("0102");
+    struct registry_issued i = unit_registry_issued("0102"), ak = i, responder = i;
     struct clearance_system s;
-    struct registry_cert got;
+    struct registry_cert got, other;
     struct err e = {0};
 
+    memcpy(ak.serial, "0103", 5);
+    ak.issuer = REGISTRY_ATTESTATION;
+    memcpy(responder.serial, "0104", 5);
+    i.has_evidence = ak.has_evidence = true;
     assert_int_equal(registry_add_issued(p->r, &i, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &ak, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &responder, &e), 0);
     registry_close(p->r);
     p->r = NULL;
     change(p->path, WITHOUT_GRANTS "PRAGMA user_version=4");
@@ -153,6 +162,10 @@ static void test_version_4_is_brought_up_to_date(void **state)
     assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0102", &got, &e), 1);
     assert_string_equal(got.grant.profile, "gateway");
     assert_int_equal(got.grant.clearance, 0);
+    assert_int_equal(registry_cert(p->r, REGISTRY_ATTESTATION, 0, "0103", &other, &e), 1);
+    assert_string_equal(other.grant.profile, "");
+    assert_int_equal(registry_cert(p->r, REGISTRY_ISSUING, 1, "0104", &other, &e), 1);
+    assert_string_equal(other.grant.profile, "");
     assert_string_equal(got.grant.person, "");
     assert_int_equal(registry_clearances(p->r, &s, &e), 0);
     assert_string_equal(s.policy, "");
@@ -174,6 +187,56 @@ static void test_version_6_is_brought_up_to_date(void **state)
     assert_int_equal(registry_clock(p->r, NOW, &e), 0);
     assert_int_equal(registry_clock(p->r, NOW - 1, &e), -1);
     assert_int_equal(e.code, E_REJECTED);
+}
+
+/* Of what was refused before nobody knows why. */
+static void test_version_7_is_brought_up_to_date(void **state)
+{
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
+    struct buf why = {0};
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_consume(p->r, unit_registry_nonce(&i), one, NOW, &got, &e), 0);
+    assert_int_equal(registry_refuse(p->r, unit_registry_nonce(&i), one, NOW, "x", &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_REASONS "PRAGMA user_version=7");
+    assert_int_equal(unit_registry_open_code(p->path, REGISTRY_READ), E_VERSION);
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_invitation(p->r, unit_registry_nonce(&i), &got, &e), 0);
+    assert_int_equal(got.refused_at, NOW);
+    assert_int_equal(registry_refusal(p->r, unit_registry_nonce(&i), &why, &e), 0);
+    assert_int_equal(why.len, 0);
+}
+
+/* Of what was handed out before only the last is known. */
+static void test_what_was_handed_out_stays_known(void **state)
+{
+    static const uint8_t sealed[4][32] = {{1}, {2}, {3}, {4}};
+    struct unit_registry *p = *state;
+    struct registry_invitation i = unit_registry_invitation(1), got;
+    struct registry_issued leaf = unit_registry_issued("0102");
+    struct bytes nonce = unit_registry_nonce(&i);
+    struct err e = {0};
+
+    assert_int_equal(registry_invite(p->r, &i, &e), 0);
+    assert_int_equal(registry_consume(p->r, nonce, one, NOW, &got, &e), 0);
+    assert_int_equal(registry_add_issued(p->r, &leaf, &e), 0);
+    assert_int_equal(registry_answer(p->r, nonce, one, "0102", sealed[0], &e), 1);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[1], &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    change(p->path, WITHOUT_REASONS "PRAGMA user_version=7");
+    assert_int_equal(registry_open(&p->r, p->path, REGISTRY_WRITE, &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[2], &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[2], &e), 0);
+    assert_int_equal(registry_resealed(p->r, nonce, sealed[1], &e), 0);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[0], &e), 0);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[1], &e), 1);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[2], &e), 1);
+    assert_int_equal(registry_was_sealed(p->r, nonce, sealed[3], &e), 0);
 }
 
 /* A step that fails leaves the version that was there, whole. */
@@ -199,7 +262,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(test_version_1_is_brought_up_to_date), EACH(test_version_2_is_brought_up_to_date),
         EACH(test_version_3_is_brought_up_to_date), EACH(test_version_4_is_brought_up_to_date),
-        EACH(test_version_6_is_brought_up_to_date), EACH(test_failed_migration_changes_nothing),
+        EACH(test_version_6_is_brought_up_to_date), EACH(test_version_7_is_brought_up_to_date),
+        EACH(test_what_was_handed_out_stays_known), EACH(test_failed_migration_changes_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -89,10 +89,17 @@ check_out "a host, for a day" '"principal": "gw.us.example"' certify us gw.us.ex
 check "a person of the other nation" certify jp alice@jp.example jalice-cert.pub
 expect_exit 5 "a name that was never certified" 'has certified no' certify us bob@us.example x
 expect_exit 5 "nor one of the other nation" 'has certified no' certify us alice@jp.example x
+check "a host of level 1" enrol us low.us.example 2 host low --level 1
+expect_exit 6 "is not certified" 'of level 1.*--basic' certify us low.us.example low-cert.pub
+check_out "unless that is to be enough" 'of level 1;' certify us low.us.example low-cert.pub --basic
+check "a client's" enrol us tls.us.example 2 host tls --profile client
+expect_exit 6 "is no host's" 'for a gateway or server' certify us tls.us.example x
 view() { ssh-keygen -Lf "$D/$1-cert.pub"; }
 check_out "ssh-keygen reads the person's" 'ecdsa-sha2-nistp256-cert-v01@openssh.com user certificate' view alice
 check_out "which is for that name" '^ +alice@us.example$' view alice
 check_out "and the host's" 'ecdsa-sha2-nistp256-cert-v01@openssh.com host certificate' view gw
+check_out "with its level" 'Key ID: "US communications gw.us.example, level 3, certificate' view gw
+check_out "or the low one" 'Key ID: "US communications low.us.example, level 1, certificate' view low
 check_out "by the authority's key" "Signing CA: ECDSA $(ssh-keygen -lf "$D/us-ssh.pub" | cut -d' ' -f2 | sed 's/+/[+]/g')" view gw
 check_out "with the hash of the evidence" 'evidence-sha256@us.example' view alice
 short() { # a certificate for SSH ends with the one that it stands on
@@ -131,7 +138,7 @@ log_in() { # log_in CERTIFICATE HOST-NAME
         "$ME@127.0.0.1" 'echo the tally fits' || return 1
 }
 check_out "logs in with a certificate, the key in the TPM" 'the tally fits' log_in alice gw.us.example
-seen() { grep -q 'Accepted publickey .* ID US communications alice@us.example, certificate' "$D/sshd.log"; }
+seen() { grep -q 'Accepted publickey .* ID US communications alice@us.example, level 3, certificate' "$D/sshd.log"; }
 check "the server's log says who" poll 5 seen
 expect_fail "the host's certificate is for no other name" 'Certificate invalid: name is not a listed principal' log_in alice other.us.example
 expect_fail "its authority for no other nation" 'No ECDSA-CERT host key is known|Host key verification failed' log_in alice gw.jp.example

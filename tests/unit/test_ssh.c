@@ -1,0 +1,227 @@
+/* Goal: a certificate for SSH stands on a certificate that is for that use and of a level that is enough, and is
+ * signed by the recorded key. What OpenSSH makes of it is story 71's
+ * matter, its bytes test_sshcert's. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "ca/registry_ssh.h"
+#include "ca/ssh.h"
+#include "core/oid.h"
+#include "tests/support/unit_ca.h"
+
+#include <string.h>
+
+#define NOW (UNIT_CA_NOW + 3600)
+
+static const uint8_t ek[32] = {9}, evidence[32] = {1, 2, 3};
+
+struct world {
+    struct unit_ca_world *ca;
+    struct registry *r;
+    struct signer *key;
+};
+
+static int up(void **state)
+{
+    static const struct registry_key where = {.token = "t", .id = {1}, .id_len = 1};
+    struct world *w = test_calloc(1, sizeof(*w));
+    struct buf spki = {0};
+    struct err e = {0};
+
+    unit_ca_world_up((void **)&w->ca);
+    w->r = authority_registry(w->ca->us);
+    w->key = unit_ca_signer("P-256");
+    assert_int_equal(pubkey_to_spki(&w->key->pub, &spki, &e), 0);
+    assert_int_equal(registry_set_ssh_ca(w->r, OID_COMMUNICATIONS, &where, buf_bytes(&spki), &e),
+                     0);
+    buf_free(&spki);
+    *state = w;
+    return 0;
+}
+
+static int down(void **state)
+{
+    struct world *w = *state;
+
+    signer_free(w->key);
+    unit_ca_world_down((void **)&w->ca);
+    test_free(w);
+    return 0;
+}
+
+/* Records a certificate of that kind as if it had been issued then; its number. */
+static int64_t issued(struct world *w, const char *name, const char *kind, unsigned level,
+                      time_t now)
+{
+    X509 *cert = unit_ca_leaf(w->ca->us, OID_COMMUNICATIONS, level, "gw.us.example", NULL, now);
+    struct registry_grant grant = {.clearance = 0};
+    struct authority_entry x = {.issuer = REGISTRY_ISSUING,
+                                .community = OID_COMMUNICATIONS,
+                                .cert = cert,
+                                .dns = name,
+                                .grant = &grant,
+                                .ek_hash = ek,
+                                .evidence_hash = evidence};
+    char serial[ISSUE_SERIAL_TEXT];
+    struct registry_cert row;
+    struct err e = {0};
+
+    memcpy(grant.profile, kind, strlen(kind) + 1);
+    if (authority_record(w->r, &x, &e) != 0)
+        fail_msg("%s", e.msg);
+    assert_int_equal(issue_serial(cert, serial, &e), 0);
+    assert_int_equal(registry_cert(w->r, REGISTRY_ISSUING, OID_COMMUNICATIONS, serial, &row, &e),
+                     1);
+    X509_free(cert);
+    return row.id;
+}
+
+/* `want` NULL: certified, and `made` says on what. Else refused with these words, and nothing is recorded. */
+static void certify(struct world *w, const struct ssh_request *r, struct signer *key,
+                    const char *want, struct ssh_made *made)
+{
+    struct ssh_made unused;
+    struct buf line = {0};
+    struct err e = {0};
+    int rc = ssh_certify(w->ca->us, r, key, &line, made != NULL ? made : &unused, &e);
+
+    if (want == NULL && rc != 0)
+        fail_msg("%s", e.msg);
+    if (want != NULL) {
+        assert_int_equal(rc, -1);
+        assert_int_equal(e.code, E_REJECTED);
+        if (strstr(e.msg, want) == NULL)
+            fail_msg("'%s'", e.msg);
+        assert_int_equal(line.len, 0);
+    }
+    buf_free(&line);
+}
+
+static struct ssh_request for_name(const char *name)
+{
+    return (struct ssh_request){.community = OID_COMMUNICATIONS, .name = name, .now = NOW};
+}
+
+/* --- what it stands on -------------------------------------------------------------------------------------- */
+
+static void test_a_certificate_for_another_use_is_passed_over(void **state)
+{
+    static const char *const others[] = {"client", "ike", "person", "of the future", ""};
+    struct world *w = *state;
+    struct ssh_request host = for_name("gw.us.example"), user = for_name("a@us.example");
+    struct ssh_made made;
+    int64_t id;
+
+    for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+        issued(w, "gw.us.example", others[i], 3, UNIT_CA_NOW);
+        certify(w, &host, w->key, "is for a gateway or server", NULL);
+    }
+    id = issued(w, "gw.us.example", "server", 3, UNIT_CA_NOW);
+    issued(w, "gw.us.example", "client", 3, UNIT_CA_NOW);
+    certify(w, &host, w->key, NULL, &made);
+    assert_int_equal(made.on.id, id);
+    id = issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    certify(w, &host, w->key, NULL, &made);
+    assert_int_equal(made.on.id, id);
+
+    issued(w, "a@us.example", "gateway", 3, UNIT_CA_NOW);
+    certify(w, &user, w->key, "is for a person", NULL);
+    id = issued(w, "a@us.example", "person", 3, UNIT_CA_NOW);
+    certify(w, &user, w->key, NULL, &made);
+    assert_int_equal(made.on.id, id);
+}
+
+static void test_a_low_level_is_enough_only_where_it_is_said(void **state)
+{
+    struct world *w = *state;
+    struct ssh_request r = for_name("gw.us.example");
+    struct ssh_made made;
+    int64_t high, low;
+
+    issued(w, "gw.us.example", "gateway", 1, UNIT_CA_NOW);
+    certify(w, &r, w->key, "of level 1", NULL);
+    issued(w, "gw.us.example", "gateway", 2, UNIT_CA_NOW);
+    certify(w, &r, w->key, "--basic", NULL);
+    high = issued(w, "gw.us.example", "gateway", 4, UNIT_CA_NOW);
+    low = issued(w, "gw.us.example", "gateway", 2, UNIT_CA_NOW);
+    certify(w, &r, w->key, NULL, &made);
+    assert_int_equal(made.on.id, high);
+    assert_int_equal(made.level, 4);
+    r.basic = true;
+    certify(w, &r, w->key, NULL, &made);
+    assert_int_equal(made.on.id, low);
+    assert_int_equal(made.level, 2);
+}
+
+static void test_no_other_key_certifies(void **state)
+{
+    struct world *w = *state;
+    struct signer *other = unit_ca_signer("P-256");
+    struct ssh_request r = for_name("gw.us.example");
+
+    issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    certify(w, &r, other, "not the one that is recorded", NULL);
+    signer_free(other);
+}
+
+/* --- the moment ---------------------------------------------------------------------------------------------- */
+
+/* A key; while it signs something else happens. */
+struct slow {
+    struct signer signer;
+    struct world *w;
+    void (*meanwhile)(struct world *w);
+};
+
+static int sign_slowly(struct signer *s, enum pubkey_scheme scheme, const struct alg_hash *hash,
+                       struct bytes digest, uint8_t *sig, struct err *e)
+{
+    struct slow *slow = (struct slow *)s;
+
+    slow->meanwhile(slow->w);
+    return slow->w->key->sign(slow->w->key, scheme, hash, digest, sig, e);
+}
+
+static void slowly(struct world *w, void (*meanwhile)(struct world *w), const char *want)
+{
+    struct slow slow = {
+        .signer = {.pub = w->key->pub, .sign = sign_slowly}, .w = w, .meanwhile = meanwhile};
+    struct ssh_request r = for_name("gw.us.example");
+
+    certify(w, &r, &slow.signer, want, NULL);
+}
+
+static int64_t the_one;
+
+static void revoked(struct world *w)
+{
+    struct err e = {0};
+
+    assert_int_equal(registry_revoke(w->r, the_one, REGISTRY_SUPERSEDED, NOW, 0, &e), 0);
+}
+
+static void test_nor_what_is_revoked_meanwhile(void **state)
+{
+    struct world *w = *state;
+
+    the_one = issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    slowly(w, revoked, "is revoked");
+}
+
+#define EACH(f) cmocka_unit_test_setup_teardown(f, up, down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(test_a_certificate_for_another_use_is_passed_over),
+        EACH(test_a_low_level_is_enough_only_where_it_is_said),
+        EACH(test_no_other_key_certifies),
+        EACH(test_nor_what_is_revoked_meanwhile),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -2,6 +2,7 @@
 
 #include "ca/policy.h"
 #include "ca/profile.h"
+#include "ca/registry_clock.h"
 #include "ca/registry_device.h"
 #include "ca/registry_ssh.h"
 #include "ca/sshcert.h"
@@ -218,8 +219,7 @@ static int record(struct authority *a, const struct search *s, const struct ssh_
     if (there == 1 && now.status.state != REGISTRY_GOOD)
         there = err_set(e, E_REJECTED, "the certificate of %.100s is %s", now.subject,
                         registry_state_name(now.status.state));
-    if (there == 1 &&
-
+    if (there == 1 && registry_clock(r, (int64_t)s->r->now, e) == 0 &&
         registry_add_ssh(r, s->r->community, m->serial, s->best.id, m->expires_at, e) == 0 &&
         registry_commit(r, e) == 0)
         return 0;

@@ -65,7 +65,7 @@ static int run(struct cli *c, struct err *e)
     if ((keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0 ||
         registry_ssh_ca(authority_registry(a), r.community, &where, &spki, e) != 0 ||
-        cakeys_open(keys, &where, &signer, e) != 0 ||
+        authority_clock(a, r.now, e) != 0 || cakeys_open(keys, &where, &signer, e) != 0 ||
         ssh_certify(a, &r, signer, &line, &made, e) != 0 ||
         file_write(cli_option(c, "out"), buf_bytes(&line), 0644, e) != 0)
         goto out;

@@ -1,5 +1,5 @@
 /* Goal: a certificate for SSH stands on a certificate that is for that use and of a level that is enough, and is
- * signed by the recorded key. What OpenSSH makes of it is story 71's
+ * signed by the recorded key and a clock that is right. What OpenSSH makes of it is story 71's
  * matter, its bytes test_sshcert's. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -170,6 +170,19 @@ static void test_no_other_key_certifies(void **state)
 
 /* --- the moment ---------------------------------------------------------------------------------------------- */
 
+static void test_a_clock_that_went_back_certifies_nothing(void **state)
+{
+    struct world *w = *state;
+    struct ssh_request r = for_name("gw.us.example");
+    struct ssh_made made;
+
+    issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    issued(w, "other.us.example", "gateway", 3, NOW + 1);
+    certify(w, &r, w->key, "the clock stands at", NULL);
+    r.now = NOW + 1;
+    certify(w, &r, w->key, NULL, &made);
+}
+
 /* A key; while it signs something else happens. */
 struct slow {
     struct signer signer;
@@ -193,6 +206,19 @@ static void slowly(struct world *w, void (*meanwhile)(struct world *w), const ch
     struct ssh_request r = for_name("gw.us.example");
 
     certify(w, &r, &slow.signer, want, NULL);
+}
+
+static void dated_later(struct world *w)
+{
+    issued(w, "other.us.example", "gateway", 3, NOW + 1);
+}
+
+static void test_nor_when_it_is_known_late(void **state)
+{
+    struct world *w = *state;
+
+    issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    slowly(w, dated_later, "the clock stands at");
 }
 
 static int64_t the_one;
@@ -220,6 +246,8 @@ int main(void)
         EACH(test_a_certificate_for_another_use_is_passed_over),
         EACH(test_a_low_level_is_enough_only_where_it_is_said),
         EACH(test_no_other_key_certifies),
+        EACH(test_a_clock_that_went_back_certifies_nothing),
+        EACH(test_nor_when_it_is_known_late),
         EACH(test_nor_what_is_revoked_meanwhile),
     };
 

@@ -219,7 +219,8 @@ static int record(struct authority *a, const struct search *s, const struct ssh_
     if (there == 1 && now.status.state != REGISTRY_GOOD)
         there = err_set(e, E_REJECTED, "the certificate of %.100s is %s", now.subject,
                         registry_state_name(now.status.state));
-    if (there == 1 && registry_clock(r, (int64_t)s->r->now, e) == 0 &&
+    if (there == 1 && check_device(a, &now, e) == 0 &&
+        registry_clock(r, (int64_t)s->r->now, e) == 0 &&
         registry_add_ssh(r, s->r->community, m->serial, s->best.id, m->expires_at, e) == 0 &&
         registry_commit(r, e) == 0)
         return 0;

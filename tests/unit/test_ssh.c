@@ -1,5 +1,5 @@
-/* Goal: a certificate for SSH stands on a certificate that is for that use and of a level that is enough, and is
- * signed by the recorded key and a clock that is right. What OpenSSH makes of it is story 71's
+/* Goal: a certificate for SSH stands on a certificate that is for that use and of a level that is enough, on no device
+ * in quarantine, and is signed by the recorded key and a clock that is right. What OpenSSH makes of it is story 71's
  * matter, its bytes test_sshcert's. */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "ca/registry_device.h"
 #include "ca/registry_ssh.h"
 #include "ca/ssh.h"
 #include "core/oid.h"
@@ -221,6 +222,31 @@ static void test_nor_when_it_is_known_late(void **state)
     slowly(w, dated_later, "the clock stands at");
 }
 
+static void quarantined(struct world *w)
+{
+    struct registry_device d;
+    struct err e = {0};
+
+    assert_int_equal(registry_device_of_ek(w->r, ek, &d, &e), 0);
+    assert_int_equal(registry_device_quarantine(w->r, d.id, "F", "lost", NOW, &e), 0);
+}
+
+static void test_no_device_in_quarantine_is_certified(void **state)
+{
+    struct world *w = *state;
+    struct registry_device d = {.oper = "O", .officer = "F", .state = REGISTRY_DEVICE_ACTIVE};
+    struct ssh_request r = for_name("gw.us.example");
+    struct ssh_made made;
+    struct err e = {0};
+
+    issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    assert_int_equal(registry_device_add(w->r, &d, &e), 0);
+    assert_int_equal(registry_device_add_ek(w->r, d.id, ek, &e), 0);
+    certify(w, &r, w->key, NULL, &made);
+    slowly(w, quarantined, "is quarantined");
+    certify(w, &r, w->key, "is quarantined", NULL);
+}
+
 static int64_t the_one;
 
 static void revoked(struct world *w)
@@ -248,6 +274,7 @@ int main(void)
         EACH(test_no_other_key_certifies),
         EACH(test_a_clock_that_went_back_certifies_nothing),
         EACH(test_nor_when_it_is_known_late),
+        EACH(test_no_device_in_quarantine_is_certified),
         EACH(test_nor_what_is_revoked_meanwhile),
     };
 

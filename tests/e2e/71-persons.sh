@@ -83,7 +83,30 @@ check_out "the key that does" 'is made' ca us
 cp "$D/us-ssh.pub" "$D/first.pub"
 check_out "is made once" 'there was' ca us
 check "and stays" cmp "$D/first.pub" "$D/us-ssh.pub"
-check_out "another authority's" 'is made' ca jp
+forget() { sqlite3 "$D/$1/registry.db" 'DELETE FROM ssh_ca'; }
+check "who was killed before he recorded it, or restored a backup" forget us
+check_out "finds it" 'is one that the token had' ca us
+check "as it was" cmp "$D/first.pub" "$D/us-ssh.pub"
+other() { at 1 "$FUSETSU" key generate --token jp --pin-file "$D/pin" --label 'JP SSH CA communications' "$@"; }
+drop() { at 1 "$FUSETSU" key delete --token jp --pin-file "$D/pin" --label 'JP SSH CA communications' --yes; }
+check "a key of another kind has the name" other --type p384
+expect_exit 5 "it is not taken" 'no P-256 key for signatures alone' ca jp
+check "it goes" drop
+check "one that needs no PIN" other --type p256 --auth none
+expect_exit 5 "nor that" 'no P-256 key for signatures alone' ca jp
+check "it goes, too" drop
+twice() { # at once
+    local i pids=()
+    for i in 1 2 3; do
+        jp ssh-authority --community communications --pin-file "$D/pin" --out "$D/jp$i.pub" >"$D/jp$i.out" 2>&1 &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || { cat "$D"/jp?.out; return 1; }; done
+    cmp "$D/jp1.pub" "$D/jp2.pub" && cmp "$D/jp1.pub" "$D/jp3.pub" &&
+        [ "$(at 1 "$FUSETSU" key list --token jp --json | jq '[.[] | select(.label == "JP SSH CA communications")] | length')" -eq 1 ]
+}
+check "another authority's, by three at once, is one" twice
+check_out "and stays" 'there was' ca jp
 check_out "a person" 'alice@us.example is certified for SSH' certify us alice@us.example alice-cert.pub
 check_out "a host, for a day" '"principal": "gw.us.example"' certify us gw.us.example gw-cert.pub --days 1 --json
 check "a person of the other nation" certify jp alice@jp.example jalice-cert.pub

@@ -169,6 +169,23 @@ static void test_no_other_key_certifies(void **state)
     signer_free(other);
 }
 
+static void test_whose_key_it_is(void **state)
+{
+    static const struct registry_key own = {.token = "t", .id = {1}, .id_len = 1},
+                                     free_one = {.token = "t", .id = {77}, .id_len = 1};
+    struct world *w = *state;
+    struct registry_key taken;
+    struct buf der = {0};
+    struct err e = {0};
+
+    assert_int_equal(registry_ssh_key_taken(w->r, OID_COMMUNICATIONS, &free_one, &e), 0);
+    assert_int_equal(registry_ca(w->r, REGISTRY_CROSS, 0, &taken, &der, &e), 0);
+    memcpy(taken.token, "other", 6);
+    assert_int_equal(registry_ssh_key_taken(w->r, OID_COMMUNICATIONS, &taken, &e), 1);
+    assert_int_equal(registry_ssh_key_taken(w->r, OID_ELECTRICITY, &own, &e), 1);
+    buf_free(&der);
+}
+
 /* --- the moment ---------------------------------------------------------------------------------------------- */
 
 static void test_a_clock_that_went_back_certifies_nothing(void **state)
@@ -272,6 +289,7 @@ int main(void)
         EACH(test_a_certificate_for_another_use_is_passed_over),
         EACH(test_a_low_level_is_enough_only_where_it_is_said),
         EACH(test_no_other_key_certifies),
+        EACH(test_whose_key_it_is),
         EACH(test_a_clock_that_went_back_certifies_nothing),
         EACH(test_nor_when_it_is_known_late),
         EACH(test_no_device_in_quarantine_is_certified),

@@ -5,6 +5,7 @@
 #include "cli/federation_state.h"
 #include "cli/listing.h"
 #include "cli/out.h"
+#include "core/dirlock.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -63,7 +64,9 @@ static int take(const struct cli *c, const struct federation *f, unsigned side,
     bool kept = false, any = false;
     int lock = -1, rc = -1;
 
-    if (federation_crldir_lock(dir, &lock, e) != 0 || federation_crldir_read(dir, s, &kept, e) != 0)
+    /* Who only looks needs no lock, for which he might lack the permission. */
+    if ((cli_n_args(c) != 0 && dirlock_take(dir, FEDERATION_CRLDIR_WAIT, &lock, e) != 0) ||
+        federation_crldir_read(dir, s, &kept, e) != 0)
         goto out;
     for (int i = 0; i < cli_n_args(c); i++)
         take_file(cli_arg(c, i), s, now, n);
@@ -75,7 +78,7 @@ static int take(const struct cli *c, const struct federation *f, unsigned side,
     else if (federation_crldir_write(dir, s, e) == 0)
         rc = federation_state_anchors(&state, e);
 out:
-    federation_crldir_unlock(lock);
+    dirlock_release(lock);
     return rc;
 }
 

@@ -14,9 +14,8 @@
 int federation_crldir_read(const char *dir, struct federation_crls *s, bool *kept,
                            struct err *e) MUST_USE;
 
-/* Nobody else changes them until federation_crldir_unlock, which ignores -1. */
-int federation_crldir_lock(const char *dir, int *lock, struct err *e) MUST_USE;
-void federation_crldir_unlock(int lock);
+/* Who changes them holds dirlock_take's lock of that directory; for so long another waits. */
+#define FEDERATION_CRLDIR_WAIT 20 /* seconds */
 
 /* Makes the directory, writes all that is there, and takes away the COMMUNITY.crls.pem of what lacks one. Who is interrupted
  * does it once more. */

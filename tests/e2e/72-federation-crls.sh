@@ -75,6 +75,8 @@ check_out "in JSON" '^ally-communications cross-ca issuing-communications root$'
 check_out "and the gate lets in" 'is let in' gate
 readable() { [ "$(stat -c %a "$T/crls" "$T/communications.crls.pem" "$T/crls/root.crl" | paste -sd' ')" = "755 644 644" ]; }
 check "everybody may read them" readable
+locked() { at 1 flock "$T" "$FUSETSU" federation crls --trust "$T" "$D/root.crl"; }
+check "who locks what he may read is in nobody's way" locked
 by_openssl() { openssl verify -CAfile "$T/communications.pem" -crl_check_all -CRLfile "$T/communications.crls.pem" "$D/${1:-good}.pem"; }
 by_gnutls() { certtool --verify --load-ca-certificate "$T/communications.anchors.pem" --load-crl "$T/communications.crls.pem" <"$D/${1:-good}.pem"; }
 by_nss() {

@@ -55,6 +55,19 @@ int registry_add_ssh(struct registry *r, unsigned community, uint64_t serial, in
                            (int64_t)serial, (int64_t)community, issued, expires_at);
 }
 
+int registry_ssh_on(struct registry *r, int64_t issued, int64_t now, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1;
+
+    if (registry_db_prepare(r, &st, e,
+                            "SELECT 1 FROM ssh_cert WHERE issued = ? AND expires_at >= ? LIMIT 1",
+                            "ii", issued, now) == 0)
+        rc = registry_db_step(r, st, e);
+    sqlite3_finalize(st);
+    return rc;
+}
+
 int registry_ssh_bad(struct registry *r, unsigned community, int64_t now,
                      bool (*each)(void *ctx, uint64_t serial), void *ctx, struct err *e)
 {

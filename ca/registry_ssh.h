@@ -21,6 +21,9 @@ int registry_ssh_key_taken(struct registry *r, unsigned community, const struct 
 int registry_add_ssh(struct registry *r, unsigned community, uint64_t serial, int64_t issued,
                      int64_t expires_at, struct err *e) MUST_USE;
 
+/* Does one that ends at `now` or later stand on that certificate? 1, 0 or -1. */
+int registry_ssh_on(struct registry *r, int64_t issued, int64_t now, struct err *e) MUST_USE;
+
 /* Calls for each certificate for SSH that ends at `now` or later and stands on one that is suspended
  * or revoked, until it answers false. */
 int registry_ssh_bad(struct registry *r, unsigned community, int64_t now,

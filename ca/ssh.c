@@ -18,6 +18,8 @@
 #define DAYS_MAX 30
 /* Other machines' clocks are a little behind. */
 #define SKEW 300
+/* So long a revoked one stays in the list after its end: a server may be that far behind. */
+#define SLACK DAY
 
 /* --- what it stands on ----------------------------------------------------------------------- */
 
@@ -297,7 +299,8 @@ int ssh_revoked(struct authority *a, unsigned community, time_t now, struct buf 
 
     if (read_key(a, community, &spki, &key, e) != 0 ||
         registry_changes(authority_registry(a), &version, e) != 0 ||
-        registry_ssh_bad(authority_registry(a), community, (int64_t)now, gather, &g, e) != 0)
+        registry_ssh_bad(authority_registry(a), community, (int64_t)now - SLACK, gather, &g, e) !=
+            0)
         goto out;
     if (g.failed) {
         err_set(e, E_MEMORY, "out of memory for a revocation list");

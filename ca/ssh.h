@@ -34,7 +34,7 @@ struct ssh_made {
 int ssh_certify(struct authority *a, const struct ssh_request *r, struct signer *ca,
                 struct buf *line, struct ssh_made *out, struct err *e) MUST_USE;
 
-/* What is revoked, as a KRL for RevokedKeys; `n` gets how many. Needs no key. */
+/* What is revoked, as a KRL for RevokedKeys, until a day after its end; `n` gets how many. Needs no key. */
 int ssh_revoked(struct authority *a, unsigned community, time_t now, struct buf *krl, size_t *n,
                 struct err *e) MUST_USE;
 

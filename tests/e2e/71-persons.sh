@@ -180,7 +180,8 @@ none() { : >"$D/none-cert.pub" && log_in none gw.us.example; }
 expect_fail "without a certificate nobody comes in" 'Permission denied' none
 
 # --- what is taken back -----------------------------------------------------------------------------------
-check "the person's certificate is suspended" us suspend --name alice@us.example
+check_out "the person's certificate is suspended, and what has to follow is said" 'fusetsu ca ssh-revoked --dir .* --community communications' \
+    us suspend --name alice@us.example
 expect_exit 6 "then it is certified for SSH no more" 'good any more' certify us alice@us.example x
 check_out "the list has it" '1 certificate' revoked
 expect_fail "as ssh-keygen reads it" 'REVOKED' ssh-keygen -Q -f "$D/us.krl" "$D/alice-cert.pub"

@@ -281,6 +281,39 @@ static void test_nor_what_is_revoked_meanwhile(void **state)
     slowly(w, revoked, "is revoked");
 }
 
+/* --- the list ------------------------------------------------------------------------------------------------ */
+
+static size_t in_list(struct world *w, int64_t now)
+{
+    struct buf krl = {0};
+    struct err e = {0};
+    size_t n = 0;
+
+    assert_int_equal(ssh_revoked(w->ca->us, OID_COMMUNICATIONS, (time_t)now, &krl, &n, &e), 0);
+    buf_free(&krl);
+    return n;
+}
+
+static void test_the_list_has_it_a_day_longer_than_it_is_good(void **state)
+{
+    struct world *w = *state;
+    struct ssh_request r = for_name("gw.us.example");
+    struct ssh_made made;
+    struct err e = {0};
+
+    the_one = issued(w, "gw.us.example", "gateway", 3, UNIT_CA_NOW);
+    assert_int_equal(registry_ssh_on(w->r, the_one, NOW, &e), 0);
+    certify(w, &r, w->key, NULL, &made);
+    assert_int_equal(registry_ssh_on(w->r, the_one, made.expires_at, &e), 1);
+    assert_int_equal(registry_ssh_on(w->r, the_one, made.expires_at + 1, &e), 0);
+    assert_int_equal(registry_ssh_on(w->r, the_one + 1, NOW, &e), 0);
+    assert_int_equal(in_list(w, NOW), 0);
+    revoked(w);
+    assert_int_equal(in_list(w, NOW), 1);
+    assert_int_equal(in_list(w, made.expires_at + 86400), 1);
+    assert_int_equal(in_list(w, made.expires_at + 86401), 0);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, up, down)
 
 int main(void)
@@ -294,6 +327,7 @@ int main(void)
         EACH(test_nor_when_it_is_known_late),
         EACH(test_no_device_in_quarantine_is_certified),
         EACH(test_nor_what_is_revoked_meanwhile),
+        EACH(test_the_list_has_it_a_day_longer_than_it_is_good),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -196,10 +196,10 @@ const struct cli_command cmd_federation_crls = {
     .summary = "take the CRLs of both nations, for all that checks by the federation",
     .about =
         "Takes CRLs (DER or PEM), wherever they were fetched: full ones by the CAs that the "
-        "federation names, of now, and never an older one than is there; one of another CA of the two "
-        "nations is passed over. Keeps them in "
-        "DIR/crls (DER, for NSS and strongSwan) and writes DIR/COMMUNITY.crls.pem (OpenSSL, GnuTLS, "
-        "OpenVPN, nginx) for each community that lacks none; what is revoked is out of "
+        "federation names, of now, and never an older one than is there; one of another CA of the "
+        "two nations is passed over. Keeps them in DIR/crls (DER, for NSS and strongSwan) and "
+        "writes DIR/COMMUNITY.crls.pem (OpenSSL, GnuTLS, OpenVPN, nginx) for each community of "
+        "which all are there; what is revoked is out of "
         "COMMUNITY.anchors.pem and COMMUNITY.p12. From the first one on the gate judges "
         "revocation by them, and refuses what no current CRL judges. Says which are there; "
         "\"due\" is one with less than a quarter of its time left. Ends with 6 when a file was "

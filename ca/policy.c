@@ -96,3 +96,22 @@ out:
     CERTIFICATEPOLICIES_free(p);
     return rc;
 }
+
+int policy_highest(X509 *leaf, unsigned *community, unsigned *level, struct err *e)
+{
+    CERTIFICATEPOLICIES *p = X509_get_ext_d2i(leaf, NID_certificate_policies, NULL, NULL);
+    unsigned of = 0, highest = 0, c = 0, l = 0;
+    bool one = true;
+
+    for (int i = 0; one && i < sk_POLICYINFO_num(p); i++) {
+        one = oid_policy_of(sk_POLICYINFO_value(p, i)->policyid, &c, &l) && (of == 0 || c == of);
+        of = c;
+        highest = l > highest ? l : highest;
+    }
+    CERTIFICATEPOLICIES_free(p);
+    if (!one || highest == 0)
+        return err_set(e, E_FORMAT, "the certificate is of no level of one community");
+    *community = of;
+    *level = highest;
+    return 0;
+}

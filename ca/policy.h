@@ -28,4 +28,8 @@ CERTIFICATEPOLICIES *policy_any(struct err *e) MUST_USE;
  */
 int policy_only(X509 *cert, unsigned community, struct err *e) MUST_USE;
 
+/* The one community of a leaf, and the highest level that it asserts. E_FORMAT: it has no policies, or
+ * others than those of one community. */
+int policy_highest(X509 *leaf, unsigned *community, unsigned *level, struct err *e) MUST_USE;
+
 #endif

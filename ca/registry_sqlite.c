@@ -142,6 +142,13 @@ int registry_db_fail(struct registry *r, int sqlite_rc, struct err *e)
                        "another process has kept the registry %s locked for %d seconds; try again",
                        r->path, BUSY_MS / 1000);
     case SQLITE_READONLY:
+        if (sqlite_rc == SQLITE_READONLY_ROLLBACK)
+            return err_set(e, E_BUSY,
+                           "a process was killed while it changed the registry %s, and who only "
+                           "reads cannot undo that; run a command that changes it as its owner, "
+                           "such as `fusetsu ca crl`",
+                           r->path);
+        /* fall through */
     case SQLITE_PERM:
     case SQLITE_AUTH:
         return err_set(e, E_DENIED,
@@ -453,6 +460,25 @@ static int check_schema(struct registry *r, enum registry_mode mode, struct err 
     return make_schema(r, e);
 }
 
+/*
+ * Who was killed in a commit leaves a journal, which whoever opens the file next plays back, if he may
+ * write. A reader does it by a second handle; if that fails, what he reads next says why.
+ */
+static void undo_killed(struct registry *r)
+{
+    static const char look[] = "SELECT 1 FROM sqlite_schema LIMIT 1";
+    sqlite3 *writer = NULL;
+
+    if (sqlite3_exec(r->db, look, NULL, NULL, NULL) != SQLITE_READONLY_ROLLBACK)
+        return;
+    if (sqlite3_open_v2(r->path, &writer, SQLITE_OPEN_READWRITE | SQLITE_OPEN_PRIVATECACHE, NULL) ==
+        SQLITE_OK) {
+        sqlite3_busy_timeout(writer, BUSY_MS);
+        sqlite3_exec(writer, look, NULL, NULL, NULL);
+    }
+    sqlite3_close(writer);
+}
+
 int registry_open(struct registry **out, const char *path, enum registry_mode mode, struct err *e)
 {
     int flags = mode == REGISTRY_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
@@ -473,6 +499,8 @@ int registry_open(struct registry **out, const char *path, enum registry_mode mo
     }
     sqlite3_extended_result_codes(r->db, 1);
     sqlite3_busy_timeout(r->db, BUSY_MS);
+    if (mode == REGISTRY_READ)
+        undo_killed(r);
     /* EXTRA: what is committed stays even if the power fails at once. With FULL the journal's
      * removal need not have reached the disk, and a certificate whose file was written (and
      * synced) after it could be undone, and issued a second time. */

@@ -31,11 +31,41 @@ int registry_ssh_ca(struct registry *r, unsigned community, struct registry_key 
     return rc;
 }
 
+int registry_ssh_key_taken(struct registry *r, unsigned community, const struct registry_key *key,
+                           struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1;
+
+    /* By the id alone: a token has two names, its label and its serial number. */
+    if (registry_db_prepare(
+            r, &st, e,
+            "SELECT 1 FROM (SELECT key_id FROM ca UNION SELECT key_id FROM responder UNION SELECT "
+            "key_id FROM ssh_ca WHERE community <> ?) WHERE key_id = ? LIMIT 1",
+            "ib", (int64_t)community, bytes_of(key->id, key->id_len)) == 0)
+        rc = registry_db_step(r, st, e);
+    sqlite3_finalize(st);
+    return rc;
+}
+
 int registry_add_ssh(struct registry *r, unsigned community, uint64_t serial, int64_t issued,
                      int64_t expires_at, struct err *e)
 {
     return registry_db_run(r, e, "INSERT INTO ssh_cert VALUES (?, ?, ?, ?)", "iiii",
                            (int64_t)serial, (int64_t)community, issued, expires_at);
+}
+
+int registry_ssh_on(struct registry *r, int64_t issued, int64_t now, struct err *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = -1;
+
+    if (registry_db_prepare(r, &st, e,
+                            "SELECT 1 FROM ssh_cert WHERE issued = ? AND expires_at >= ? LIMIT 1",
+                            "ii", issued, now) == 0)
+        rc = registry_db_step(r, st, e);
+    sqlite3_finalize(st);
+    return rc;
 }
 
 int registry_ssh_bad(struct registry *r, unsigned community, int64_t now,

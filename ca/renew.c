@@ -1,6 +1,7 @@
 #include "ca/renew.h"
 
 #include "ca/issue.h"
+#include "ca/policy.h"
 #include "core/asn1.h"
 #include "core/csr.h"
 #include "core/hash.h"
@@ -53,25 +54,6 @@ out:
     return rc;
 }
 
-/* The highest level of its one community. */
-static int read_level(X509 *cert, unsigned *community, unsigned *level, struct err *e)
-{
-    CERTIFICATEPOLICIES *p = X509_get_ext_d2i(cert, NID_certificate_policies, NULL, NULL);
-    unsigned c = 0, l = 0;
-    int rc = 0;
-
-    *community = *level = 0;
-    for (int i = 0; rc == 0 && i < sk_POLICYINFO_num(p); i++) {
-        if (!oid_policy_of(sk_POLICYINFO_value(p, i)->policyid, &c, &l) ||
-            (*community != 0 && c != *community))
-            rc = -1;
-        *community = c;
-        *level = l > *level ? l : *level;
-    }
-    CERTIFICATEPOLICIES_free(p);
-    return rc == 0 && *level != 0 ? 0 : err_set(e, E_FORMAT, NOT_OURS);
-}
-
 int renew_invitation(X509 *old, struct evidence_invitation *out, struct err *e)
 {
     struct evidence_invitation v = {.nonce_len = NONCE_BYTES};
@@ -84,7 +66,11 @@ int renew_invitation(X509 *old, struct evidence_invitation *out, struct err *e)
         err_set(e, E_FORMAT, NOT_OURS);
         goto out;
     }
-    if (read_name(old, v.subject, e) != 0 || read_level(old, &v.community, &v.level, e) != 0 ||
+    if (policy_highest(old, &v.community, &v.level, NULL) != 0) {
+        err_set(e, E_FORMAT, NOT_OURS);
+        goto out;
+    }
+    if (read_name(old, v.subject, e) != 0 ||
         issue_time(X509_get0_notAfter(old), &v.not_after, e) != 0 ||
         issue_to_der(old, &der, e) != 0 || nonce_of(buf_bytes(&der), v.nonce, e) != 0)
         goto out;

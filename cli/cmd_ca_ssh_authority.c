@@ -25,41 +25,119 @@ struct work {
     struct authority *a;
     struct cakeys *keys;
     unsigned community;
+    enum { FOUND, MADE, ADOPTED } how; /* the key */
 };
 
-/* A key beside that of the issuing CA; destroyed again when it cannot be recorded. */
-static int make_key(struct work *w, struct err *e)
+/* Could it be one that was made here, and serves nothing else? */
+static bool fits(struct work *w, struct keyring *ring, const struct keyring_object *o)
+{
+    struct registry_key key = {.id_len = o->id_len};
+    struct err why = {0}; /* what cannot be read is not the one */
+    struct pubkey pub;
+
+    memcpy(key.id, o->id, key.id_len);
+    return key.id_len != 0 && keyring_signs_only(ring, o) &&
+           keyring_public(ring, o, &pub, &why) == 0 && pub.curve != NULL &&
+           strcmp(pub.curve->name, "P-256") == 0 &&
+           registry_ssh_key_taken(authority_registry(w->a), w->community, &key, &why) == 0;
+}
+
+/* What there is when nobody recorded it: who made it was killed before, or the registry is one of a
+ * backup. Clients may know that key already. 1, 0 or -1. */
+static int adopt(struct work *w, struct keyring *ring, const char *label,
+                 struct keyring_object *out, struct err *e)
+{
+    struct keyring_object *list = NULL;
+    size_t n = 0;
+    int rc = 0;
+
+    if (keyring_list(ring, CKO_PRIVATE_KEY, &list, &n, e) != 0)
+        return -1;
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (strcmp(list[i].label, label) != 0)
+            continue;
+        if (!fits(w, ring, &list[i])) {
+            rc =
+                err_set(e, E_EXISTS,
+                        "token %s has a key labelled %s that is no P-256 key for signatures alone, "
+                        "or serves something else; delete it (`fusetsu key delete`) if nothing "
+                        "needs it",
+                        keyring_row(ring)->label, label);
+            break;
+        }
+        *out = list[i];
+        list[i].value = (struct buf){0};
+        rc = 1;
+    }
+    keyring_objects_free(list, n);
+    return rc;
+}
+
+/* There is one for each community. Of two runs at once the later takes what the other recorded, and
+ * destroys what it made. What could not be recorded stays: the next run adopts it. */
+static int record(struct work *w, struct keyring *ring, const struct keyring_object *object,
+                  struct registry_key *where, struct err *e)
 {
     struct registry *r = authority_registry(w->a);
+    struct registry_key theirs;
+    struct buf spki = {0}, other = {0};
+    struct pubkey pub;
+    struct err why = {0};
+    int rc = -1;
+
+    where->id_len = object->id_len;
+    memcpy(where->id, object->id, object->id_len);
+    if (keyring_public(ring, object, &pub, e) != 0 || pubkey_to_spki(&pub, &spki, e) != 0)
+        goto out;
+    rc = registry_set_ssh_ca(r, w->community, where, buf_bytes(&spki), &why);
+    if (rc == 0)
+        goto out;
+    if (why.code != E_EXISTS) {
+        err_take(e, &why);
+        goto out;
+    }
+    rc = registry_ssh_ca(r, w->community, &theirs, &other, e);
+    if (rc == 0 && w->how == MADE && !bytes_equal(buf_bytes(&spki), buf_bytes(&other)))
+        rc = keyring_destroy_pair(ring, object, e);
+    w->how = FOUND;
+out:
+    buf_free(&spki);
+    buf_free(&other);
+    return rc;
+}
+
+/* A key beside that of the issuing CA. */
+static int make_key(struct work *w, struct err *e)
+{
     struct keyring_object object = {0};
     struct keyring *ring = NULL;
     struct registry_key where;
-    struct buf der = {0}, spki = {0};
+    struct buf der = {0};
     char label[100];
     struct keyring_spec spec = {.type = "p256", .label = label, .sign_only = true};
-    struct pubkey pub;
-    int rc = -1;
+    struct err why = {0};
+    int rc = -1, there;
 
     snprintf(label, sizeof(label), "%s SSH CA %s", authority_info(w->a)->nation,
              oid_community_name(w->community));
-    if (registry_ca(r, REGISTRY_ISSUING, w->community, &where, &der, e) != 0 ||
+    if (registry_ca(authority_registry(w->a), REGISTRY_ISSUING, w->community, &where, &der, e) !=
+            0 ||
         cakeys_ring(w->keys, where.token, &ring, e) != 0 ||
-        keyring_generate(ring, &spec, &object, e) != 0)
+        (there = adopt(w, ring, label, &object, e)) < 0)
         goto out;
-    where.id_len = object.id_len;
-    memcpy(where.id, object.id, object.id_len);
-    if (keyring_public(ring, &object, &pub, e) == 0 && pubkey_to_spki(&pub, &spki, e) == 0)
-        rc = registry_set_ssh_ca(r, w->community, &where, buf_bytes(&spki), e);
-    if (rc != 0) {
-        struct err ignored = {0}; /* the first failure is the one to tell */
-
-        if (keyring_destroy_pair(ring, &object, &ignored) != 0)
-            err_prefix(e, "the new key stays in the token");
+    w->how = there == 1 ? ADOPTED : MADE;
+    if (there == 0 && keyring_generate(ring, &spec, &object, &why) != 0) {
+        /* Another run was faster? */
+        if (why.code != E_EXISTS || (there = adopt(w, ring, label, &object, e)) != 1) {
+            err_take(e, &why);
+            goto out;
+        }
+        w->how = ADOPTED;
     }
+    rc = record(w, ring, &object, &where, e);
 out:
     keyring_object_free(&object);
     buf_free(&der);
-    buf_free(&spki);
     return rc;
 }
 
@@ -86,12 +164,13 @@ static int write_out(struct cli *c, struct work *w, struct err *e)
 
 static int run(struct cli *c, struct err *e)
 {
+    static const char *const hows[] = {"the one that there was", "made",
+                                       "one that the token had already, and recorded now"};
     const char *person = cli_option(c, "authorize");
     struct work w = {.community = 0};
     struct registry_key where;
     struct buf spki = {0};
     struct err why = {0};
-    bool made = false;
     int rc = -1;
 
     if (person != NULL && cli_flag(c, "known-hosts"))
@@ -115,14 +194,12 @@ static int run(struct cli *c, struct err *e)
         }
         if (make_key(&w, e) != 0)
             goto out;
-        made = true;
     }
     if (write_out(c, &w, e) != 0)
         goto out;
     if (strcmp(cli_option(c, "out"), "-") != 0)
         out_para(stdout, "The key that certifies for SSH in %s is %s; its public half is in %s.",
-                 oid_community_name(w.community), made ? "made" : "the one that there was",
-                 cli_option(c, "out"));
+                 oid_community_name(w.community), hows[w.how], cli_option(c, "out"));
     rc = 0;
 out:
     authority_close(w.a);
@@ -139,7 +216,8 @@ const struct cli_command cmd_ca_ssh_authority = {
     .summary = "make the key that certifies for SSH",
     .about =
         "Makes, once for each community, the key that signs certificates for SSH, in the token "
-        "of the issuing CA, and writes its public half. With --known-hosts it is the line by "
+        "of the issuing CA, and writes its public half. One that the token has by that name and that "
+        "nobody recorded (the registry is of a backup, or a run was killed) is taken. With --known-hosts it is the line by "
         "which clients believe hosts of this nation's domain, and of no other; with --authorize "
         "the line by which a server lets one person of this nation into an account. As "
         "TrustedUserCAKeys sshd would believe it for persons of all nations.",

@@ -16,6 +16,7 @@ static const struct cli_option options[] = {
     {"community", "NAME", "the community of the certificate that it stands on", true},
     {"name", "NAME", "DNS name of a host, or mail address of a person, that was certified", true},
     {"days", "N", "how long it is good, 1 to 30 days (default 7)", false},
+    {"basic", NULL, "also when the certificate is of level 1 or 2", false},
     {"out", "FILE", "where to write it, such as key-cert.pub; - is standard output", true},
     {0},
 };
@@ -29,21 +30,23 @@ static int report(struct cli *c, const struct ssh_made *m, struct err *e)
     snprintf(serial, sizeof(serial), "%" PRIu64, m->serial);
     if (cli_flag(c, "json"))
         return cli_json(c,
-                        json_pack("{s:o,s:s,s:s,s:s}", "principal", out_json_text(m->on.subject),
-                                  "serial", serial, "expires_at", until, "certificate",
-                                  m->on.serial),
+                        json_pack("{s:o,s:i,s:s,s:s,s:s}", "principal",
+                                  out_json_text(m->on.subject), "level", (int)m->level, "serial",
+                                  serial, "expires_at", until, "certificate", m->on.serial),
                         e);
     if (strcmp(out, "-") != 0)
-        out_para(stdout,
-                 "%s is certified for SSH until %s, by its certificate %s; when that is revoked, "
-                 "`fusetsu ca ssh-revoked` tells.",
-                 m->on.subject, until, m->on.serial);
+        out_para(
+            stdout,
+            "%s is certified for SSH until %s, by its certificate %s of level %u; when that is "
+            "revoked, `fusetsu ca ssh-revoked` tells.",
+            m->on.subject, until, m->on.serial, m->level);
     return 0;
 }
 
 static int run(struct cli *c, struct err *e)
 {
-    struct ssh_request r = {.name = cli_option(c, "name"), .now = time(NULL)};
+    struct ssh_request r = {
+        .name = cli_option(c, "name"), .basic = cli_flag(c, "basic"), .now = time(NULL)};
     struct authority *a = NULL;
     struct cakeys *keys = NULL;
     struct signer *signer = NULL;
@@ -62,7 +65,7 @@ static int run(struct cli *c, struct err *e)
     if ((keys = cakeys_new(c, e)) == NULL ||
         authority_open(&a, cli_option(c, "dir"), false, cakeys_signer, keys, e) != 0 ||
         registry_ssh_ca(authority_registry(a), r.community, &where, &spki, e) != 0 ||
-        cakeys_open(keys, &where, &signer, e) != 0 ||
+        authority_clock(a, r.now, e) != 0 || cakeys_open(keys, &where, &signer, e) != 0 ||
         ssh_certify(a, &r, signer, &line, &made, e) != 0 ||
         file_write(cli_option(c, "out"), buf_bytes(&line), 0644, e) != 0)
         goto out;
@@ -86,7 +89,10 @@ const struct cli_command cmd_ca_ssh_certify = {
         "Makes a certificate for OpenSSH of a key whose evidence was judged: of the newest good "
         "certificate of that name. A DNS name gives one of a host, a mail address one of a user, "
         "with that as its one principal: names bind it to the nation, for SSH has no name "
-        "constraints. It ends with the certificate at the latest.",
+        "constraints. The certificate must be for that: a host's for gateways or servers, a user's a "
+        "person's. It must be of level 3 or 4, for who trusts the authority for SSH asks for no "
+        "level; with --basic a lower one is enough. The level is in the key id. It ends with the "
+        "certificate at the latest.",
     .examples =
         "fusetsu ca ssh-certify --dir us-ca --community communications --name gw.us.example --out "
         "gw-cert.pub\n"

@@ -46,8 +46,8 @@ const struct cli_command cmd_ca_ssh_revoked = {
     .options = options,
     .summary = "write which certificates for SSH are revoked",
     .about =
-        "Writes a key revocation list (KRL) of the certificates for SSH that have not ended and "
-        "stand on one that was suspended or revoked. sshd and ssh take it as RevokedKeys and "
+        "Writes a key revocation list (KRL) of the certificates for SSH that stand on one that was "
+        "suspended or revoked, until a day after their end. sshd and ssh take it as RevokedKeys and "
         "RevokedHostKeys, and refuse everybody while the file is missing. Needs no PIN.",
     .examples = "fusetsu ca ssh-revoked --dir us-ca --community communications --out us.krl",
     .run = run,

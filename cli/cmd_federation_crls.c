@@ -5,6 +5,7 @@
 #include "cli/federation_state.h"
 #include "cli/listing.h"
 #include "cli/out.h"
+#include "core/dirlock.h"
 
 #include <openssl/x509v3.h>
 #include <stdio.h>
@@ -16,7 +17,8 @@ static const struct cli_option options[] = {
 };
 
 struct counts {
-    unsigned taken, refused, spare;
+    unsigned taken, refused;
+    bool silent;
 };
 
 /* --- taking -------------------------------------------------------------------------------------- */
@@ -29,6 +31,18 @@ static void refuse(const char *file, const struct err *why, struct counts *n)
     fputs(": ", stderr);
     out_text(stderr, why->msg);
     fputc('\n', stderr);
+}
+
+/* Who hands in all that a nation publishes has some that no path to a leaf of this federation needs. */
+static void pass_over(const char *file, const X509_CRL *crl)
+{
+    char ca[CERTS_TEXT];
+
+    certs_name(X509_CRL_get_issuer(crl), ca);
+    out_text(stdout, file);
+    fputs(": not needed here, the CRL of ", stdout);
+    out_text(stdout, ca);
+    fputc('\n', stdout);
 }
 
 static void take_file(const char *file, struct federation_crls *s, int64_t now, struct counts *n)
@@ -48,8 +62,8 @@ static void take_file(const char *file, struct federation_crls *s, int64_t now, 
             refuse(file, &fault, n);
         else if (how == FEDERATION_CRLS_NEW)
             n->taken++;
-        else if (how == FEDERATION_CRLS_SPARE)
-            n->spare++;
+        else if (how == FEDERATION_CRLS_SPARE && !n->silent)
+            pass_over(file, sk_X509_CRL_value(list, i));
     }
     crlread_free(list);
 }
@@ -63,7 +77,9 @@ static int take(const struct cli *c, const struct federation *f, unsigned side,
     bool kept = false, any = false;
     int lock = -1, rc = -1;
 
-    if (federation_crldir_lock(dir, &lock, e) != 0 || federation_crldir_read(dir, s, &kept, e) != 0)
+    /* Who only looks needs no lock, for which he might lack the permission. */
+    if ((cli_n_args(c) != 0 && dirlock_take(dir, FEDERATION_CRLDIR_WAIT, &lock, e) != 0) ||
+        federation_crldir_read(dir, s, &kept, e) != 0)
         goto out;
     for (int i = 0; i < cli_n_args(c); i++)
         take_file(cli_arg(c, i), s, now, n);
@@ -75,7 +91,7 @@ static int take(const struct cli *c, const struct federation *f, unsigned side,
     else if (federation_crldir_write(dir, s, e) == 0)
         rc = federation_state_anchors(&state, e);
 out:
-    federation_crldir_unlock(lock);
+    dirlock_release(lock);
     return rc;
 }
 
@@ -152,7 +168,7 @@ static int run(struct cli *c, struct err *e)
 {
     struct federation_crls s = {.n = 0};
     struct federation f = {.n_side = 0};
-    struct counts n = {.taken = 0};
+    struct counts n = {.silent = cli_flag(c, "json")};
     int64_t now = time(NULL);
     unsigned side = 0;
     int rc = -1;
@@ -162,8 +178,6 @@ static int run(struct cli *c, struct err *e)
     federation_crls_of(&f, side, &s);
     if (take(c, &f, side, &s, now, &n, e) != 0 || print(c, &s, now, e) != 0)
         goto out;
-    if (n.spare != 0 && !cli_flag(c, "json"))
-        out_para(stdout, "Of the ally's root and Cross CA no CRL is needed on this side.");
     rc = conclude(&s, now, &n, e);
 out:
     federation_crls_free(&s);
@@ -182,9 +196,10 @@ const struct cli_command cmd_federation_crls = {
     .summary = "take the CRLs of both nations, for all that checks by the federation",
     .about =
         "Takes CRLs (DER or PEM), wherever they were fetched: full ones by the CAs that the "
-        "federation names, of now, and never an older one than is there. Keeps them in "
-        "DIR/crls (DER, for NSS and strongSwan) and writes DIR/COMMUNITY.crls.pem (OpenSSL, GnuTLS, "
-        "OpenVPN, nginx) for each community that lacks none; what is revoked is out of "
+        "federation names, of now, and never an older one than is there; one of another CA of the "
+        "two nations is passed over. Keeps them in DIR/crls (DER, for NSS and strongSwan) and "
+        "writes DIR/COMMUNITY.crls.pem (OpenSSL, GnuTLS, OpenVPN, nginx) for each community of "
+        "which all are there; what is revoked is out of "
         "COMMUNITY.anchors.pem and COMMUNITY.p12. From the first one on the gate judges "
         "revocation by them, and refuses what no current CRL judges. Says which are there; "
         "\"due\" is one with less than a quarter of its time left. Ends with 6 when a file was "

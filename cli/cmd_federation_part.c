@@ -48,9 +48,10 @@ const struct cli_command cmd_federation_part = {
     .summary = "write what this authority brings into a federation",
     .about =
         "Writes this authority's part of a federation with an ally: its root and Cross CA, where "
-        "it publishes status, its issuing CAs of the communities, and the cross-certificates that "
-        "it has issued to the ally's (ca cross). It is text, to which the system of clearances can "
-        "be added by hand (fusetsu(1), FEDERATION). Needs no key and no PIN.",
+        "it publishes status, its issuing CAs of the communities, the cross-certificates that it "
+        "has issued to the ally's (ca cross), its key for SSH (ca ssh-authority) and its system of "
+        "clearances (ca init), where there are any. What counts as what of the ally's clearances "
+        "is added to the draft by hand (fusetsu(1), FEDERATION). Needs no key and no PIN.",
     .examples = "fusetsu federation part --dir us-ca --ally JP --communities communications "
                 "--out us.part",
     .run = run,

@@ -5,10 +5,8 @@
 #include "core/file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -73,26 +71,6 @@ out:
 }
 
 /* --- writing ------------------------------------------------------------------------------------- */
-
-int federation_crldir_lock(const char *dir, int *lock, struct err *e)
-{
-    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (fd >= 0 && flock(fd, LOCK_EX) == 0) {
-        *lock = fd;
-        return 0;
-    }
-    err_set(e, E_IO, "cannot lock %s: %s", dir, strerror(errno));
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-void federation_crldir_unlock(int lock)
-{
-    if (lock >= 0)
-        close(lock);
-}
 
 /* CRLs are for everybody to read. */
 static int make_dir(const char *dir, struct err *e)

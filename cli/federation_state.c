@@ -1,6 +1,7 @@
 #include "cli/federation_state.h"
 
 #include "cli/federation_crldir.h"
+#include "core/dirlock.h"
 #include "core/federation_trust.h"
 #include "core/file.h"
 
@@ -281,12 +282,12 @@ static int derive_all(struct federation_state *s, struct err *e)
 
     federation_crls_of(s->f, s->side, &set);
     s->crls = &set;
-    if (s->dry || federation_crldir_lock(s->dir, &lock, e) == 0) {
+    if (s->dry || dirlock_take(s->dir, FEDERATION_CRLDIR_WAIT, &lock, e) == 0) {
         if (federation_crldir_read(s->dir, &set, &kept, e) == 0 && derive(s, e) == 0)
             rc = kept && !s->dry ? federation_crldir_write(s->dir, &set, e) : 0;
     }
     s->crls = NULL;
-    federation_crldir_unlock(lock);
+    dirlock_release(lock);
     federation_crls_free(&set);
     return rc;
 }

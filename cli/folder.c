@@ -1,5 +1,6 @@
 #include "cli/folder.h"
 
+#include "core/dirlock.h"
 #include "core/file.h"
 
 #include <dirent.h>
@@ -7,13 +8,12 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 int folder_open(struct folder *f, const char *path, struct err *e)
 {
-    *f = (struct folder){.path = strdup(path), .fd = -1};
+    *f = (struct folder){.path = strdup(path), .fd = -1, .lock = -1};
     if (f->path == NULL)
         return err_set(e, E_MEMORY, "out of memory for a path");
     f->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -26,25 +26,27 @@ int folder_open(struct folder *f, const char *path, struct err *e)
 
 int folder_fill(struct folder *f, const char *path, struct err *e)
 {
-    *f = (struct folder){.fd = -1};
+    struct err why = {0};
+
+    *f = (struct folder){.fd = -1, .lock = -1};
     if (file_mkdirs(path, e) != 0 || folder_open(f, path, e) != 0)
         return -1;
     /* Two who fill one directory would take each other's half-written files for leftovers. */
-    if (flock(f->fd, LOCK_EX | LOCK_NB) == 0)
+    if (dirlock_take(path, 0, &f->lock, &why) == 0)
         return 0;
-    return err_set(e, errno == EWOULDBLOCK ? E_BUSY : E_IO,
-                   errno == EWOULDBLOCK
-                       ? "another process is filling %s; wait for it, or name another directory"
-                       : "%s cannot be locked; name a directory of another file system",
-                   path);
+    if (why.code != E_BUSY)
+        return err_take(e, &why);
+    return err_set(e, E_BUSY,
+                   "another process is filling %s; wait for it, or name another directory", path);
 }
 
 void folder_close(struct folder *f)
 {
     if (f->fd >= 0)
         close(f->fd);
+    dirlock_release(f->lock);
     free(f->path);
-    *f = (struct folder){.fd = -1};
+    *f = (struct folder){.fd = -1, .lock = -1};
 }
 
 /* --- what is in it ------------------------------------------------------------------------- */

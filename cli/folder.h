@@ -11,14 +11,15 @@
 struct folder {
     char *path;
     int fd;
+    int lock; /* of who fills it; else -1 */
 };
 
 #define FOLDER_MAX 1000000 /* files */
 
 /* For reading. Close also after failure. */
 int folder_open(struct folder *f, const char *path, struct err *e) MUST_USE;
-/* For writing: made (0700) when missing, and ours alone among those who fill it (E_BUSY) until it
- * is closed or the process ends. */
+/* For writing: made (0700) when missing, and ours alone among those who fill it (core/dirlock.h,
+ * E_BUSY) until it is closed or the process ends. */
 int folder_fill(struct folder *f, const char *path, struct err *e) MUST_USE;
 void folder_close(struct folder *f);
 

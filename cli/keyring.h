@@ -91,6 +91,10 @@ int keyring_check_type(const char *type, struct err *e) MUST_USE;
 int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct keyring_object *out,
                      struct err *e) MUST_USE;
 
+/* Whether a private key was made in the TPM, never to leave it, signs and does nothing else, and takes
+ * the user's login: what keyring_generate makes with `sign_only` and nothing more. */
+bool keyring_signs_only(struct keyring *k, const struct keyring_object *key);
+
 /* The TPM blob of a private key, and its public half. */
 int keyring_blob(struct keyring *k, const struct keyring_object *key, struct store_key *out,
                  struct err *e) MUST_USE;

@@ -140,3 +140,26 @@ int keyring_generate(struct keyring *k, const struct keyring_spec *spec, struct 
         return keyring_failed(rv, "making the key", e);
     return keyring_read(k, CKO_PRIVATE_KEY, h, out, e);
 }
+
+bool keyring_signs_only(struct keyring *k, const struct keyring_object *key)
+{
+    static const CK_ATTRIBUTE_TYPE no[] = {CKA_DECRYPT, CKA_DERIVE, CKA_UNWRAP, CKA_EXTRACTABLE},
+                                   yes[] = {CKA_SIGN, CKA_LOCAL, CKA_NEVER_EXTRACTABLE};
+    CK_ULONG auth = CK_FUSETSU_AUTH_NONE;
+    CK_ATTRIBUTE a = {CKA_FUSETSU_AUTH_MODE, &auth, sizeof(auth)};
+    CK_BBOOL value;
+
+    if (k->p11->C_GetAttributeValue(k->session, key->handle, &a, 1) != CKR_OK ||
+        auth != CK_FUSETSU_AUTH_SESSION)
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(no) + ARRAY_LEN(yes); i++) {
+        bool want = i >= ARRAY_LEN(no);
+
+        value = want ? CK_FALSE : CK_TRUE;
+        a = (CK_ATTRIBUTE){want ? yes[i - ARRAY_LEN(no)] : no[i], &value, sizeof(value)};
+        if (k->p11->C_GetAttributeValue(k->session, key->handle, &a, 1) != CKR_OK ||
+            value != (want ? CK_TRUE : CK_FALSE))
+            return false;
+    }
+    return true;
+}

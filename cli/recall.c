@@ -1,5 +1,6 @@
 #include "cli/recall.h"
 
+#include "ca/registry_ssh.h"
 #include "cli/caname.h"
 #include "cli/out.h"
 #include "core/oid.h"
@@ -71,6 +72,19 @@ static int plain_serial(const char *text, char out[43], struct err *e)
     return n > 0 ? 0 : cli_misuse(e, "the serial number is empty");
 }
 
+static int look_for_ssh(struct registry *r, struct recall *list, int64_t now, struct err *e)
+{
+    for (size_t i = 0; i < list->n; i++) {
+        int any = registry_ssh_on(r, list->cert[i].id, now, e);
+
+        if (any < 0)
+            return -1;
+        if (any == 1)
+            list->ssh |= 1u << list->cert[i].community;
+    }
+    return 0;
+}
+
 int recall_pick(struct cli *c, struct registry *r, unsigned states, struct recall *out,
                 struct err *e)
 {
@@ -88,7 +102,7 @@ int recall_pick(struct cli *c, struct registry *r, unsigned states, struct recal
     if (registry_certs(r, &w, look_at, &s, e) != 0 || s.failed)
         return -1;
     if (out->n != 0)
-        return 0;
+        return look_for_ssh(r, out, s.now, e);
     if (s.other)
         return err_set(e, E_REJECTED, "it is %s%s", registry_state_name(s.state),
                        s.state == REGISTRY_REVOKED ? " already, for good" : "");
@@ -179,6 +193,19 @@ static void say_crls(struct cli *c, const struct recall *list)
     }
 }
 
+/* Where certificates for SSH stand on them, what tells of those. */
+static void say_ssh(struct cli *c, const struct recall *list)
+{
+    for (unsigned n = 1; n <= OID_COMMUNITIES; n++) {
+        if ((list->ssh & 1u << n) == 0)
+            continue;
+        printf("Servers and clients of SSH learn of it by the next list:\n"
+               "  fusetsu ca ssh-revoked --dir ");
+        out_text(stdout, cli_option(c, "dir"));
+        printf(" --community %s --out FILE\n", oid_community_name(n));
+    }
+}
+
 int recall_report(struct cli *c, const struct recall *list, const char *done, bool crls,
                   json_t *more, struct err *e)
 {
@@ -192,10 +219,12 @@ int recall_report(struct cli *c, const struct recall *list, const char *done, bo
     printf(dry ? "To be %s:\n" : "Now %s:\n", done);
     if (print_table(list, e) != 0)
         goto out;
-    if (dry)
+    if (dry) {
         printf("Nothing was done.\n");
-    else if (crls)
+    } else if (crls) {
         say_crls(c, list);
+        say_ssh(c, list);
+    }
     rc = 0;
 out:
     json_decref(more);

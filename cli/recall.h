@@ -17,6 +17,7 @@
 struct recall {
     struct registry_cert *cert;
     size_t n;
+    unsigned ssh; /* 1 << community: certificates for SSH stand on some of them (recall_pick) */
 };
 void recall_free(struct recall *r);
 
@@ -45,7 +46,7 @@ int recall_run(struct cli *c, unsigned states, recall_change_fn change, const ch
 /*
  * Says what was done ("revoked"), or would be with --dry-run: a table, or a JSON object with
  * dry_run, certificates and the members of `more` (taken over; may be NULL). `crls`: and which
- * CRLs have to follow.
+ * CRLs, and lists for SSH, have to follow.
  */
 int recall_report(struct cli *c, const struct recall *list, const char *done, bool crls,
                   json_t *more, struct err *e) MUST_USE;

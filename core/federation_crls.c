@@ -22,7 +22,8 @@ void federation_crls_of(const struct federation *f, unsigned side, struct federa
 {
     const struct federation_side *s = &f->side[side], *ally = &f->side[1 - side];
 
-    *out = (struct federation_crls){.spare = {ally->root, ally->cross_ca}};
+    *out = (struct federation_crls){.spare = {ally->root, ally->cross_ca},
+                                    .root = {s->root, ally->root}};
     need(out, "root", 0, s->root);
     need(out, "cross-ca", 0, s->cross_ca);
     for (unsigned n = 1; n <= OID_COMMUNITIES; n++) {
@@ -120,6 +121,30 @@ static bool is_by(const X509_CRL *crl, const X509 *by)
     return by != NULL && X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(by)) == 0;
 }
 
+static const ASN1_STRING *part_of(const X509_NAME *name, int nid)
+{
+    int at = X509_NAME_get_index_by_NID(name, nid, -1);
+
+    return at >= 0 && X509_NAME_get_index_by_NID(name, nid, at) < 0
+               ? X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at))
+               : NULL;
+}
+
+/* Does the issuer call itself a CA of the nation of that root? */
+static bool says_of(const X509_CRL *crl, const X509 *root)
+{
+    static const int parts[] = {NID_countryName, NID_organizationName};
+
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        const ASN1_STRING *x = part_of(X509_CRL_get_issuer(crl), parts[i]);
+        const ASN1_STRING *y = root != NULL ? part_of(X509_get_subject_name(root), parts[i]) : NULL;
+
+        if (x == NULL || y == NULL || ASN1_STRING_cmp(x, y) != 0)
+            return false;
+    }
+    return true;
+}
+
 /* --- all of them --------------------------------------------------------------------------------- */
 
 static int take_spare(struct federation_crls *s, X509_CRL *crl, enum federation_crls_taken *how,
@@ -135,6 +160,12 @@ static int take_spare(struct federation_crls *s, X509_CRL *crl, enum federation_
             return refuse(crl, fault, e);
         *how = FEDERATION_CRLS_SPARE;
         return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(s->root); i++) {
+        if (says_of(crl, s->root[i])) {
+            *how = FEDERATION_CRLS_SPARE;
+            return 0;
+        }
     }
     return refuse(crl, "no CA of this federation has that name", e);
 }

@@ -21,6 +21,7 @@ struct federation_crls {
     size_t n;
     X509
         *spare[2]; /* root and Cross CA of the ally, whose CRLs this side does not need; borrowed */
+    X509 *root[2]; /* of both nations; borrowed */
 };
 
 /* Which they are; none is there yet. `f` must outlive it. */
@@ -30,7 +31,9 @@ void federation_crls_free(struct federation_crls *s);
 enum federation_crls_taken {
     FEDERATION_CRLS_NEW,
     FEDERATION_CRLS_SAME, /* it was there already */
-    FEDERATION_CRLS_SPARE /* of a CA of the federation, and not needed here */
+    /* Of a CA of the ally that is not needed here, or says that it is of a CA of one of the nations that
+     * the federation does not name, as those for attestation are: nobody knows, and nothing is kept. */
+    FEDERATION_CRLS_SPARE
 };
 
 /*

@@ -62,7 +62,7 @@ if [ -n "$traced" ]; then
 fi
 check_out "then all are invited" ' were there already' timeout "$LIMIT" "${invite[@]}"
 check_out "who asks again is told so" "^0 invited, $((many + 1)) were there already" timeout "$LIMIT" "${invite[@]}"
-count_invites() { [ "$(files "$D/invites" '*.invite')" -eq "$many" ] && [ "$(files "$D/invites" '.*')" -eq 0 ]; }
+count_invites() { [ "$(files "$D/invites" '*.invite')" -eq "$many" ] && [ "$(files "$D/invites" '.*')" -eq 1 ]; } # the lock
 check "each has its file, and nothing else is there" count_invites
 other_level() { "${invite[@]}" --level 2; }
 expect_exit 5 "an invitation to something else is not overwritten" 'not an invitation for that' other_level
@@ -207,7 +207,7 @@ check_out "then it comes to its end" '^[0-9]+ issued, 0 refused, [0-9]+ were the
 took=$((($(date +%s%N) - began) / 1000000))
 check_out "nothing is left to do" "^0 issued, 0 refused, $many were there already" timeout "$LIMIT" "${issue[@]}"
 
-whole() { [ "$(files "$D/answered" '*.sealed')" -eq "$many" ] && [ "$(files "$D/answered" '*')" -eq "$many" ]; }
+whole() { [ "$(files "$D/answered" '*.sealed')" -eq "$many" ] && [ "$(files "$D/answered" '*')" -eq $((many + 1)) ]; } # the lock
 check "an answer to each, and nothing beside them" whole
 ca list --json >"$D/list.json"
 leaves() { jq -r '.[] | select(.issuer == "issuing" and (.name | startswith("gw"))) | .name + " " + .serial' "$D/list.json" | sort; }

@@ -83,16 +83,46 @@ check_out "the key that does" 'is made' ca us
 cp "$D/us-ssh.pub" "$D/first.pub"
 check_out "is made once" 'there was' ca us
 check "and stays" cmp "$D/first.pub" "$D/us-ssh.pub"
-check_out "another authority's" 'is made' ca jp
+forget() { sqlite3 "$D/$1/registry.db" 'DELETE FROM ssh_ca'; }
+check "who was killed before he recorded it, or restored a backup" forget us
+check_out "finds it" 'is one that the token had' ca us
+check "as it was" cmp "$D/first.pub" "$D/us-ssh.pub"
+other() { at 1 "$FUSETSU" key generate --token jp --pin-file "$D/pin" --label 'JP SSH CA communications' "$@"; }
+drop() { at 1 "$FUSETSU" key delete --token jp --pin-file "$D/pin" --label 'JP SSH CA communications' --yes; }
+check "a key of another kind has the name" other --type p384
+expect_exit 5 "it is not taken" 'no P-256 key for signatures alone' ca jp
+check "it goes" drop
+check "one that needs no PIN" other --type p256 --auth none
+expect_exit 5 "nor that" 'no P-256 key for signatures alone' ca jp
+check "it goes, too" drop
+twice() { # at once
+    local i pids=()
+    for i in 1 2 3; do
+        jp ssh-authority --community communications --pin-file "$D/pin" --out "$D/jp$i.pub" >"$D/jp$i.out" 2>&1 &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || { cat "$D"/jp?.out; return 1; }; done
+    cmp "$D/jp1.pub" "$D/jp2.pub" && cmp "$D/jp1.pub" "$D/jp3.pub" &&
+        [ "$(at 1 "$FUSETSU" key list --token jp --json | jq '[.[] | select(.label == "JP SSH CA communications")] | length')" -eq 1 ]
+}
+check "another authority's, by three at once, is one" twice
+check_out "and stays" 'there was' ca jp
 check_out "a person" 'alice@us.example is certified for SSH' certify us alice@us.example alice-cert.pub
 check_out "a host, for a day" '"principal": "gw.us.example"' certify us gw.us.example gw-cert.pub --days 1 --json
 check "a person of the other nation" certify jp alice@jp.example jalice-cert.pub
 expect_exit 5 "a name that was never certified" 'has certified no' certify us bob@us.example x
 expect_exit 5 "nor one of the other nation" 'has certified no' certify us alice@jp.example x
+check "a host of level 1" enrol us low.us.example 2 host low --level 1
+expect_exit 6 "is not certified" 'of level 1.*--basic' certify us low.us.example low-cert.pub
+check_out "unless that is to be enough" 'of level 1;' certify us low.us.example low-cert.pub --basic
+check "a client's" enrol us tls.us.example 2 host tls --profile client
+expect_exit 6 "is no host's" 'for a gateway or server' certify us tls.us.example x
 view() { ssh-keygen -Lf "$D/$1-cert.pub"; }
 check_out "ssh-keygen reads the person's" 'ecdsa-sha2-nistp256-cert-v01@openssh.com user certificate' view alice
 check_out "which is for that name" '^ +alice@us.example$' view alice
 check_out "and the host's" 'ecdsa-sha2-nistp256-cert-v01@openssh.com host certificate' view gw
+check_out "with its level" 'Key ID: "US communications gw.us.example, level 3, certificate' view gw
+check_out "or the low one" 'Key ID: "US communications low.us.example, level 1, certificate' view low
 check_out "by the authority's key" "Signing CA: ECDSA $(ssh-keygen -lf "$D/us-ssh.pub" | cut -d' ' -f2 | sed 's/+/[+]/g')" view gw
 check_out "with the hash of the evidence" 'evidence-sha256@us.example' view alice
 short() { # a certificate for SSH ends with the one that it stands on
@@ -131,7 +161,7 @@ log_in() { # log_in CERTIFICATE HOST-NAME
         "$ME@127.0.0.1" 'echo the tally fits' || return 1
 }
 check_out "logs in with a certificate, the key in the TPM" 'the tally fits' log_in alice gw.us.example
-seen() { grep -q 'Accepted publickey .* ID US communications alice@us.example, certificate' "$D/sshd.log"; }
+seen() { grep -q 'Accepted publickey .* ID US communications alice@us.example, level 3, certificate' "$D/sshd.log"; }
 check "the server's log says who" poll 5 seen
 expect_fail "the host's certificate is for no other name" 'Certificate invalid: name is not a listed principal' log_in alice other.us.example
 expect_fail "its authority for no other nation" 'No ECDSA-CERT host key is known|Host key verification failed' log_in alice gw.jp.example
@@ -150,7 +180,8 @@ none() { : >"$D/none-cert.pub" && log_in none gw.us.example; }
 expect_fail "without a certificate nobody comes in" 'Permission denied' none
 
 # --- what is taken back -----------------------------------------------------------------------------------
-check "the person's certificate is suspended" us suspend --name alice@us.example
+check_out "the person's certificate is suspended, and what has to follow is said" 'fusetsu ca ssh-revoked --dir .* --community communications' \
+    us suspend --name alice@us.example
 expect_exit 6 "then it is certified for SSH no more" 'good any more' certify us alice@us.example x
 check_out "the list has it" '1 certificate' revoked
 expect_fail "as ssh-keygen reads it" 'REVOKED' ssh-keygen -Q -f "$D/us.krl" "$D/alice-cert.pub"

@@ -56,25 +56,34 @@ forged() { # the right name, and another key
         -subj "/C=JP/O=JP Test/OU=communications/CN=JP communications CA" -addext keyUsage=critical,keyCertSign,cRLSign && jp_crl forged 600 forger
 }
 check "somebody calls himself JP's CA" forged
-for row in junk:'holds no CRL' short:'CRL' changed:'not signed by' forged:'not signed by' attestation:'no CA of this federation' good:'expected|holds'; do
+stranger() {
+    ossl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-384 -nodes -keyout "$D/other.key" -out "$D/other.pem" -days 9 -config "$D/jp.cnf" \
+        -subj "/C=JP/O=JP Tests/CN=JP attestation CA" -addext keyUsage=critical,keyCertSign,cRLSign && jp_crl stranger 600 other
+}
+check "somebody is of neither nation" stranger
+for row in junk:'holds no CRL' short:'CRL' changed:'not signed by' forged:'not signed by' stranger:'no CA of this federation' good:'expected|holds'; do
     cp "$D/good.pem" "$D/good.crl"
     expect_exit 6 "refused: ${row%%:*}" "${row#*:}" crls "$D/${row%%:*}.crl"
 done
 check "of that nothing is kept" test ! -e "$T/crls"
 check "and nothing has changed" gate
+expect_exit 5 "that of a CA that no path needs is passed over" 'not needed here, the CRL of US Attestation CA' crls "$D/attestation.crl"
+check "and not kept" test ! -e "$T/crls"
 
 # --- all of them -----------------------------------------------------------------------------
 expect_exit 5 "the first one alone is not enough" '"root".*|cross-ca.*missing' crls "$D/root.crl"
 expect_exit 6 "from now on the gate refuses what nobody judges, and says what to do" 'CRL "[a-z-]*" is missing.*federation crls' gate
 check "for programs that pass over what they miss there is no file yet" test ! -e "$T/communications.crls.pem"
 jp_crl root-of-jp 600 jp-root
-check_out "all of them, and one that is not needed" 'ally-communications .* good' crls "$D"/{root,cross,issuing,ally,root-of-jp}.crl
-check_out "which is said" "ally's root and Cross CA" crls "$D/root-of-jp.crl"
+check_out "all of them, and what is not needed" 'ally-communications .* good' crls "$D"/{root,cross,issuing,ally,root-of-jp,attestation}.crl
+check_out "which is said" 'root-of-jp.crl: not needed here, the CRL of ' crls "$D/root-of-jp.crl"
 states() { crls --json | jq -er 'map(select(.state == "good") | .name) | sort | join(" ")'; }
 check_out "in JSON" '^ally-communications cross-ca issuing-communications root$' states
 check_out "and the gate lets in" 'is let in' gate
 readable() { [ "$(stat -c %a "$T/crls" "$T/communications.crls.pem" "$T/crls/root.crl" | paste -sd' ')" = "755 644 644" ]; }
 check "everybody may read them" readable
+locked() { at 1 flock "$T" "$FUSETSU" federation crls --trust "$T" "$D/root.crl"; }
+check "who locks what he may read is in nobody's way" locked
 by_openssl() { openssl verify -CAfile "$T/communications.pem" -crl_check_all -CRLfile "$T/communications.crls.pem" "$D/${1:-good}.pem"; }
 by_gnutls() { certtool --verify --load-ca-certificate "$T/communications.anchors.pem" --load-crl "$T/communications.crls.pem" <"$D/${1:-good}.pem"; }
 by_nss() {

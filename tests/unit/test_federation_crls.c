@@ -376,7 +376,14 @@ static void test_each_ca_of_the_paths_is_needed_and_the_cut_is_known(void **stat
 
     unit_good(hand_in(w, 1, REGISTRY_ROOT, NOW + 1, &how, &e), &e);
     assert_int_equal(how, FEDERATION_CRLS_SPARE);
-    assert_int_equal(hand_in(w, 1, REGISTRY_ATTESTATION, NOW + 1, &how, &e), -1);
+    for (int who = 0; who < 2; who++) {
+        how = FEDERATION_CRLS_NEW;
+        unit_good(hand_in(w, who, REGISTRY_ATTESTATION, NOW + 1, &how, &e), &e);
+        assert_int_equal(how, FEDERATION_CRLS_SPARE);
+    }
+    /* Of another organisation of that country it is nobody's. */
+    w->s.root[0] = w->s.root[1];
+    assert_int_equal(hand_in(w, 0, REGISTRY_ATTESTATION, NOW + 1, &how, &e), -1);
     assert_non_null(strstr(e.msg, "no CA of this federation"));
     e = (struct err){0};
 

@@ -12,6 +12,7 @@
 #include "ca/registry_publish.h"
 #include "tests/support/unit_registry.h"
 
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -430,6 +431,56 @@ static void test_reading_only_refuses_to_write(void **state)
     assert_int_equal(e.code, E_DENIED);
 }
 
+/* Killed in a transaction that is in the file already: its journal has what was there before. */
+static void kill_a_writer(const char *path)
+{
+    static const char sql[] =
+        "PRAGMA cache_size=2; BEGIN IMMEDIATE; DELETE FROM authority; CREATE TABLE t (x);"
+        "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)"
+        " SELECT zeroblob(4000) FROM n";
+    char journal[220];
+    pid_t pid = fork();
+    int status = 0;
+
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        sqlite3 *db = NULL;
+
+        if (sqlite3_open(path, &db) != SQLITE_OK ||
+            sqlite3_exec(db, sql, NULL, NULL, NULL) != SQLITE_OK)
+            _exit(1);
+        raise(SIGKILL);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    snprintf(journal, sizeof(journal), "%s-journal", path);
+    assert_int_equal(access(journal, F_OK), 0);
+}
+
+static void test_readers_undo_what_a_killed_writer_left(void **state)
+{
+    struct unit_registry *p = *state;
+    struct registry_authority a = {"US", "Organisation", "us.example", "2.25.1", true}, got;
+    struct registry *before = NULL;
+    struct err e = {0};
+
+    assert_int_equal(registry_set_authority(p->r, &a, &e), 0);
+    registry_close(p->r);
+    p->r = NULL;
+    assert_int_equal(registry_open(&before, p->path, REGISTRY_READ, &e), 0);
+    kill_a_writer(p->path);
+    /* Who had opened it before is told what to do. */
+    assert_int_equal(registry_authority(before, &got, &e), -1);
+    assert_int_equal(e.code, E_BUSY);
+    assert_non_null(strstr(e.msg, "was killed"));
+    unit_registry_reopen(p, REGISTRY_READ);
+    err_clear(&e);
+    assert_int_equal(registry_authority(p->r, &got, &e), 0);
+    assert_string_equal(got.nation, "US");
+    assert_int_equal(registry_authority(before, &got, &e), 0);
+    registry_close(before);
+}
+
 #define EACH(f) cmocka_unit_test_setup_teardown(f, unit_registry_up, unit_registry_down)
 
 int main(void)
@@ -454,6 +505,7 @@ int main(void)
         EACH(test_links_and_open_modes_are_refused),
         EACH(test_damaged_rows_are_refused),
         EACH(test_reading_only_refuses_to_write),
+        EACH(test_readers_undo_what_a_killed_writer_left),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,29 @@ static void test_an_attestation_ca_that_has_ended(void **state)
                 changed(w, REGISTRY_ATTESTATION, 0, NULL, NOW), "has ended");
 }
 
+/* Another token than that CA's. */
+static void test_a_wrong_key(void **state)
+{
+    struct unit_enrol *w = *state;
+    struct authority_invite p = unit_enrol_terms();
+    struct signer *right = NULL, *wrong = unit_ca_signer("P-256");
+    size_t at = 0;
+
+    while (w->keys.key[at].role != REGISTRY_ISSUING ||
+           w->keys.key[at].community != OID_COMMUNICATIONS)
+        at++;
+    unit_enrol_invite(w, &p);
+    unit_enrol_build(w);
+    right = w->keys.key[at].signer;
+    w->keys.key[at].signer = wrong;
+    not_its_fault(w, unit_enrol_at(w, NOW), "is not the one in");
+    assert_false(unit_enrol_consumed(w));
+    w->keys.key[at].signer = right;
+    if (unit_enrol_at(w, NOW) != 0)
+        fail_msg("%s", w->e.msg);
+    signer_free(wrong);
+}
+
 /* --- nobody is invited to what cannot be issued ------------------------------------------------------ */
 
 static void not_invited(struct unit_enrol *w, const char *name, const char *why)
@@ -244,8 +267,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(test_a_ca_that_may_not_issue_it),       EACH(test_a_ca_that_has_ended),
-        EACH(test_an_attestation_ca_that_has_ended), EACH(test_nobody_is_invited_to_it),
-        EACH(test_another_process_was_later),
+        EACH(test_an_attestation_ca_that_has_ended), EACH(test_a_wrong_key),
+        EACH(test_nobody_is_invited_to_it),          EACH(test_another_process_was_later),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,10 +3,41 @@
 #include "core/buf.h"
 #include "core/lockfile.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #define PAUSE_MS 20
+
+/* Who can open it can make us wait: us, root, and whose directory it is. */
+static const char *distrust(int fd, const char *dir)
+{
+    struct stat st, of;
+
+    if (fstat(fd, &st) != 0 || stat(dir, &of) != 0)
+        return strerror(errno);
+    if (!S_ISREG(st.st_mode) || st.st_nlink != 1)
+        return "it is no regular file with one name";
+    if ((st.st_mode & 077) != 0)
+        return "others may open it";
+    if (st.st_uid != 0 && st.st_uid != geteuid() && st.st_uid != of.st_uid)
+        return "it belongs to a stranger";
+    return NULL;
+}
+
+static int open_it(const char *path, const char *dir, const char **why)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0600);
+
+    *why = fd < 0 ? strerror(errno) : distrust(fd, dir);
+    if (*why == NULL)
+        return fd;
+    dirlock_release(fd);
+    return -1;
+}
 
 int dirlock_take(const char *dir, unsigned seconds, int *lock, struct err *e)
 {
@@ -20,7 +51,7 @@ int dirlock_take(const char *dir, unsigned seconds, int *lock, struct err *e)
         rc = buf_ok(&path, e);
         goto out;
     }
-    fd = lockfile_open(buf_cstr(&path), NULL, &why);
+    fd = open_it(buf_cstr(&path), dir, &why);
     if (fd < 0) {
         err_set(e, E_DENIED, "%s cannot be locked by %s/.lock: %s; look at its owner and mode", dir,
                 dir, why);

@@ -4,8 +4,8 @@
 #include "core/err.h"
 
 /*
- * One process at a time changes a directory. The lock is a file ".lock" in it that only its owner can open:
- * the directory itself can be locked by everybody who may read it. The file stays; the lock ends with the
+ * One process at a time changes a directory. The lock is a file ".lock" in it that only its owner can open
+ * (us, root, or whose the directory is): the directory itself can be locked by everybody who may read it. The file stays; the lock ends with the
  * process.
  */
 

@@ -99,12 +99,33 @@ static void test_what_others_could_lock_is_no_lock(void **state)
     assert_int_equal(a, -1);
 }
 
+/* A service has its directory, and root works in it, too. */
+static void test_whose_the_directory_is_may_own_the_lock(void **state)
+{
+    struct place *p = *state;
+    int a = -1;
+
+    if (geteuid() != 0) {
+        skip();
+        return;
+    }
+    assert_int_equal(take(p->dir, 0, &a), E_OK);
+    dirlock_release(a);
+    a = -1;
+    assert_int_equal(chown(p->lock, 65534, 65534), 0);
+    assert_int_equal(take(p->dir, 0, &a), E_DENIED);
+    assert_int_equal(chown(p->dir, 65534, 65534), 0);
+    assert_int_equal(take(p->dir, 0, &a), E_OK);
+    dirlock_release(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_at_a_time, up, down),
         cmocka_unit_test_setup_teardown(test_readers_lock_nothing, up, down),
         cmocka_unit_test_setup_teardown(test_what_others_could_lock_is_no_lock, up, down),
+        cmocka_unit_test_setup_teardown(test_whose_the_directory_is_may_own_the_lock, up, down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@
 #include "ca/registry_publish.h"
 
 /*
- * A nation's authority in a directory: registry.db (ca/registry.h) and what ca/require.h reads. Its private keys
- * are elsewhere, in tokens; the caller gives access to them by a callback.
+ * A nation's authority in a directory: registry.db (ca/registry.h) and what ca/require.h reads.
+ * Its private keys are elsewhere, in tokens; the caller gives access to them by a callback.
  */
 struct authority;
 

@@ -12,8 +12,9 @@
  * revoked, and, when
  * `own` is set, our own issuing CA of it. A relying party loads the file as its
  * CA file: other communities are not in it, so that also a verifier that ignores
- * policies keeps them out, as long as no peer brings the CA of another one along. With `ike`, the certificates for IKE (ca/profile.h) and
- * not those for everything. E_NOT_FOUND when `own` is set and we have no such CA.
+ * policies keeps them out, as long as no peer brings the CA of another one along. With `ike`,
+ * the certificates for IKE (ca/profile.h) and not those for everything. E_NOT_FOUND when `own`
+ * is set and we have no such CA.
  */
 struct bundle {
     unsigned community;

@@ -484,8 +484,8 @@ static int open_keys(struct run *r)
 
 /*
  * Looks at the authority itself and opens the keys, then takes the nonce: a CA that has ended, a
- * missing token or a wrong PIN shall not cost the applicant the invitation. A nonce that is used or expired does not end the run:
- * the verdict says so beside all other checks.
+ * missing token or a wrong PIN shall not cost the applicant the invitation. A nonce that is used
+ * or expired does not end the run: the verdict says so beside all other checks.
  */
 static int take_nonce(struct run *r)
 {

@@ -23,10 +23,11 @@ struct enrol_outcome {
 /*
  * Judges the DER of an EnrolmentRequest and issues. The invitation is the one whose
  * nonce the evidence was made over, or the certificate that is renewed (ca/renew.h). Order: the
- * authority's clock and its CAs' certificates are looked at, the CA keys are opened; the nonce is taken for this request, once and for all; every check runs; the
- * attestation key's certificate, the leaf and the evidence record are made, judged once more as an
- * ally would, and sealed to the EK; both certificates are recorded as the invitation's answer in
- * one transaction; then `out` gets the bytes. All that the certificate says was decided by the
+ * authority's clock and its CAs' certificates are looked at, the CA keys are opened; the nonce
+ * is taken for this request, once and for all; every check runs; the attestation key's
+ * certificate, the leaf and the evidence record are made, judged once more as an ally would, and
+ * sealed to the EK; both certificates are recorded as the invitation's answer in one
+ * transaction; then `out` gets the bytes. All that the certificate says was decided by the
  * authority; of the request only the public key enters it.
  *
  * The same request, byte by byte, may come again, so that a run that was killed at any moment can
@@ -38,8 +39,9 @@ struct enrol_outcome {
  *
  * 0: issued. -1 with `out->refused`: nothing was issued and nothing used up but, with E_REJECTED,
  * the nonce. -1 without: the authority's own fault (its clock, a CA that has ended or may not, a
- * key, a full disk); the same request may come again. Errors: E_REJECTED, E_FORMAT (not a request), failures of the registry or
- * of a key. `out` is written in any case and freed with enrol_free.
+ * key, a full disk); the same request may come again. Errors: E_REJECTED, E_FORMAT (not a
+ * request), failures of the registry or of a key. `out` is written in any case and freed with
+ * enrol_free.
  */
 int enrol_run(struct authority *a, struct bytes request_der, time_t now, struct enrol_outcome *out,
               struct err *e) MUST_USE;

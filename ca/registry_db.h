@@ -31,8 +31,8 @@ int registry_db_step(struct registry *r, sqlite3_stmt *st, struct err *e) MUST_U
 int registry_db_run(struct registry *r, struct err *e, const char *sql, const char *types,
                     ...) MUST_USE;
 
-/* Columns. A number above `max` is E_CORRUPT. A text column is copied into `size` bytes, E_CORRUPT when it does not
- * fit; a blob column of another length than `len` is E_CORRUPT. */
+/* Columns. A number above `max` is E_CORRUPT. A text column is copied into `size` bytes,
+ * E_CORRUPT when it does not fit; a blob column of another length than `len` is E_CORRUPT. */
 int registry_db_small(struct registry *r, sqlite3_stmt *st, int column, unsigned max, unsigned *out,
                       struct err *e) MUST_USE;
 int registry_db_text(struct registry *r, sqlite3_stmt *st, int column, char *out, size_t size,

@@ -89,7 +89,8 @@ static const char answers[] =
     "WHERE request_hash IS NOT NULL;"
     "CREATE INDEX invitation_subject ON invitation (subject);";
 
-/* Version 5. What an authority grants beside a name, a community and a level. Before, all was for gateways. */
+/* Version 5. What an authority grants beside a name, a community and a level. Before, all was
+ * for gateways. */
 static const char grants[] =
     "ALTER TABLE invitation ADD COLUMN profile TEXT NOT NULL DEFAULT 'gateway';"
     "ALTER TABLE invitation ADD COLUMN clearance INTEGER NOT NULL DEFAULT 0;"

@@ -6,9 +6,10 @@
 /*
  * Certificates for SSH, for keys whose evidence this authority has judged: each stands on a good certificate
  * of that community for what it is for (a host's on one for gateways or servers, a user's on a person's) and
- * of level 3 or 4, names what that one names, ends no later, and is revoked with it. SSH has no name constraints, so the name is bound to the nation in itself: the full DNS name
- * of a host (which clients pin by @cert-authority *.us.example), the full mail address of a person
- * (which servers pin by cert-authority,principals="..." in authorized_keys).
+ * of level 3 or 4, names what that one names, ends no later, and is revoked with it. SSH has no
+ * name constraints, so the name is bound to the nation in itself: the full DNS name of a host
+ * (which clients pin by @cert-authority *.us.example), the full mail address of a person (which
+ * servers pin by cert-authority,principals="..." in authorized_keys).
  *
  * The key that signs is one of its own: what it signs is no certificate of the issuing CA's kind.
  */

@@ -5,8 +5,8 @@
 
 /*
  * One process at a time changes a directory. The lock is a file ".lock" in it that only its owner can open
- * (us, root, or whose the directory is): the directory itself can be locked by everybody who may read it. The file stays; the lock ends with the
- * process.
+ * (us, root, or whose the directory is): the directory itself can be locked by everybody who may
+ * read it. The file stays; the lock ends with the process.
  */
 
 /* Waits for it, at most that many seconds; 0: not at all. E_BUSY: another has it; E_DENIED: the file cannot

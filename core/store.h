@@ -30,8 +30,9 @@ int store_open(struct store **out, const char *path, enum store_mode mode, struc
 int store_memory(struct store **out, const char *name, struct err *e) MUST_USE;
 void store_close(struct store *s); /* NULL is fine */
 
-/* Is the file ours or root's, and can nobody else write to it? E_DENIED says what is wrong. STORE_READ opens any file, to be looked at; before a PIN is
- * proved by what it says, or a key without one is used, this is asked. */
+/* Is the file ours or root's, and can nobody else write to it? E_DENIED says what is wrong.
+ * STORE_READ opens any file, to be looked at; before a PIN is proved by what it says, or a key
+ * without one is used, this is asked. */
 int store_guarded(const struct store *s, struct err *e) MUST_USE;
 const char *store_path(const struct store *s);
 

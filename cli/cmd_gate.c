@@ -158,6 +158,23 @@ static int tell(struct cli *c, X509 *leaf, const struct inputs *in, const struct
                : err_set(e, E_REJECTED, "%s is not let in: %s (%s)", who, v->reason, v->clause);
 }
 
+/* OpenVPN calls us on both ends, in the same words: who is not for the one use may be for the other.
+ * Which end it is, OpenVPN asks by itself (remote-cert-tls). */
+static int judge(struct cli *c, struct inputs *in, struct chain_verdict *v, struct err *e)
+{
+    X509 *leaf = sk_X509_value(in->certs, 0);
+
+    if (gate_check(leaf, in->certs, &in->terms, v, e) != 0)
+        return -1;
+    if (v->accepted || v->code != CHAIN_USAGE || cli_option(c, "openvpn") == NULL ||
+        cli_option(c, "usage") != NULL)
+        return 0;
+    chain_free(v);
+    return usage_parse("server", &in->terms.usage, e) == 0
+               ? gate_check(leaf, in->certs, &in->terms, v, e)
+               : -1;
+}
+
 static int run(struct cli *c, struct err *e)
 {
     struct inputs in = {.certs = NULL};
@@ -169,8 +186,7 @@ static int run(struct cli *c, struct err *e)
     /* CAs: they are judged with the leaf, which comes last, and are in the federation. */
     if (cli_option(c, "openvpn") != NULL && strcmp(cli_arg(c, 0), "0") != 0)
         return 0;
-    if (read_inputs(c, &in, e) == 0 &&
-        gate_check(sk_X509_value(in.certs, 0), in.certs, &in.terms, &v, e) == 0) {
+    if (read_inputs(c, &in, e) == 0 && judge(c, &in, &v, e) == 0) {
         rc = tell(c, sk_X509_value(in.certs, 0), &in, &v, e);
         chain_free(&v);
     }

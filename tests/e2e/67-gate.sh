@@ -101,6 +101,12 @@ before=(--tls-export-cert "$D/export" --tls-verify "$FUSETSU gate --openvpn --tr
 gated() { local l=$1; shift; tunnel "$l" "${before[@]}" "$@"; }
 check "OpenVPN alone takes the good one" tunnel good
 check "with the gate, too" gated good
+server_alone() { certify server "/C=JP/O=JP Test/CN=gw.jp.example" jp-issuing "$(section leaf good server)"; }
+check "a leaf for servers alone" server_alone
+refuses "it as a client" 'extended key usage' "$D/server.pem"
+by_openvpn() { peer_cert=$D/server.pem us gate --trust "$D/trust" --community communications --openvpn "$@" 0 CN=gw.jp.example; }
+check "called by OpenVPN it is let in, whose other end may be a server" by_openvpn
+expect_exit 6 "unless the use is said" 'extended key usage' by_openvpn --usage client
 for kind in none electricity; do
     check "OpenVPN alone takes what has the policy: $kind" tunnel $kind
     expect_fail "the gate does not" 'is not let in|VERIFY SCRIPT ERROR' gated $kind

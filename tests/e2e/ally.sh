@@ -69,6 +69,8 @@ certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
 2.5.29.9 = ASN1:SEQUENCE:sda2
 [person]
 subjectAltName = email:mallory@jp.example
+[server]
+extendedKeyUsage = serverAuth
 [ours]
 certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
 2.5.29.9 = ASN1:SEQUENCE:sda4

@@ -16,8 +16,6 @@
 #define DAY ((int64_t)24 * 3600)
 #define DAYS 7
 #define DAYS_MAX 30
-/* Other machines' clocks are a little behind. */
-#define SKEW 300
 /* So long a revoked one stays in the list after its end: a server may be that far behind. */
 #define SLACK DAY
 
@@ -187,7 +185,7 @@ static int certify(struct authority *a, const struct search *s, struct signer *c
                         .serial = m->serial,
                         .host = strchr(s->best.subject, '@') == NULL,
                         .principal = s->best.subject,
-                        .after = (uint64_t)(s->r->now - SKEW),
+                        .after = (uint64_t)(s->r->now - ISSUE_SKEW),
                         .before = (uint64_t)m->expires_at};
     int rc = -1;
 

@@ -77,8 +77,9 @@ static int refuse(struct batch *b, const char *name, const struct enrol_outcome 
     int has = 0;
 
     b->refused++;
-    /* First: with that file there it would not be asked again. A name has one answer. */
-    if (folder_remove(&b->out, file_of(name, ".sealed", path), e) != 0)
+    /* First: with that file there it would not be asked again. A name has one answer; but what answers no
+     * invitation, such as a file that is no request, takes none away that was given to another. */
+    if (o->invited && folder_remove(&b->out, file_of(name, ".sealed", path), e) != 0)
         return -1;
     /* The first time there was more to say than what the registry keeps. */
     if (o->refused_before)
@@ -139,12 +140,14 @@ static int one(struct batch *b, const char *name, struct err *e)
 
     got = folder_read(&b->in, file_of(name, ".request", path), 2 * EVIDENCE_MAX, &request, &why);
     if (got < 0)
-        rc = why.code == E_MEMORY ? err_take(e, &why) : refuse(b, name, &unjudged, &why, e);
+        rc = why.code == E_MEMORY || why.code == E_IO ? err_take(e, &why)
+                                                      : refuse(b, name, &unjudged, &why, e);
     else if (got == 0)
         rc = 0; /* somebody took it away again */
-    else if (is_there(b, name, buf_bytes(&request)))
+    else if (is_there(b, name, buf_bytes(&request))) {
         b->there++;
-    else
+        rc = folder_remove(&b->out, file_of(name, ".refused", path), e);
+    } else
         rc = answer(b, name, buf_bytes(&request), e);
     buf_free(&request);
     return rc;

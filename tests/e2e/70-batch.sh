@@ -105,6 +105,13 @@ expect_exit 6 "an answer that is not whole is given again" '1 issued before were
 opened() { [ "$("$B/forgemany" open "$D/state" "$1" | wc -l)" -eq "$2" ]; }
 check "it opens" opened "$D/mixed" 1
 check_out "and is one certificate" '^1$' sql "SELECT count(*) FROM issued WHERE subject = 'good.us.example'"
+mv "$D/mixed/good.request" "$D/good.aside"
+echo rubbish >"$D/mixed/good.request"
+expect_exit 6 "rubbish in the place of a request that was answered is refused" '5 refused' mixed
+check "and takes no answer away" opened "$D/mixed" 1
+mv "$D/good.aside" "$D/mixed/good.request"
+expect_exit 6 "nor does it stay" '1 were there' mixed
+check "in the way" test ! -e "$D/mixed/good.refused"
 rm "$D"/mixed/[abc]-* "$D/mixed/high.request"
 check_out "when the bad ones are gone, all is well" '^0 issued, 0 refused, 1 were' mixed
 

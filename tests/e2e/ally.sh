@@ -74,37 +74,23 @@ extendedKeyUsage = serverAuth
 [ours]
 certificatePolicies = $ARC.1.1, $ARC.1.2, $ARC.1.3
 2.5.29.9 = ASN1:SEQUENCE:sda4
-[sda3]
-a = SEQUENCE:attribute3
-[attribute3]
-type = OID:2.5.4.55
-values = SET:values3
-[values3]
-clearance = SEQUENCE:clearance3
-[clearance3]
-policy = OID:1.3.6.1.4.1.32473.8.2
-classes = FORMAT:BITLIST,BITSTRING:3
-[sda4]
-a = SEQUENCE:attribute4
-[attribute4]
-type = OID:2.5.4.55
-values = SET:values4
-[values4]
-clearance = SEQUENCE:clearance4
-[clearance4]
-policy = OID:1.3.6.1.4.1.32473.8.1
-classes = FORMAT:BITLIST,BITSTRING:4
-[sda2]
-a = SEQUENCE:attribute2
-[attribute2]
-type = OID:2.5.4.55
-values = SET:values2
-[values2]
-clearance = SEQUENCE:clearance2
-[clearance2]
-policy = OID:1.3.6.1.4.1.32473.8.2
-classes = FORMAT:BITLIST,BITSTRING:2
 TEXT
+# Clearances, as [sdaCLASS]: 3 and 2 by JP's system, 4 by that of US.
+for row in "3 2" "2 2" "4 1"; do
+    read -r class system <<<"$row"
+    cat >>"$D/jp.cnf" <<TEXT
+[sda$class]
+a = SEQUENCE:attribute$class
+[attribute$class]
+type = OID:2.5.4.55
+values = SET:values$class
+[values$class]
+clearance = SEQUENCE:clearance$class
+[clearance$class]
+policy = OID:1.3.6.1.4.1.32473.8.$system
+classes = FORMAT:BITLIST,BITSTRING:$class
+TEXT
+done
 certify() { # certify NAME SUBJECT BY EXTENSIONS [CURVE]
     [ -s "$D/$1.key" ] || ossl ecparam -name "${5:-prime256v1}" -genkey -noout -out "$D/$1.key" || return 1
     ossl req -new -key "$D/$1.key" -subj "$2" -config "$D/jp.cnf" -out "$D/$1.csr" &&
